@@ -1,0 +1,148 @@
+"""What a vocabulary's codes look like over many windows: usage, perplexity, k-mers per code, reconstruction, a map.
+
+Flow: VQVAE + windows [batch, base] -> CodeStatistics per level, counted over all windows (never per batch) -> the
+numbers of results.json. It must not know training runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from vqdna.vocabulary.autoencoder import VQVAE, reconstruction_loss
+from vqdna.vocabulary.convolution import NUM_BASES
+
+KMER = 5
+"""Bases of the k-mer, centered on a position's span, by which a code is described."""
+
+
+class CodeStatistics:
+    """Counts of each code of one level, and of the k-mers around it."""
+
+    def __init__(self, size: int) -> None:
+        self.counts = torch.zeros(size, dtype=torch.long)
+        self.kmer_counts = torch.zeros(size, NUM_BASES**KMER, dtype=torch.int32)
+
+    def add(self, codes: Int[Tensor, "batch position"], kmers: Int[Tensor, "batch position"]) -> None:
+        """Counts a batch; a k-mer of -1 (over an edge or an N) is counted as a code but not as a k-mer."""
+        self.counts += torch.bincount(codes.flatten(), minlength=len(self.counts))
+        known = kmers >= 0
+        joint = codes[known] * self.kmer_counts.shape[1] + kmers[known]
+        self.kmer_counts += torch.bincount(joint, minlength=self.kmer_counts.numel()).view_as(self.kmer_counts)
+
+    @property
+    def usage(self) -> float:
+        """Share of the codes that occurred."""
+        return float((self.counts > 0).float().mean())
+
+    @property
+    def perplexity(self) -> float:
+        """Exponential of the entropy of the code frequencies: the number of equally frequent codes that would say as much."""
+        frequencies = self.counts.double() / self.counts.sum().clamp_min(1)
+        return math.exp(-float(torch.special.xlogy(frequencies, frequencies).sum()))
+
+    def summary(self) -> dict[str, Any]:
+        """Numbers of one level for results.json."""
+        dead = int((self.counts == 0).sum())
+        return {"size": len(self.counts), "usage": self.usage, "perplexity": self.perplexity, "dead_codes": dead}
+
+
+def centered_kmers(
+    base_ids: UInt8[Tensor, "batch base"], num_positions: int, bases_per_position: int
+) -> Int[Tensor, "batch position"]:
+    """Number of the k-mer around the middle base of each position (A=0, leftmost base most significant); -1 where there is none."""
+    reach = KMER // 2
+    padded = torch.nn.functional.pad(base_ids.long(), (reach, reach + bases_per_position), value=NUM_BASES)
+    windows = padded.unfold(1, KMER, 1)[:, bases_per_position // 2 :: bases_per_position][:, :num_positions]
+    powers = NUM_BASES ** torch.arange(KMER - 1, -1, -1)
+    return torch.where((windows < NUM_BASES).all(dim=-1), (windows * powers).sum(dim=-1), -1)
+
+
+def batches(windows: UInt8[Tensor, "batch base"], size: int = 32) -> Iterator[UInt8[Tensor, "batch base"]]:
+    """Consecutive slices of at most `size` windows."""
+    yield from windows.split(size)
+
+
+@torch.no_grad()
+def evaluate_vocabulary(
+    model: VQVAE, windows: UInt8[Tensor, "batch base"]
+) -> tuple[dict[str, Any], list[CodeStatistics]]:
+    """Reconstruction and codebook health over all windows, and the counts behind them."""
+    was_training = model.training
+    model.eval()
+    statistics = [CodeStatistics(size) for size in model.quantizer.level_sizes]
+    totals = torch.zeros(3, dtype=torch.double)
+    for batch in batches(windows):
+        output = model(batch.to(model.device))
+        totals += _reconstruction_totals(output.logits.cpu(), batch)
+        kmers = centered_kmers(batch, output.codes.shape[1], model.config.bases_per_position)
+        for level, level_statistics in enumerate(statistics):
+            level_statistics.add(output.codes[..., level].cpu(), kmers)
+    model.train(was_training)
+    nats, correct, bases = totals.tolist()
+    evaluation = {
+        "reconstruction_accuracy": correct / max(bases, 1),
+        "reconstruction": nats / max(bases, 1),
+        "bits_per_base": bits_per_base(model),
+        "levels": [level_statistics.summary() for level_statistics in statistics],
+        "num_bases": int(bases),
+    }
+    return evaluation, statistics
+
+
+def bits_per_base(model: VQVAE) -> float:
+    """Rate of the codes if each were equally frequent: sum over levels of log2(size), per base."""
+    return sum(math.log2(size) for size in model.quantizer.level_sizes) / model.config.bases_per_position
+
+
+def _reconstruction_totals(
+    logits: Float[Tensor, "batch base 4"], base_ids: UInt8[Tensor, "batch base"]
+) -> Float[Tensor, "3"]:
+    """Summed nats, right bases and known bases of a batch."""
+    known = base_ids < NUM_BASES
+    nats = reconstruction_loss(logits, base_ids, torch.ones_like(known)) * known.sum()
+    correct = ((logits.argmax(dim=-1) == base_ids) & known).sum()
+    return torch.stack([nats.double(), correct.double(), known.sum().double()])
+
+
+def code_map(model: VQVAE, statistics: list[CodeStatistics]) -> list[dict[str, Any]]:
+    """The used codes of each level on the first two principal axes of their vectors, with count and most frequent k-mer."""
+    entries = []
+    for level, level_statistics in enumerate(statistics):
+        used = torch.nonzero(level_statistics.counts).flatten()
+        vectors = model.quantizer.codebooks[level].code_vectors.detach().float().cpu()[used]  # type: ignore[union-attr]
+        places = _principal_plane(vectors)
+        for place, code in zip(places.tolist(), used.tolist(), strict=True):
+            kmer = int(level_statistics.kmer_counts[code].argmax())
+            entries.append(
+                {
+                    "level": level,
+                    "code": code,
+                    "x": round(place[0], 4),
+                    "y": round(place[1], 4),
+                    "count": int(level_statistics.counts[code]),
+                    "top_kmer": kmer_text(kmer),
+                }
+            )
+    return entries
+
+
+def kmer_text(number: int) -> str:
+    """Letters of a k-mer's number."""
+    return "".join("ACGT"[number // NUM_BASES**place % NUM_BASES] for place in range(KMER - 1, -1, -1))
+
+
+def _principal_plane(vectors: Float[Tensor, "code width"]) -> Float[Tensor, "code 2"]:
+    """Coordinates on the first two principal axes; the sign of each axis is fixed so that equal input gives an equal map."""
+    centered = vectors - vectors.mean(dim=0)
+    _, _, axes = torch.linalg.svd(centered, full_matrices=False)
+    places = torch.zeros(len(vectors), 2)
+    plane = centered @ axes[:2].T
+    plane = plane * torch.sign(plane.gather(0, plane.abs().argmax(dim=0, keepdim=True)))
+    places[:, : plane.shape[1]] = plane
+    return places
