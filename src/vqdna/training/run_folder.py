@@ -1,0 +1,145 @@
+"""The folder of one run: run.yaml (resolved), manifest.json, metrics.jsonl, checkpoints/, model/, results.json.
+
+A folder belongs to one configuration: the same run started again resumes or says it is finished, another is refused.
+Everything is written beside its place and renamed, so a kill at any time leaves the last whole state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from transformers import PreTrainedModel
+
+from vqdna.config import write_yaml
+from vqdna.errors import InputError
+from vqdna.results import METRICS_FILE, RESULTS_FILE, command_line, read_json, write_atomically, write_json
+
+RECORDED_PACKAGES = ("vqdna", "torch", "transformers", "accelerate", "peft", "numpy", "scikit-learn")
+
+
+class RunFolder:
+    """Paths and records of one run.
+
+    Args:
+        path: the folder; made where missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file, self.manifest_file = path / "run.yaml", path / "manifest.json"
+        self.metrics_file, self.results_file = path / METRICS_FILE, path / RESULTS_FILE
+        self.model_folder, self.checkpoints = path / "model", path / "checkpoints"
+
+    def open(self, config: BaseModel, *, seed: int, parents: Mapping[str, Path], inputs: Mapping[str, Any]) -> None:
+        """Claims the folder for this configuration and writes run.yaml and manifest.json.
+
+        Args:
+            config: resolved configuration.
+            seed: seed of the run.
+            parents: models that the run starts from; recorded by the hash of their contents.
+            inputs: the user's files and options, as recorded in run.yaml beside the configuration.
+
+        Raises:
+            InputError: the folder holds a different run, or something that is no run.
+        """
+        resolved = {**yaml.safe_load(write_yaml(config)), "seed": seed, "inputs": {k: str(v) for k, v in inputs.items()}}
+        if self.config_file.exists():
+            held = yaml.safe_load(self.config_file.read_text())
+            different = _first_difference(held, resolved)
+            if different:
+                raise InputError(f"{self.path}: holds another run ('{different}' differs); choose another --out or remove the folder")
+        elif self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(f"{self.path}: is not empty and holds no run; choose another --out")
+        if not is_main_process():
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.config_file, yaml.safe_dump(resolved, sort_keys=False).encode())
+        write_json(self.manifest_file, _manifest(seed, parents))
+
+    def finished(self) -> dict[str, Any] | None:
+        """Results of a run that ended, or None."""
+        return read_json(self.results_file) if self.results_file.exists() else None
+
+    def last_checkpoint(self) -> Path | None:
+        """Newest whole checkpoint; what a kill left half-written is not among them."""
+        found = [path for path in self.checkpoints.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+        return max(found, key=lambda path: int(path.name.split("-")[1])) if found else None
+
+    def save_model(self, model: PreTrainedModel, name: str = "model") -> None:
+        """Model directory `name` written whole or not at all."""
+        staging = self.path / f".{name}.part"
+        shutil.rmtree(staging, ignore_errors=True)
+        model.save_pretrained(staging)
+        put_in_place(staging, self.path / name)
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """results.json, and the checkpoints, which only a resume would need, are removed."""
+        write_json(self.results_file, results)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+
+def put_in_place(staging: Path, target: Path) -> None:
+    """Finished folder `staging` flushed to disk and renamed to `target`, replacing an older one."""
+    for file in [path for path in staging.rglob("*") if path.is_file()]:
+        with open(file, "rb") as stream:
+            os.fsync(stream.fileno())
+    if target.exists():
+        shutil.rmtree(target)
+    os.rename(staging, target)
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 over names and contents of a file or of the model files of a folder."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in (".safetensors", ".json"))
+    for file in files:
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def is_main_process() -> bool:
+    """True outside torchrun and on rank 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _manifest(seed: int, parents: Mapping[str, Path]) -> dict[str, Any]:
+    return {
+        "command": command_line(),
+        "seed": seed,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "ranks": int(os.environ.get("WORLD_SIZE", "1")),
+        "versions": {name: _version(name) for name in RECORDED_PACKAGES},
+        "parents": {name: {"path": str(path), "sha256": content_hash(path)} for name, path in parents.items()},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _first_difference(held: Any, wanted: Any, key: str = "") -> str | None:
+    """Dotted key of the first value that differs, or None."""
+    if isinstance(held, dict) and isinstance(wanted, dict):
+        for name in [*held, *(name for name in wanted if name not in held)]:
+            found = _first_difference(held.get(name), wanted.get(name), f"{key}.{name}" if key else str(name))
+            if found:
+                return found
+        return None
+    return None if held == wanted else key

@@ -1,0 +1,95 @@
+"""Settings of an optimization that all three stages share, and how they become transformers' TrainingArguments."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from transformers import TrainingArguments
+
+from vqdna.config import StrictModel
+from vqdna.errors import InputError
+
+
+class TrainingSettings(StrictModel):
+    """One optimization: how long, how fast, how precise.
+
+    Attributes:
+        steps: optimizer steps.
+        batch_size: sequences per optimizer step, over all ranks and accumulated passes together.
+        gradient_accumulation: forward passes per optimizer step on each rank.
+        learning_rate: peak of the schedule (AdamW).
+        schedule: shape after the warm-up.
+        warmup_fraction: share of the steps over which the rate rises from zero.
+        weight_decay: AdamW's, on matrices only.
+        max_gradient_norm: clipping.
+        precision: "auto" takes bfloat16 autocast where the processor multiplies it natively, else float32.
+        log_every, evaluate_every, save_every: intervals in steps; 0 means at the end only.
+        keep_checkpoints: older ones are removed.
+    """
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    log_every: int = Field(default=20, ge=1)
+    evaluate_every: int = Field(default=0, ge=0)
+    save_every: int = Field(default=0, ge=0)
+    keep_checkpoints: int = Field(default=2, ge=1)
+
+
+def uses_bfloat16(precision: str) -> bool:
+    """Whether `precision` means bfloat16 autocast on this machine."""
+    if precision != "auto":
+        return precision == "bf16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> TrainingArguments:
+    """transformers' arguments for these settings, on GPU where there is one, under torchrun or alone.
+
+    Raises:
+        InputError: the batch cannot be dealt out evenly to ranks and accumulated passes.
+    """
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    parts = ranks * settings.gradient_accumulation
+    if settings.batch_size % parts:
+        raise InputError(f"training.batch_size: {settings.batch_size} is no multiple of ranks x gradient_accumulation = {parts}")
+    on_cpu = not torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(out / "checkpoints"),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch_size // parts,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule if settings.schedule != "constant" else "constant_with_warmup",
+        warmup_steps=round(settings.warmup_fraction * settings.steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_gradient_norm,
+        bf16=uses_bfloat16(settings.precision),
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu and ranks > 1 else None,
+        ddp_broadcast_buffers=False,
+        logging_steps=settings.log_every,
+        logging_nan_inf_filter=False,
+        save_strategy="steps" if settings.save_every else "no",
+        save_steps=settings.save_every or settings.steps,
+        seed=seed,
+        data_seed=seed,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=not on_cpu,
+        label_names=[],
+    )

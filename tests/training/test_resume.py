@@ -1,0 +1,137 @@
+"""A run that is killed and started again ends with the same bits as one that was never disturbed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from vqdna.errors import InputError
+from vqdna.genome.simulate import simulate_genomes, write_genomes
+from vqdna.pretrain.train import PretrainConfig, run_pretrain
+from vqdna.results import read_metrics
+from vqdna.training import trainer as trainer_module
+from vqdna.training.settings import TrainingSettings
+from vqdna.training.trainer import StageTrainer
+from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
+
+TRAINING = {"steps": 8, "batch_size": 4, "learning_rate": 1e-3, "save_every": 3, "log_every": 1, "precision": "fp32"}
+VOCABULARY = VocabularyConfig.model_validate(
+    {
+        "model": {"quantizer": "hrq", "level_sizes": [8, 16], "width": 16, "stem_width": 12, "num_blocks": 2},
+        "data": {"window": 64, "evaluation_windows": 4},
+        "training": TRAINING,
+    }
+)
+PRETRAIN = PretrainConfig.model_validate(
+    {
+        "backbone": {
+            "model_type": "modernbert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 24, "attention_dropout": 0.1,
+        },
+        "data": {"window": 64, "evaluation_windows": 4},
+        "training": TRAINING,
+    }
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def genomes(tmp_path_factory):
+    return write_genomes(tmp_path_factory.mktemp("genomes"), simulate_genomes(0, num_species=2, bases_per_species=6000))
+
+
+class Killed(BaseException):
+    """Stands for the process's end: nothing in the code under test may catch it."""
+
+
+def weights(out: Path):
+    return {name: tensor.numpy().tobytes() for name, tensor in load_file(out / "model" / "model.safetensors").items()}
+
+
+def run_stage(stage, genomes, out, tmp_path):
+    if stage == "vocabulary":
+        return run_vocabulary(VOCABULARY, genomes=genomes, out=out, seed=0)
+    return run_pretrain(PRETRAIN, tokenizer="nucleotide", genomes=genomes, out=out, seed=0)
+
+
+@pytest.mark.parametrize("stage", ["vocabulary", "pretrain"])
+def test_killed_while_writing_a_checkpoint_then_resumed_gives_the_same_bits(stage, genomes, tmp_path, monkeypatch):
+    run_stage(stage, genomes, tmp_path / "whole", tmp_path)
+
+    def put_half_in_place(staging, target):
+        if target.name == "checkpoint-6":
+            raise Killed
+        real(staging, target)
+
+    real = trainer_module.put_in_place
+    monkeypatch.setattr(trainer_module, "put_in_place", put_half_in_place)
+    with pytest.raises(Killed):
+        run_stage(stage, genomes, tmp_path / "killed", tmp_path)
+    assert [path.name for path in (tmp_path / "killed" / "checkpoints").glob("checkpoint-*")] == ["checkpoint-3"]
+    assert not (tmp_path / "killed" / "results.json").exists()
+
+    monkeypatch.setattr(trainer_module, "put_in_place", real)
+    run_stage(stage, genomes, tmp_path / "killed", tmp_path)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+    curves = [[r.get("loss") for r in read_metrics(tmp_path / run / "metrics.jsonl")] for run in ("whole", "killed")]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.slow
+def test_kill_dash_nine_at_any_moment_then_resumed_gives_the_same_bits(genomes, tmp_path):
+    """A real process, ended by SIGKILL as soon as its second checkpoint shows."""
+    run_vocabulary(VOCABULARY, genomes=genomes, out=tmp_path / "whole", seed=0)
+    out = tmp_path / "killed"
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; from vqdna.training import trainer\n"
+        "import os, signal\n"
+        "import torch; torch.set_num_threads(1)\n"
+        "from resume_configuration import VOCABULARY; from vqdna.vocabulary.train import run_vocabulary\n"
+        "real = trainer.put_in_place\n"
+        "def put(staging, target):\n"
+        "    real(staging, target)\n"
+        "    if target.name == 'checkpoint-6': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "trainer.put_in_place = put\n"
+        "run_vocabulary(VOCABULARY, genomes=sys.argv[1].split(','), out=Path(sys.argv[2]), seed=0)\n"
+    )
+    (tmp_path / "resume_configuration.py").write_text(
+        f"from vqdna.vocabulary.train import VocabularyConfig\n"
+        f"VOCABULARY = VocabularyConfig.model_validate({VOCABULARY.model_dump()!r})\n"
+    )
+    command = [sys.executable, "-c", script, ",".join(map(str, genomes)), str(out), str(tmp_path)]
+    ended = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
+    run_vocabulary(VOCABULARY, genomes=genomes, out=out, seed=0)
+    assert weights(out) == weights(tmp_path / "whole")
+
+
+def test_a_finished_run_is_not_run_again(genomes, tmp_path, monkeypatch):
+    first = run_stage("vocabulary", genomes, tmp_path / "run", tmp_path)
+    monkeypatch.setattr(StageTrainer, "train", lambda *args, **kwargs: pytest.fail("trained again"))
+    assert run_stage("vocabulary", genomes, tmp_path / "run", tmp_path) == first
+
+
+def test_old_checkpoints_are_removed_and_all_after_the_end(genomes, tmp_path, monkeypatch):
+    seen = []
+    real = StageTrainer._save_checkpoint
+
+    def watch(self, model, trial):
+        real(self, model, trial)
+        seen.append(sorted(path.name for path in Path(self.args.output_dir).glob("checkpoint-*")))
+
+    monkeypatch.setattr(StageTrainer, "_save_checkpoint", watch)
+    config = VOCABULARY.model_copy(update={"training": TrainingSettings(**{**TRAINING, "save_every": 2})})
+    run_vocabulary(config, genomes=genomes, out=tmp_path / "run", seed=0)
+    assert seen[-1] == ["checkpoint-6", "checkpoint-8"]
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(genomes, tmp_path):
+    training = TrainingSettings(**{**TRAINING, "learning_rate": 1e30, "save_every": 1, "max_gradient_norm": 1e30})
+    config = VOCABULARY.model_copy(update={"training": training})
+    with pytest.raises(InputError, match=r"the loss is .* at step \d+; lower training.learning_rate"):
+        run_vocabulary(config, genomes=genomes, out=tmp_path / "run", seed=0)
+    assert not (tmp_path / "run" / "results.json").exists()
