@@ -1,0 +1,68 @@
+"""The tokenizer contract: base ids -> codes with base spans, the same for learned and hand-made tokenizers.
+
+Flow: base_ids [batch, base] -> Tokens(codes [batch, position, level], spans [batch, position, 2], mask [batch, position]).
+Stages 2 and 3 see only this file's types, so nucleotide, k-mer, BPE, VQ and HRQ are exchangeable.
+It must not know the vocabulary, nor anything of training.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Codes of a batch of base sequences, each with the bases it stands for.
+
+    Attributes:
+        codes: level last, level 0 coarsest; 0 where there is no token.
+        spans: first base (inclusive) and last base (exclusive) of each position, 0-based in its row; (0, 0) where there is no token.
+        attention_mask: True where the position holds a token, False where it is padding.
+    """
+
+    codes: Int[Tensor, "batch position level"]
+    spans: Int[Tensor, "batch position 2"]
+    attention_mask: Bool[Tensor, "batch position"]
+
+
+class Tokenizer(nn.Module, ABC):
+    """Turns base ids into codes; frozen, and complete in its settings and its state dict.
+
+    Attributes:
+        kind: name under which settings are saved and `load_tokenizer` finds the class.
+        level_sizes: number of codes of each level.
+        bases_per_position: mean bases by which one position advances.
+        context_bases: bases on either side of a position's span that can change its code; 0 for hand-made tokenizers.
+        vector_size: width of the code vectors, or None where codes have none (hand-made tokenizers).
+    """
+
+    kind: ClassVar[str]
+    level_sizes: tuple[int, ...]
+    bases_per_position: float
+    context_bases: int = 0
+    vector_size: int | None = None
+
+    @abstractmethod
+    def encode(
+        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
+    ) -> Tokens:
+        """Tokens of each row; bases where `attention_mask` is False are padding at the row's end and change no code."""
+
+    def code_vectors(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
+        """Vector of each position's codes, merged over levels; only for tokenizers with a `vector_size`."""
+        raise TypeError(f"the {self.kind} tokenizer has codes without vectors")
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """JSON-serializable settings from which `from_settings` builds the same tokenizer (weights apart)."""
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Tokenizer:
+        """Tokenizer built from what `settings` gave; learned weights follow by `load_state_dict`."""

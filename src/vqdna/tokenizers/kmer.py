@@ -1,0 +1,92 @@
+"""k-mers as codes: overlapping (stride 1, DNABERT) or side by side (stride k, Nucleotide Transformer).
+
+Flow: base_ids [batch, base] -> k-mer at every stride-th base [batch, window] -> codes [batch, position, 1]. A k-mer's
+code is its base-4 number, A = 0, leftmost base most significant; after those 4^k codes stand A, C, G, T alone and one
+code for anything that holds an N. The bases left over behind the last k-mer are single-base tokens, as in Nucleotide
+Transformer; with stride 1 only rows shorter than k have any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Int, UInt8
+from torch import Tensor
+from torch.nn import functional
+
+from vqdna.errors import InputError
+from vqdna.genome.bases import N
+from vqdna.tokenizers.contract import Tokenizer, Tokens
+from vqdna.tokenizers.padding import leading_mask, row_lengths
+
+MAX_K = 12  # 16.8 million codes: beyond it no embedding table fits, and int32 sums would overflow at 15
+
+
+class KmerTokenizer(Tokenizer):
+    """Fixed-length words of DNA.
+
+    Attributes:
+        k: bases of a word.
+        stride: bases from one word's start to the next one's, 1..k.
+    """
+
+    kind: ClassVar[str] = "kmer"
+
+    def __init__(self, k: int, stride: int = 1) -> None:
+        super().__init__()
+        if not 1 <= k <= MAX_K:
+            raise InputError(f"k-mer tokenizer: got k = {k}, expected 1 to {MAX_K}")
+        if not 1 <= stride <= k:
+            raise InputError(f"k-mer tokenizer: got stride {stride}, expected 1 to k = {k}")
+        self.k = k
+        self.stride = stride
+        self.level_sizes = (4**k + 5,)
+        self.bases_per_position = float(stride)
+
+    @property
+    def unknown_code(self) -> int:
+        """Code of every word that holds an N."""
+        return self.level_sizes[0] - 1
+
+    def encode(
+        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
+    ) -> Tokens:
+        """k-mers of each row, then its left-over bases one by one; positions padded to the row with the most tokens."""
+        lengths = row_lengths(base_ids, attention_mask)
+        num_kmers = ((lengths - self.k) // self.stride + 1).clamp(min=0)
+        covered = torch.where(num_kmers > 0, (num_kmers - 1) * self.stride + self.k, 0)
+        num_positions = num_kmers + lengths - covered
+        kept = leading_mask(num_positions, int(num_positions.max()) if len(lengths) else 0)
+
+        position = torch.arange(kept.shape[1], device=base_ids.device)
+        is_kmer = position < num_kmers[:, None]
+        starts = torch.where(is_kmer, position * self.stride, covered[:, None] + position - num_kmers[:, None]) * kept
+        ends = (starts + torch.where(is_kmer, self.k, 1)) * kept
+        windows = self._window_codes(base_ids)
+        kmers = functional.pad(windows, (0, kept.shape[1] - windows.shape[1]))
+        singles = 4**self.k + base_ids.gather(1, starts).long()
+        codes = torch.where(is_kmer, kmers, singles) * kept
+        return Tokens(codes[..., None], torch.stack([starts, ends], dim=-1), kept)
+
+    def _window_codes(self, base_ids: UInt8[Tensor, "batch base"]) -> Int[Tensor, "batch window"]:
+        """Code of the k bases at every stride-th base, by Horner's rule, one pass for each of the k places."""
+        batch, num_bases = base_ids.shape
+        num_windows = max(0, (num_bases - self.k) // self.stride + 1)
+        codes = torch.zeros(batch, num_windows, dtype=torch.int32, device=base_ids.device)
+        unknown = torch.zeros_like(codes, dtype=torch.bool)
+        for place in range(self.k):
+            bases = base_ids[:, place :: self.stride][:, :num_windows]
+            codes = codes * 4 + bases
+            unknown |= bases >= N
+        return codes.masked_fill(unknown, self.unknown_code).long()
+
+    def settings(self) -> dict[str, Any]:
+        """Kind, k and stride."""
+        return {"kind": self.kind, "k": self.k, "stride": self.stride}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> KmerTokenizer:
+        """Tokenizer with the settings' k and stride."""
+        return cls(settings["k"], settings["stride"])

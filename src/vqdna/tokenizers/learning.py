@@ -1,0 +1,27 @@
+"""BPE words learned from genomes: windows drawn like those of stages 1 and 2 -> text -> `BpeTokenizer.learn`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vqdna.genome import Corpus, WindowSampler, from_base_ids
+from vqdna.tokenizers.bpe import BpeTokenizer
+
+WINDOW = 1000
+
+
+def learn_bpe(genomes: Sequence[Path], *, vocabulary_size: int, max_bases: int, seed: int) -> BpeTokenizer:
+    """BPE tokenizer learned on random training windows of the genomes, `max_bases` bases in all.
+
+    Args:
+        genomes: FASTA or FASTQ files.
+        vocabulary_size: words, the unknown one included.
+        max_bases: bases to learn from.
+        seed: of the windows.
+    """
+    sampler = WindowSampler(Corpus.build(genomes), WINDOW, seed, species_weights="sqrt", split="train")
+    windows = sampler.windows(np.arange(max(1, max_bases // WINDOW)))
+    return BpeTokenizer.learn((from_base_ids(window) for window in windows), vocabulary_size)

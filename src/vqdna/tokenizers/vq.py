@@ -1,0 +1,110 @@
+"""The learned tokenizer: a frozen vocabulary (latent encoder + codebooks of a trained VQ-VAE) behind the contract.
+
+Flow: base_ids [batch, base] -> latents -> codes [batch, position, level], position p spanning
+`[p * bases_per_position, (p + 1) * bases_per_position)`. The base decoder is left behind: stages 2 and 3 never decode.
+It must not know training, tasks or encoders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+
+from vqdna.errors import InputError
+from vqdna.tokenizers.contract import Tokenizer, Tokens
+from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
+from vqdna.vocabulary.convolution import positions_with_bases
+
+
+class VqTokenizer(Tokenizer):
+    """Frozen vocabulary, VQ or HRQ.
+
+    Args:
+        vocabulary: trained VQ-VAE; its latent encoder and quantizer are taken over and frozen.
+    """
+
+    kind = "vq"
+
+    def __init__(self, vocabulary: VQVAE) -> None:
+        super().__init__()
+        self.config: VQVAEConfig = vocabulary.config
+        self.latent_encoder = vocabulary.latent_encoder
+        self.quantizer = vocabulary.quantizer
+        self.level_sizes = self.quantizer.level_sizes
+        self.bases_per_position = float(self.config.bases_per_position)
+        self.context_bases = self.config.context_bases
+        self.vector_size = self.config.width
+        self.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> VqTokenizer:
+        """Stays in evaluation mode whatever the model around it does: a frozen vocabulary takes note of nothing."""
+        del mode
+        super().train(False)
+        return self
+
+    @torch.no_grad()
+    def encode(
+        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
+    ) -> Tokens:
+        """Tokens of each row; the last position of a row whose length is no multiple of the stride is short."""
+        mask = torch.ones_like(base_ids, dtype=torch.bool) if attention_mask is None else attention_mask
+        codes = self.quantizer.encode(self.latent_encoder(base_ids, mask))
+        positions = positions_with_bases(mask, self.config.bases_per_position)
+        return Tokens(codes * positions[..., None], self._spans(mask, positions), positions)
+
+    def _spans(
+        self, mask: Bool[Tensor, "batch base"], positions: Bool[Tensor, "batch position"]
+    ) -> Int[Tensor, "batch position 2"]:
+        stride = self.config.bases_per_position
+        start = torch.arange(positions.shape[1], device=mask.device).mul(stride).expand(positions.shape)
+        end = torch.minimum(start + stride, mask.sum(dim=1, keepdim=True))
+        return torch.stack([start, end], dim=-1) * positions[..., None]
+
+    def code_vectors(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
+        """Token vectors: the mean over levels of their code vectors."""
+        return self.quantizer.lookup(codes)
+
+    def settings(self) -> dict[str, Any]:
+        """The vocabulary's configuration; its weights are in the state dict."""
+        return {"kind": self.kind, "vocabulary": self.config.to_diff_dict()}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> VqTokenizer:
+        """Tokenizer of the same shape, its weights still to be loaded."""
+        return cls(VQVAE(VQVAEConfig.from_dict(dict(settings["vocabulary"]))))
+
+    @classmethod
+    def from_directory(cls, path: str | Path) -> VqTokenizer:
+        """Tokenizer from a trained vocabulary's directory (the run folder, or its `model/`).
+
+        Raises:
+            InputError: no vocabulary lies there, or one that was never trained.
+        """
+        directory = model_directory(Path(path))
+        vocabulary = VQVAE.from_pretrained(directory)
+        if not all(bool(book.is_initialized) for book in _codebooks(vocabulary)):
+            raise InputError(f"{directory}: this vocabulary was never trained; run `vqdna vocabulary` first")
+        return cls(vocabulary)
+
+
+def _codebooks(vocabulary: VQVAE) -> list[nn.Module]:
+    return list(vocabulary.quantizer.codebooks)
+
+
+def model_directory(path: Path) -> Path:
+    """Folder that holds config.json of a vocabulary: `path` itself or `path/model`.
+
+    Raises:
+        InputError: neither holds a vocabulary.
+    """
+    for directory in (path / "model", path):
+        config = directory / "config.json"
+        if config.is_file() and VQVAEConfig.model_type in config.read_text():
+            return directory
+    raise InputError(f"{path}: no vocabulary here (expected config.json of a '{VQVAEConfig.model_type}' in it or in model/)")
