@@ -1,0 +1,171 @@
+"""The genome encoder: a frozen tokenizer, its code vectors projected into a transformers encoder.
+
+Flow: base_ids [batch, base] -> codes [batch, position, level] -> embeddings [batch, position, width] -> hidden states
+[batch, position, width]. One saved directory holds tokenizer, projection and backbone, so it takes DNA by itself.
+It sees the tokenizer contract only, never the vocabulary. Paper: section 3.4 (stage 2), backbone BERT-Base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from vqdna.errors import InputError, nearest_name_hint
+from vqdna.tokenizers import Tokenizer, tokenizer_from_settings
+
+BACKBONES = ("modernbert", "bert")
+"""transformers encoders that take `inputs_embeds` and were tested here."""
+
+
+class GenomeEncoderConfig(PreTrainedConfig):
+    """A tokenizer's settings and a backbone's configuration.
+
+    Args:
+        tokenizer: what `Tokenizer.settings` gave.
+        backbone: keyword arguments of the transformers configuration, with its `model_type`.
+    """
+
+    model_type = "vqdna_genome_encoder"
+
+    def __init__(
+        self, tokenizer: Mapping[str, Any] | None = None, backbone: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        self.tokenizer = dict(tokenizer or {"kind": "nucleotide"})
+        self.backbone = dict(backbone or {"model_type": "modernbert"})
+        kwargs.pop("hidden_size", None)
+        super().__init__(**kwargs)
+        self.hidden_size: int = backbone_config(self.backbone).hidden_size
+
+
+def backbone_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
+    """transformers configuration of the backbone; its own word embeddings are shrunk, for codes replace them.
+
+    Raises:
+        InputError: an unknown `model_type`.
+    """
+    options = dict(settings)
+    model_type = options.pop("model_type", "modernbert")
+    if model_type not in BACKBONES:
+        raise InputError(f"backbone.model_type: got '{model_type}', expected one of {', '.join(BACKBONES)}{nearest_name_hint(model_type, BACKBONES)}")
+    small = {"vocab_size": 1, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None, "cls_token_id": None, "sep_token_id": None}
+    return AutoConfig.for_model(model_type, **{**small, **options})
+
+
+@dataclass
+class GenomeEncoderOutput(ModelOutput):
+    """Hidden states of each position and which positions are tokens (True) rather than padding."""
+
+    last_hidden_state: Tensor | None = None
+    attention_mask: Tensor | None = None
+
+
+class GenomeEncoder(PreTrainedModel):
+    """DNA to contextual embeddings, one per token of the tokenizer."""
+
+    config_class = GenomeEncoderConfig
+    base_model_prefix = "encoder"
+    main_input_name = "base_ids"
+    config: GenomeEncoderConfig
+    _supports_sdpa = True
+
+    def __init__(self, config: GenomeEncoderConfig) -> None:
+        super().__init__(config)
+        self.tokenizer = tokenizer_from_settings(config.tokenizer)
+        self.embedding = CodeEmbedding(self.tokenizer, config.hidden_size)
+        shape = backbone_config(config.backbone)
+        options = {"add_pooling_layer": False} if shape.model_type == "bert" else {}
+        self.backbone = AutoModel.from_config(shape, attn_implementation="sdpa", **options)
+        self.post_init()
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer: Tokenizer, backbone: Mapping[str, Any]) -> GenomeEncoder:
+        """Untrained encoder over a trained (or hand-made) tokenizer, whose weights it copies and keeps frozen."""
+        encoder = cls(GenomeEncoderConfig(tokenizer.settings(), backbone))
+        encoder.tokenizer.load_state_dict(tokenizer.state_dict())
+        return encoder
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Normal weights of deviation 0.02 for what is ours; the backbone and the tokenizer set their own."""
+        if isinstance(module, CodeEmbedding):
+            module.reset_parameters()
+
+    def forward(
+        self,
+        base_ids: UInt8[Tensor, "batch base"] | None = None,
+        attention_mask: Bool[Tensor, "batch base"] | None = None,
+        *,
+        codes: Int[Tensor, "batch position level"] | None = None,
+        position_mask: Bool[Tensor, "batch position"] | None = None,
+        hidden_positions: Bool[Tensor, "batch position"] | None = None,
+    ) -> GenomeEncoderOutput:
+        """Hidden state of every position, from bases or from codes that `tokenizer.encode` gave before.
+
+        Args:
+            base_ids: bases, with `attention_mask` False on padding at the row's end.
+            attention_mask: which bases are no padding.
+            codes: instead of `base_ids`; needs `position_mask`, True where there is a token.
+            position_mask: see `codes`.
+            hidden_positions: True where the code vector is replaced by the mask embedding.
+
+        Raises:
+            ValueError: neither bases nor codes were given.
+        """
+        if codes is None:
+            if base_ids is None:
+                raise ValueError("give base_ids, or codes with position_mask")
+            tokens = self.tokenizer.encode(base_ids, attention_mask)
+            codes, position_mask = tokens.codes, tokens.attention_mask
+        if position_mask is None:
+            position_mask = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
+        embeddings = self.embedding(codes, self.tokenizer, hidden_positions)
+        hidden = self.backbone(inputs_embeds=embeddings, attention_mask=position_mask.long()).last_hidden_state
+        return GenomeEncoderOutput(last_hidden_state=hidden, attention_mask=position_mask)
+
+
+class CodeEmbedding(nn.Module):
+    """Codes to the backbone's width: frozen code vectors projected, or an embedding learned per level where there are none."""
+
+    def __init__(self, tokenizer: Tokenizer, width: int) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList()
+        if tokenizer.vector_size is None:
+            self.levels.extend(nn.Embedding(size, width) for size in tokenizer.level_sizes)
+        else:
+            self.norm = nn.LayerNorm(tokenizer.vector_size)
+            self.projection = nn.Linear(tokenizer.vector_size, width)
+        self.mask_vector = nn.Parameter(torch.zeros(width))
+
+    def reset_parameters(self) -> None:
+        """Fresh weights."""
+        for module in [*self.levels, getattr(self, "projection", None)]:
+            if module is not None:
+                nn.init.normal_(module.weight, std=0.02)
+        if hasattr(self, "projection"):
+            nn.init.zeros_(self.projection.bias)
+        nn.init.normal_(self.mask_vector, std=0.02)
+
+    def forward(
+        self,
+        codes: Int[Tensor, "batch position level"],
+        tokenizer: Tokenizer,
+        hidden_positions: Bool[Tensor, "batch position"] | None = None,
+    ) -> Float[Tensor, "batch position width"]:
+        """Embedding of each position; the mask embedding where `hidden_positions` is True."""
+        if tokenizer.vector_size is None:
+            embeddings = torch.stack([table(codes[..., level]) for level, table in enumerate(self.levels)]).mean(dim=0)
+        else:
+            embeddings = self.projection(self.norm(tokenizer.code_vectors(codes)))
+        if hidden_positions is None:
+            return embeddings
+        return torch.where(hidden_positions[..., None], self.mask_vector.to(embeddings.dtype), embeddings)
+
+
+AutoConfig.register(GenomeEncoderConfig.model_type, GenomeEncoderConfig)
+AutoModel.register(GenomeEncoderConfig, GenomeEncoder)

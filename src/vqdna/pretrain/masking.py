@@ -1,0 +1,97 @@
+"""What is hidden from the genome encoder: stretches of bases, and the positions that stand for them.
+
+Flow: (seed, window number) -> masked bases [batch, base] -> masked positions [batch, position]. A learned code is a
+function of bases around its own span, so hiding positions alone leaves the answer in the neighbours' codes; with
+`unit: bases` the vocabulary itself sees N there. It must not know models. Paper: section 3.4 (25 %); how positions are
+hidden is not stated there, see docs/paper.md and docs/decisions/0003-masking.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, UInt8
+from pydantic import Field
+from torch import Tensor
+
+from vqdna.config import StrictModel
+
+UNKNOWN_BASE = 4
+
+
+class MaskingSettings(StrictModel):
+    """How much is hidden, in what pieces, and from whom.
+
+    Attributes:
+        fraction: share of the bases that is masked.
+        unit: "bases" hides stretches from the vocabulary and from the encoder (no leak); "spans" hides the same
+            stretches from the encoder only; "codes" hides single positions from the encoder only.
+        span: bases of a stretch, for "bases" and "spans".
+    """
+
+    fraction: float = Field(default=0.25, gt=0, lt=1)
+    unit: Literal["bases", "spans", "codes"] = "bases"
+    span: int = Field(default=12, ge=1)
+
+
+def draw_masked_bases(
+    settings: MaskingSettings, seed: int, numbers: Sequence[int], num_bases: int, bases_per_position: int
+) -> Bool[np.ndarray, "batch base"]:
+    """Masked bases of windows; each row is a pure function of (seed, its number).
+
+    Stretches do not overlap and start at multiples of `bases_per_position`. They are laid on a circle, so one may run
+    over the window's end and on at its start; every base is masked with probability `fraction` (the number of stretches
+    is rounded up or down at random).
+    """
+    stretch = 1 if settings.unit == "codes" else max(1, round(settings.span / bases_per_position))
+    num_units = -(-num_bases // bases_per_position)
+    masks = np.zeros((len(numbers), num_units), dtype=bool)
+    for row, number in enumerate(numbers):
+        generator = np.random.default_rng((seed, number))
+        for start in _stretch_starts(generator, num_units, min(stretch, num_units), settings.fraction):
+            masks[row, start : start + stretch] = True
+        masks[row] = np.roll(masks[row], generator.integers(num_units))
+    return np.repeat(masks, bases_per_position, axis=1)[:, :num_bases]
+
+
+def _stretch_starts(
+    generator: np.random.Generator, num_units: int, stretch: int, fraction: float
+) -> Int[np.ndarray, "start"]:
+    """Starts of non-overlapping stretches, all arrangements equally likely."""
+    wanted = fraction * num_units / stretch
+    count = min(int(wanted + generator.random()), num_units // stretch)
+    slots = num_units - count * (stretch - 1)
+    chosen = np.sort(generator.choice(slots, count, replace=False))
+    return chosen + np.arange(count) * (stretch - 1)
+
+
+def hide_bases(
+    base_ids: UInt8[Tensor, "batch base"], masked_bases: Bool[Tensor, "batch base"]
+) -> UInt8[Tensor, "batch base"]:
+    """The bases with N in place of the masked ones."""
+    return base_ids.masked_fill(masked_bases, UNKNOWN_BASE)
+
+
+def positions_touching(
+    bases: Bool[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
+) -> Bool[Tensor, "batch position"]:
+    """True for each position whose span holds at least one of the marked bases."""
+    before = torch.nn.functional.pad(bases.long().cumsum(dim=1), (1, 0))
+    return before.gather(1, spans[..., 1]) > before.gather(1, spans[..., 0])
+
+
+def distance_to_visible(
+    masked_positions: Bool[Tensor, "batch position"], attention_mask: Bool[Tensor, "batch position"]
+) -> Int[Tensor, "batch position"]:
+    """Positions from each masked position to the nearest one the encoder saw; 0 where it was seen, -1 where none was in the row."""
+    num_positions = masked_positions.shape[1]
+    visible = attention_mask & ~masked_positions
+    index = torch.arange(num_positions, device=visible.device).expand_as(visible)
+    far = 2 * num_positions
+    left = torch.where(visible, index, -far).cummax(dim=1).values
+    right = torch.where(visible, index, far).flip(1).cummin(dim=1).values.flip(1)
+    distance = torch.minimum(index - left, right - index)
+    return torch.where(visible.any(dim=1, keepdim=True), distance, -1)
