@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vqdna.data_root import find_data_root
+from vqdna.errors import InputError
+from vqdna.tasks.loading import read_labelled
+from vqdna.tasks.registry import available_datasets, dataset, datasets, find_dataset
+
+DATA_ROOT = find_data_root()
+
+
+def make_files(root: Path, folder: str, *splits: str) -> None:
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for split in splits:
+        (root / folder / split).write_text("sequence,label\nAC,0\n")
+
+
+def test_the_table_has_the_28_published_datasets():
+    table = datasets()
+    assert len(table) == 28
+    assert sum(row.group == "EMP" for row in table.values()) == 10
+    assert len({row.folder for row in table.values()}) == 28
+    assert (table["mouse/3"].train, table["mouse/3"].dev, table["mouse/3"].test) == (1904, 239, 239)
+    assert [name for name, row in table.items() if row.metric == "f1_macro"] == ["virus/covid"]
+    assert {row.classes for row in table.values()} == {2, 3, 9}
+
+
+def test_the_prom_all_sets_are_as_large_as_their_two_parts():
+    table = datasets()
+    for length in ("300", "core"):
+        parts = table[f"prom_{length}_notata"], table[f"prom_{length}_tata"]
+        assert table[f"prom_{length}_all"].train == sum(part.train for part in parts)
+
+
+def test_a_dataset_is_found_by_name_and_by_folder(tmp_path):
+    make_files(tmp_path, "gue/prom/prom_core_tata", "train.csv.gz", "dev.csv", "test.tsv")
+    by_name = find_dataset("prom_core_tata", tmp_path)
+    assert [path.name for path in (by_name.train, by_name.dev, by_name.test)] == ["train.csv.gz", "dev.csv", "test.tsv"]
+    assert find_dataset("prom/prom_core_tata", tmp_path) == by_name
+    assert available_datasets(tmp_path) == ["prom_core_tata"]
+
+
+def test_a_typo_gets_the_nearest_dataset():
+    with pytest.raises(InputError, match=r"no dataset 'prom_core_tat' .*did you mean 'prom_core_tata'"):
+        dataset("prom_core_tat")
+
+
+def test_an_absent_train_split_is_said_so(tmp_path):
+    make_files(tmp_path, "gue/EMP/H3", "dev.csv.gz", "test.csv.gz")
+    with pytest.raises(
+        InputError, match=r"EMP/H3: no train file in .*\(there is dev, test\); put it there as train\.csv"
+    ):
+        find_dataset("EMP/H3", tmp_path)
+    with pytest.raises(InputError, match="there is no split at all"):
+        find_dataset("EMP/H4", tmp_path)
+
+
+def test_without_a_data_root_the_folder_to_provide_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("VQDNA_DATA", raising=False)
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    assert available_datasets() == []
+    with pytest.raises(InputError, match="set VQDNA_DATA to the folder that holds 'gue/mouse/3'"):
+        find_dataset("mouse/3")
+
+
+@pytest.mark.data_root
+@pytest.mark.skipif(DATA_ROOT is None, reason="no data root")
+@pytest.mark.parametrize("name", ["mouse/3", "prom_core_tata"])
+def test_real_files_have_the_published_sizes_classes_and_lengths(name):
+    files, row = find_dataset(name, DATA_ROOT), dataset(name)
+    for path, size in ((files.train, row.train), (files.dev, row.dev), (files.test, row.test)):
+        sequences = read_labelled(path)
+        assert (len(sequences), sequences.num_classes) == (size, row.classes)
+        assert set(sequences.lengths) == {row.length}
