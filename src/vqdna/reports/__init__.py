@@ -1,0 +1,5 @@
+"""REPORTS: one self-contained HTML page, made from the result files of runs and from nothing else."""
+
+from vqdna.reports.render import write_report
+
+__all__ = ["write_report"]

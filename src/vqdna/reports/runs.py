@@ -1,0 +1,151 @@
+"""Run folders as the report sees them: found below the paths a user names, read from files only.
+
+Owns the flow paths -> folders with a results.json of a known stage -> `Run` (results, metrics, resolved configuration,
+manifest). Only results.json is required; what else is missing stays empty. Must not know what any stage computes, and
+trusts no value: numbers come out through `number`, which turns everything that is not a finite number into None.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vqdna.errors import InputError
+from vqdna.results import METRICS_FILE, RESULTS_FILE, read_json, read_metrics
+
+STAGES = ("vocabulary", "pretrain", "finetune", "probe", "benchmark")
+LABELLED_STAGES = ("finetune", "probe", "benchmark")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder: its name in the report and the records it holds."""
+
+    name: str
+    results: Mapping[str, Any]
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    config: str = ""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stage(self) -> str:
+        """Stage the run belongs to, one of `STAGES`."""
+        return str(self.results["stage"])
+
+    @property
+    def system(self) -> str:
+        """System under test as the run names itself; the run's name where it names none."""
+        return str(self.results.get("system") or self.name)
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the run, or None where the results name none."""
+        seed = number(self.results.get("seed"))
+        return None if seed is None else int(seed)
+
+    def value(self, *keys: str) -> float | None:
+        """Finite number below nested `keys` of the results, or None."""
+        return number(nested(self.results, *keys))
+
+    def text(self, key: str) -> str:
+        """Text below `key` of the results, or an empty string."""
+        value = self.results.get(key)
+        return "" if value is None or isinstance(value, dict | list) else str(value)
+
+    def items(self, *keys: str) -> list[Any]:
+        """List below nested `keys` of the results, or an empty list."""
+        value = nested(self.results, *keys)
+        return value if isinstance(value, list) else []
+
+    def series(self, key: str, against: str = "step") -> tuple[list[float], list[float]]:
+        """Ascending `against` values and the values of `key` there, from the metrics.
+
+        A resumed run repeats the steps after its last checkpoint: the later record counts.
+        """
+        points: dict[float, float] = {}
+        for record in self.metrics:
+            x, y = number(record.get(against)), number(record.get(key))
+            if x is not None and y is not None:
+                points[x] = y
+        return sorted(points), [points[x] for x in sorted(points)]
+
+
+def number(value: object) -> float | None:
+    """The value as a float where it is a finite number, else None (text, booleans, NaN, nothing)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def nested(record: object, *keys: str) -> object:
+    """Value below nested `keys` of JSON objects, or None where one of them is missing."""
+    for key in keys:
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(key)
+    return record
+
+
+def find_runs(paths: Iterable[Path]) -> list[Run]:
+    """Runs in and below `paths`, in the order of the stages and, within a stage, of the paths; each once.
+
+    A results.json without a known `stage` (a summary beside the runs) is passed over; hidden folders are not searched.
+
+    Raises:
+        InputError: a path does not exist, a file in a run folder is broken, or no run is found.
+    """
+    paths = list(paths)
+    records: dict[Path, dict[str, Any]] = {}
+    for path in paths:
+        for file in _results_files(path):
+            record = read_json(file)
+            # A saved encoder may carry its vocabulary's folder along: the same record, not a second run.
+            if record.get("stage") in STAGES and record not in records.values():
+                records[file.parent.resolve()] = record
+    if not records:
+        named = ", ".join(str(path) for path in paths) or "no folder"
+        raise InputError(
+            f"no run in {named}: wanted a folder that holds, at any depth, a {RESULTS_FILE} with a 'stage'"
+        )
+    runs = [_read_run(folder, name, records) for folder, name in _names(_outermost(records)).items()]
+    return sorted(runs, key=lambda run: STAGES.index(run.stage))
+
+
+def _outermost(records: Mapping[Path, Mapping[str, Any]]) -> list[Path]:
+    """Folders of the records without those inside a benchmark cell, whose scores the cell's own record repeats."""
+    cells = {folder for folder, record in records.items() if record["stage"] == "benchmark"}
+    return [folder for folder in records if cells.isdisjoint(folder.parents)]
+
+
+def _results_files(path: Path) -> list[Path]:
+    """Every results.json in and below `path`, sorted; `path` may also be such a file itself."""
+    if path.is_file() and path.name == RESULTS_FILE:
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{path}: no such run folder")
+    found = path.rglob(RESULTS_FILE)
+    return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
+
+
+def _names(folders: list[Path]) -> dict[Path, str]:
+    """Name of each folder: its path below the folder that all of them share."""
+    shared = os.path.commonpath([folder.parent for folder in folders])
+    return {folder: folder.relative_to(shared).as_posix() for folder in folders}
+
+
+def _read_run(folder: Path, name: str, records: Mapping[Path, dict[str, Any]]) -> Run:
+    """Run in `folder`; missing files stay empty, those of a benchmark cell come from the run inside it."""
+    inner = [other for other in records if folder in other.parents] if records[folder]["stage"] == "benchmark" else []
+    files = inner[0] if inner else folder
+    metrics, config, manifest = files / METRICS_FILE, files / "run.yaml", files / "manifest.json"
+    return Run(
+        name=name,
+        results=records[folder],
+        metrics=[record for record in read_metrics(metrics) if isinstance(record, dict)] if metrics.exists() else [],
+        config=config.read_text(errors="replace") if config.exists() else "",
+        manifest=read_json(manifest) if manifest.exists() else {},
+    )
