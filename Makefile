@@ -1,0 +1,46 @@
+# Each target makes .venv by itself. `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+FAST := -m "not slow"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help:
+	@echo "make demo    all three stages at small size, then demo/report.html (about 5 minutes on 2 cores)"
+	@echo "make test    all tests"
+	@echo "make check   format, lint, types, fast tests"
+	@echo "make format  rewrite the sources in the house format"
+	@echo "make bench   speed benchmarks"
+	@echo "make clean   remove .venv and demo/"
+
+# torch first: the later install then keeps whichever build this gave.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	PATH="$(abspath $(RUN)):$$PATH" bash runs/demo.sh demo
+
+test: $(INSTALLED)
+	$(RUN)/python -m pytest -q -n auto --dist loadfile
+
+check: $(INSTALLED)
+	$(RUN)/ruff format --check src tests benchmarks
+	$(RUN)/ruff check src tests benchmarks
+	$(RUN)/mypy
+	$(RUN)/python -m pytest -q -n auto --dist loadfile $(FAST)
+
+format: $(INSTALLED)
+	$(RUN)/ruff format src tests benchmarks
+	$(RUN)/ruff check --fix src tests benchmarks
+
+bench: $(INSTALLED)
+	$(RUN)/python -m pytest benchmarks --benchmark-enable --benchmark-only -q
+
+clean:
+	rm -rf $(VENV) demo
