@@ -1,0 +1,297 @@
+"""A convolutional network on one-hot bases, trained from scratch: the baseline that a pre-trained encoder has to beat.
+
+Flow: base_ids [batch, base] -> one-hot of both strands -> shared convolutions -> max and mean over bases, per strand
+[batch, 2*width] -> max and mean over strands [batch, 4*width] -> logits [batch, class]. A sequence and its reverse
+complement get the same logits, and so does a sequence with padding behind it. It must not know tokenizers or encoders.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from numpy import ndarray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vqdna.results import command_line
+from vqdna.tasks.loading import LabelledSequences, Task, check_trainable
+from vqdna.tasks.metrics import Metrics, metric_value, primary_metric, task_metrics
+
+NUM_BASES = 4
+PADDING = 4  # the id of N: its one-hot row is all zeros
+
+
+@dataclass(frozen=True)
+class CnnConfig:
+    """Sizes and training of the network.
+
+    Learning rate and dilations were chosen by mean dev AUROC on GUE mouse/3 and prom_core_tata, two seeds each.
+
+    Attributes:
+        width: channels of every convolution.
+        stem_kernel: bases that the first convolution sees.
+        kernel: positions that the later convolutions see.
+        dilations: one residual convolution for each, after the stem.
+        hidden_size: width of the layer between pooling and logits.
+        dropout: fraction of pooled features dropped.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: AdamW's.
+        batch_size: records a step.
+        patience: epochs without a better dev metric after which training stops.
+    """
+
+    width: int = 96
+    stem_kernel: int = 15
+    kernel: int = 7
+    dilations: tuple[int, ...] = (1, 4)
+    hidden_size: int = 64
+    dropout: float = 0.3
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    batch_size: int = 64
+    patience: int = 8
+
+
+class MaskedConvolution(nn.Module):
+    """Convolution, batch normalization and ReLU that leave padding at exactly zero."""
+
+    def __init__(self, in_channels: int, width: int, kernel: int, dilation: int = 1) -> None:
+        super().__init__()
+        padding = dilation * (kernel - 1) // 2
+        self.convolution = nn.Conv1d(in_channels, width, kernel, padding=padding, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+
+    def forward(
+        self, features: Float[Tensor, "batch channel base"], keep: Float[Tensor, "batch 1 base"]
+    ) -> Float[Tensor, "batch width base"]:
+        """Features of the same length, zero where `keep` is."""
+        return functional.relu(self.norm(self.convolution(features))) * keep
+
+
+class OneHotCnn(nn.Module):
+    """Strand-symmetric convolutional network over base ids."""
+
+    def __init__(self, num_classes: int, config: CnnConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.stem = MaskedConvolution(NUM_BASES, width, config.stem_kernel)
+        self.blocks = nn.ModuleList(
+            MaskedConvolution(width, width, config.kernel, dilation) for dilation in config.dilations
+        )
+        self.head = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(4 * width, config.hidden_size),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden_size, num_classes),
+        )
+
+    def forward(
+        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"]
+    ) -> Float[Tensor, "batch class"]:
+        """Logits of each row; bases where `attention_mask` is False are padding at the row's end."""
+        bases = one_hot(base_ids, attention_mask)
+        both = torch.cat([bases, reverse_strand(bases, attention_mask)])
+        keep = attention_mask.repeat(2, 1).unsqueeze(1).to(both.dtype)
+        forward_pooled, reverse_pooled = self.pooled(both, keep).chunk(2)
+        strands = [torch.maximum(forward_pooled, reverse_pooled), (forward_pooled + reverse_pooled) / 2]
+        logits: Tensor = self.head(torch.cat(strands, dim=1))
+        return logits
+
+    def pooled(
+        self, bases: Float[Tensor, "batch 4 base"], keep: Float[Tensor, "batch 1 base"]
+    ) -> Float[Tensor, "batch feature"]:
+        """Maximum and mean over the kept positions of each row."""
+        features = functional.max_pool1d(self.stem(bases, keep), 2, ceil_mode=True)
+        keep = functional.max_pool1d(keep, 2, ceil_mode=True)
+        for block in self.blocks:
+            features = features + block(features, keep)
+        # Features are never negative and padding is zero, so the plain maximum is that of the kept positions.
+        return torch.cat([features.amax(2), features.sum(2) / keep.sum(2)], dim=1)
+
+
+def one_hot(
+    base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"]
+) -> Float[Tensor, "batch 4 base"]:
+    """One-hot bases, channels in the order A C G T; zeros for N and where `attention_mask` is False."""
+    kept = torch.where(attention_mask, base_ids, PADDING).long()
+    return functional.one_hot(kept, NUM_BASES + 1)[..., :NUM_BASES].transpose(1, 2).float()
+
+
+def reverse_strand(
+    bases: Float[Tensor, "batch 4 base"], attention_mask: Bool[Tensor, "batch base"]
+) -> Float[Tensor, "batch 4 base"]:
+    """Reverse complement of one-hot rows, each reversed within its own length, so that padding stays behind it."""
+    lengths = attention_mask.sum(1, keepdim=True)
+    positions = torch.arange(attention_mask.shape[1], device=bases.device)
+    sources = torch.where(positions < lengths, lengths - 1 - positions, positions)
+    complement = bases.flip(1)  # the channels A C G T in reverse order are T G C A
+    return complement.gather(2, sources.unsqueeze(1).expand_as(complement))
+
+
+def run_cnn(
+    train: LabelledSequences,
+    dev: LabelledSequences,
+    test: LabelledSequences,
+    *,
+    seed: int,
+    epochs: int = 15,
+    config: CnnConfig | None = None,
+    device: str | torch.device | None = None,
+) -> dict[str, Any]:
+    """Results record of a network trained on `train`, at its best epoch by dev metric, scored on `dev` and `test`.
+
+    Args:
+        train: fits the network; its classes are those of dev and test.
+        dev: chooses the epoch.
+        test: scored once, when the epoch is chosen.
+        seed: fixes initial weights, order of records and dropout; the caller's random state stays as it was.
+        epochs: length of the one-cycle schedule; training may stop sooner, see `CnnConfig.patience`.
+        config: None is the default network.
+        device: None is CUDA where there is a device, otherwise the CPU.
+
+    Raises:
+        InputError: a training split with nothing to learn.
+    """
+    check_trainable(train, "the training split")
+    start = time.monotonic()
+    config = config or CnnConfig()
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if target.type == "cuda" else []):
+        torch.manual_seed(seed)
+        model = OneHotCnn(train.num_classes, config).to(target)
+        best_epoch, epochs_run = fit(model, train, dev, seed, epochs, config, target)
+    return {
+        "stage": "benchmark",
+        "system": "cnn",
+        "command": command_line(),
+        "seed": seed,
+        "seconds": time.monotonic() - start,
+        "task": train.task,
+        "num_classes": train.num_classes,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "best_epoch": best_epoch,
+        "epochs": epochs_run,
+        "dev": evaluate(model, dev, train, target),
+        "test": evaluate(model, test, train, target),
+    }
+
+
+def fit(
+    model: OneHotCnn,
+    train: LabelledSequences,
+    dev: LabelledSequences,
+    seed: int,
+    epochs: int,
+    config: CnnConfig,
+    device: torch.device,
+) -> tuple[int, int]:
+    """Best epoch and number of epochs run, both counted from 1; `model` is left with the best epoch's weights."""
+    random = np.random.default_rng(seed)
+    steps = math.ceil(len(train) / config.batch_size)
+    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=epochs * steps)
+    best_score, best_epoch, best_weights = -math.inf, 0, _weights(model)
+    for epoch in range(1, epochs + 1):
+        train_epoch(model, train, random, optimizer, schedule, config.batch_size, device)
+        score = metric_value(evaluate(model, dev, train, device), primary_metric(train.task))
+        if score > best_score or best_epoch == 0:
+            best_score, best_epoch, best_weights = score, epoch, _weights(model)
+        if epoch - best_epoch >= config.patience:
+            break
+    model.load_state_dict(best_weights)
+    return best_epoch, epoch
+
+
+def train_epoch(
+    model: OneHotCnn,
+    train: LabelledSequences,
+    random: np.random.Generator,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    batch_size: int,
+    device: torch.device,
+) -> None:
+    """One pass over `train` in an order drawn from `random`, a schedule step with each optimizer step."""
+    model.train()
+    for rows in np.array_split(random.permutation(len(train)), math.ceil(len(train) / batch_size)):
+        base_ids, attention_mask = padded([train.base_ids[row] for row in rows], device)
+        labels = torch.from_numpy(_targets(train.labels[rows], train)).to(device)
+        loss = task_loss(train.task, model(base_ids, attention_mask), labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+
+
+def padded(
+    sequences: list[UInt8[ndarray, "_"]], device: torch.device
+) -> tuple[UInt8[Tensor, "batch base"], Bool[Tensor, "batch base"]]:
+    """Base ids of one batch, padded with N to the longest row, and the mask of the bases that are not padding."""
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    base_ids = torch.full((len(sequences), int(lengths.max())), PADDING, dtype=torch.uint8)
+    for row, sequence in enumerate(sequences):
+        base_ids[row, : len(sequence)] = torch.from_numpy(sequence)
+    attention_mask = torch.arange(base_ids.shape[1]) < lengths[:, None]
+    return base_ids.to(device), attention_mask.to(device)
+
+
+def task_loss(task: Task, logits: Float[Tensor, "batch class"], targets: Tensor) -> Float[Tensor, ""]:
+    """Cross-entropy for classification, binary cross-entropy for multilabel, squared error for regression."""
+    if task == "classification":
+        return functional.cross_entropy(logits, targets)
+    if task == "multilabel":
+        return functional.binary_cross_entropy_with_logits(logits, targets)
+    return functional.mse_loss(logits.squeeze(1), targets)
+
+
+@torch.no_grad()
+def predict(
+    model: OneHotCnn, sequences: LabelledSequences, train: LabelledSequences, device: torch.device
+) -> Float[ndarray, "row class"]:
+    """Class probabilities, or scores on the scale of `train` for regression."""
+    model.eval()
+    batches = [model(*padded(batch, device)).float().cpu() for batch in _batches(sequences.base_ids, 256)]
+    logits = torch.cat(batches)
+    if train.task == "classification":
+        return logits.softmax(1).double().numpy()
+    if train.task == "multilabel":
+        return logits.sigmoid().double().numpy()
+    mean, deviation = _scale(train)
+    return logits.double().numpy() * deviation + mean
+
+
+def evaluate(model: OneHotCnn, sequences: LabelledSequences, train: LabelledSequences, device: torch.device) -> Metrics:
+    """Metrics of the model on `sequences`, whose task and classes are those of `train`."""
+    return task_metrics(train.task, sequences.labels, predict(model, sequences, train, device))
+
+
+def _targets(labels: ndarray, train: LabelledSequences) -> ndarray:
+    """Labels as the loss takes them; scores are brought to mean 0 and deviation 1 of the training split."""
+    if train.task == "classification":
+        return labels
+    if train.task == "multilabel":
+        return labels.astype(np.float32)
+    mean, deviation = _scale(train)
+    return ((labels - mean) / deviation).astype(np.float32)
+
+
+def _scale(train: LabelledSequences) -> tuple[float, float]:
+    return float(train.labels.mean()), float(train.labels.std())
+
+
+def _batches(sequences: list[UInt8[ndarray, "_"]], size: int) -> Iterator[list[UInt8[ndarray, "_"]]]:
+    for first in range(0, len(sequences), size):
+        yield sequences[first : first + size]
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -1,0 +1,101 @@
+"""Who learns in stage 3: LoRA adapters through peft, everything, or the head alone; the tokenizer never does.
+
+Flow: frozen classifier -> prepare_trainable -> training -> save_adapter (the adapter beside the head, a few megabytes)
+and merge_adapter (its update added into the backbone's weights). It must not know data or training.
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
+from vqdna.finetune.settings import FinetuneConfig, LoraSettings
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.results import put_in_place
+
+TRAINED_BESIDE_ADAPTER = "head.safetensors"
+
+
+def prepare_trainable(model: GenomeEncoderForSequenceClassification, config: FinetuneConfig) -> None:
+    """Leaves exactly the weights of the configured method trainable; for LoRA the backbone is wrapped by peft."""
+    model.requires_grad_(False)
+    model.head.requires_grad_(True)
+    encoder = model.encoder
+    if config.method == "full" or (config.method == "lora" and config.lora.train_embedding):
+        encoder.embedding.requires_grad_(True)
+        encoder.embedding.mask_vector.requires_grad_(False)  # serves stage 2 alone
+    if config.method == "full":
+        encoder.backbone.requires_grad_(True)
+        encoder.backbone.get_input_embeddings().requires_grad_(False)  # codes stand in for it: it is never read
+    if config.method == "lora":
+        with _peft_on_newer_transformers():
+            encoder.backbone = get_peft_model(encoder.backbone, _peft_config(config.lora))
+
+
+@contextmanager
+def _peft_on_newer_transformers() -> Iterator[None]:
+    """Keeps peft's use of a renamed property of transformers off the user's terminal."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
+
+
+def _peft_config(settings: LoraSettings) -> LoraConfig:
+    return LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules="all-linear"
+    )
+
+
+def num_parameters(model: GenomeEncoderForSequenceClassification) -> dict[str, int]:
+    """Number of parameters in total and of trainable ones."""
+    parameters = list(model.parameters())
+    trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return {"total": sum(parameter.numel() for parameter in parameters), "trainable": trainable}
+
+
+def trainable_weights(model: GenomeEncoderForSequenceClassification) -> dict[str, Tensor]:
+    """Every weight that learns, by name; the tensors themselves, not copies."""
+    return {name: parameter.data for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def has_adapter(model: GenomeEncoderForSequenceClassification) -> bool:
+    """Whether the backbone carries an adapter that is not merged."""
+    return isinstance(model.encoder.backbone, PeftModel)
+
+
+def merge_adapter(model: GenomeEncoderForSequenceClassification) -> None:
+    """The adapter's update becomes part of the backbone's weights; nothing where there is no adapter."""
+    if has_adapter(model):
+        model.encoder.backbone = model.encoder.backbone.merge_and_unload()
+
+
+def save_adapter(model: GenomeEncoderForSequenceClassification, folder: Path) -> None:
+    """Folder with peft's adapter of the backbone, the other weights that learned and the configuration."""
+    staging = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    model.encoder.backbone.save_pretrained(staging)
+    (staging / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card
+    model.config.save_pretrained(staging)
+    beside = {name: value for name, value in trainable_weights(model).items() if ".lora_" not in name}
+    save_file({name: value.cpu().contiguous() for name, value in beside.items()}, staging / TRAINED_BESIDE_ADAPTER)
+    put_in_place(staging, folder)
+
+
+def load_adapter(encoder: GenomeEncoder, folder: Path) -> GenomeEncoderForSequenceClassification:
+    """Classifier made of the encoder that a run started from and the adapter that the run saved, not merged."""
+    settings = SequenceClassifierConfig.from_pretrained(folder)
+    model = GenomeEncoderForSequenceClassification(settings)
+    model.encoder.load_state_dict(encoder.state_dict())
+    model.load_state_dict(load_file(folder / TRAINED_BESIDE_ADAPTER), strict=False)
+    with _peft_on_newer_transformers():
+        model.encoder.backbone = PeftModel.from_pretrained(model.encoder.backbone, folder)
+    model.train(False)
+    return model

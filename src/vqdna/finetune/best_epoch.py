@@ -1,0 +1,54 @@
+"""The best epoch so far, by dev metric: its trainable weights and score in one file, so that a resumed run keeps both.
+
+Flow: (epoch, dev metrics, model) after each epoch -> best.safetensors, replaced only by a better one -> restore.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save
+
+from vqdna.finetune.adapters import trainable_weights
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
+from vqdna.results import write_atomically
+from vqdna.tasks.loading import Task
+from vqdna.tasks.metrics import Metrics, metric_value, primary_metric
+
+
+class BestEpoch:
+    """Keeper of the best epoch's trainable weights.
+
+    Args:
+        file: where they are kept; an existing file is gone on from.
+        task: whose primary metric decides; the earlier epoch wins a tie.
+    """
+
+    def __init__(self, file: Path, task: Task) -> None:
+        self.file, self.metric = file, primary_metric(task)
+        self.epoch, self.score = 0, -math.inf
+        if file.exists():
+            with safe_open(file, framework="pt") as held:
+                record = json.loads(held.metadata()["best"])
+            self.epoch = record["epoch"]
+            self.score = -math.inf if record["score"] is None else record["score"]
+
+    def offer(self, epoch: int, metrics: Metrics, model: GenomeEncoderForSequenceClassification) -> None:
+        """Keeps the model's trainable weights if this epoch, counted from 1, is the best so far."""
+        score = metric_value(metrics, self.metric)
+        if self.epoch and score <= self.score:
+            return
+        self.epoch, self.score = epoch, score
+        record = {"epoch": epoch, "score": score if math.isfinite(score) else None}
+        weights = {name: value.cpu().contiguous() for name, value in trainable_weights(model).items()}
+        write_atomically(self.file, save(weights, {"best": json.dumps(record)}))
+
+    def restore(self, model: GenomeEncoderForSequenceClassification) -> None:
+        """Gives the model the best epoch's weights."""
+        weights = trainable_weights(model)
+        with safe_open(self.file, framework="pt") as held:
+            for name in held.keys():  # noqa: SIM118 (no mapping, it has no iterator)
+                weights[name].copy_(held.get_tensor(name))

@@ -1,0 +1,115 @@
+"""Predictions of a classifier for many sequences, and their scores.
+
+Flow: base_ids per record -> codes -> batches of similar length -> logits -> predictions [row, class], averaged over
+both strands where the model was trained so. `vqdna predict` and the scores of a run come from the same function, and
+neither padding nor the order of the records changes them. It must not know files or training.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+from rich.console import Console
+from rich.progress import track
+
+from vqdna.finetune.encoding import CodeRows, EncodedSequences, encode_sequences, pad_codes
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
+from vqdna.tasks.loading import LabelledSequences, Task
+from vqdna.tasks.metrics import Metrics, task_metrics
+from vqdna.training.settings import uses_bfloat16
+
+BATCH_SIZE = 64
+POSITIONS_PER_BATCH = 32_768
+"""Padded positions that the backbone sees at once, however large the batch size."""
+
+RECORDS_PER_CHUNK = 4096
+"""Records whose codes are in memory at once."""
+
+
+def predict_sequences(
+    model: GenomeEncoderForSequenceClassification,
+    base_ids: Sequence[UInt8[ndarray, "_"]],
+    place: Callable[[int], str],
+    *,
+    batch_size: int = BATCH_SIZE,
+    precision: str = "fp32",
+    description: str | None = None,
+) -> Float[ndarray, "row class"]:
+    """Class probabilities, or scores, of each sequence in the order given.
+
+    Args:
+        model: in evaluation mode.
+        base_ids: one array per record.
+        place: where record i comes from, for messages.
+        batch_size: sequences at once; fewer where they are long.
+        precision: "fp32", "bf16", or "auto" for the fastest that the processor has.
+        description: shows a progress bar of this name on a terminal.
+
+    Raises:
+        InputError: a sequence that the backbone has no positions for.
+    """
+    starts: Sequence[int] = range(0, len(base_ids), RECORDS_PER_CHUNK)
+    bar = track(
+        starts,
+        description or "",
+        console=Console(stderr=True),
+        disable=description is None or not sys.stderr.isatty(),
+    )
+    both_strands = model.config.reverse_complement_average
+    chunks = []
+    for start in bar:
+        rows = base_ids[start : start + RECORDS_PER_CHUNK]
+        encoded = encode_sequences(model.encoder, rows, _moved(place, start), both_strands=both_strands)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=uses_bfloat16(precision)):
+            chunks.append(predict_codes(model, encoded, batch_size=batch_size))
+    return np.concatenate(chunks)
+
+
+def _moved(place: Callable[[int], str], start: int) -> Callable[[int], str]:
+    return lambda row: place(start + row)
+
+
+def predict_codes(
+    model: GenomeEncoderForSequenceClassification, encoded: EncodedSequences, *, batch_size: int = BATCH_SIZE
+) -> Float[ndarray, "row class"]:
+    """Predictions for sequences that are encoded already, as float32."""
+    strands = [encoded.codes]
+    if model.config.reverse_complement_average and encoded.reverse_codes is not None:
+        strands.append(encoded.reverse_codes)
+    averaged = np.mean([_predict_strand(model, strand, batch_size) for strand in strands], axis=0)
+    return cast(ndarray, averaged.astype(np.float32))
+
+
+@torch.no_grad()
+def _predict_strand(
+    model: GenomeEncoderForSequenceClassification, rows: CodeRows, batch_size: int
+) -> Float[ndarray, "row class"]:
+    predictions: Float[ndarray, "row class"] = np.empty((len(rows), model.config.num_outputs))
+    for batch in _batches([len(row) for row in rows], batch_size):
+        codes, position_mask = pad_codes([rows[row] for row in batch])
+        logits = model(codes=codes.to(model.device), position_mask=position_mask.to(model.device)).logits
+        predictions[batch] = model.predictions(logits).cpu().numpy()
+    return predictions
+
+
+def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[Int[ndarray, "_"]]:
+    """Row numbers of each batch, shortest rows first: at most `batch_size` rows and `POSITIONS_PER_BATCH` positions."""
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    start = 0
+    for end in range(1, len(order) + 1):
+        is_full = end - start == batch_size
+        if end == len(order) or is_full or (end + 1 - start) * lengths[order[end]] > POSITIONS_PER_BATCH:
+            yield order[start:end]
+            start = end
+
+
+def score(labelled: LabelledSequences, predictions: Float[ndarray, "row class"]) -> Metrics:
+    """Metrics of the predictions against the labels."""
+    task: Task = labelled.task
+    return task_metrics(task, labelled.labels, predictions.astype(np.float64))

@@ -1,0 +1,74 @@
+"""Saved models by the folder a user names: a run folder, or the `model/` in it.
+
+Flow: path -> folder with a config.json of the wanted model type -> model in evaluation mode. Never looks anywhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from vqdna.errors import InputError
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
+from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.results import read_json
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+WRITTEN_BY = {
+    "vqdna_vqvae": "vqdna vocabulary",
+    GenomeEncoderConfig.model_type: "vqdna pretrain",
+    SequenceClassifierConfig.model_type: "vqdna finetune",
+}
+
+
+def load_encoder(path: Path) -> GenomeEncoder:
+    """Pre-trained encoder in the run folder `path` or in its `model/`.
+
+    Raises:
+        InputError: no encoder lies there, or its files are damaged.
+    """
+    return _load(GenomeEncoder, path, GenomeEncoderConfig.model_type)
+
+
+def load_classifier(path: Path) -> GenomeEncoderForSequenceClassification:
+    """Fine-tuned model in the run folder `path` or in its `model/`.
+
+    Raises:
+        InputError: no fine-tuned model lies there, or its files are damaged.
+    """
+    return _load(GenomeEncoderForSequenceClassification, path, SequenceClassifierConfig.model_type)
+
+
+def model_folder(path: Path, model_type: str) -> Path:
+    """Folder with the config.json of a `model_type`: `path/model` or `path`.
+
+    Raises:
+        InputError: neither has one; says what lies there instead.
+    """
+    wanted = f"a model that `{WRITTEN_BY[model_type]}` wrote"
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder, expected {wanted}")
+    found = []
+    for folder in (path / "model", path):
+        if (folder / "config.json").is_file():
+            found.append(read_json(folder / "config.json").get("model_type"))
+            if found[-1] == model_type:
+                return folder
+    if not found:
+        raise InputError(f"{path}: no model here (no config.json in it or in model/), expected {wanted}")
+    what = f"the model of `{WRITTEN_BY[found[0]]}`" if found[0] in WRITTEN_BY else f"a '{found[0]}'"
+    raise InputError(f"{path}: holds {what}, expected {wanted}")
+
+
+def _load(kind: type[Model], path: Path, model_type: str) -> Model:
+    folder = model_folder(path, model_type)
+    try:
+        model: Model = kind.from_pretrained(folder, local_files_only=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{folder}: the weights cannot be read ({str(error).splitlines()[0]})") from None
+    model.train(False)
+    return model

@@ -1,0 +1,108 @@
+"""Configuration of stage 3: what learns, with which head, for how long. The files are in configs/finetune/."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from vqdna.config import StrictModel
+from vqdna.training.settings import TrainingSettings
+
+Pooling = Literal["mean", "mean+max"]
+
+LOG_EVERY = 20
+"""Steps between two lines of training loss; shorter epochs log once each."""
+
+
+class LoraSettings(StrictModel):
+    """Low-rank adapters on every linear layer of the backbone.
+
+    Attributes:
+        rank: rank of each update.
+        alpha: the update is scaled by alpha / rank.
+        dropout: on the input of each update.
+        train_embedding: also trains the projection of the code vectors (for hand-made tokenizers their embedding
+            table). False is the paper's wording, "LoRA on the Transformer + MLP head".
+    """
+
+    rank: int = Field(default=8, ge=1)
+    alpha: int = Field(default=16, ge=1)
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    train_embedding: bool = False
+
+
+class HeadSettings(StrictModel):
+    """From hidden states to outputs.
+
+    Attributes:
+        pooling: "mean" over a sequence's positions, or "mean+max" side by side.
+        hidden_size: width of the one hidden layer; 0 means a single linear layer.
+        dropout: before each linear layer.
+    """
+
+    pooling: Pooling = "mean"
+    hidden_size: int = Field(default=128, ge=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+class EpochSettings(StrictModel):
+    """An optimization counted in epochs; the remaining attributes are those of `TrainingSettings`.
+
+    Attributes:
+        epochs: passes over the training sequences; after each the dev sequences are scored and a checkpoint is written.
+        warmup_steps: steps over which the rate rises from zero, never more than a tenth of the run.
+    """
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["cosine", "linear", "constant"] = "linear"
+    warmup_steps: int = Field(default=50, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    def in_steps(self, num_sequences: int) -> TrainingSettings:
+        """The same optimization counted in optimizer steps over `num_sequences` training sequences."""
+        steps_per_epoch = math.ceil(num_sequences / self.batch_size)
+        steps = self.epochs * steps_per_epoch
+        return TrainingSettings(
+            **self.model_dump(exclude={"epochs", "warmup_steps"}),
+            steps=steps,
+            warmup_fraction=min(self.warmup_steps, steps // 10) / steps,
+            log_every=min(LOG_EVERY, steps_per_epoch),
+            evaluate_every=steps_per_epoch,
+            save_every=steps_per_epoch,
+            keep_checkpoints=1,
+        )
+
+
+class ReverseComplementSettings(StrictModel):
+    """What is made of the other strand; right for labels that hold for both, such as transcription factor binding.
+
+    Attributes:
+        augment: each training sequence is read from a strand drawn anew every epoch.
+        average: predictions are the mean of those for both strands; saved with the model.
+    """
+
+    augment: bool = False
+    average: bool = False
+
+
+class FinetuneConfig(StrictModel):
+    """One fine-tuning.
+
+    Attributes:
+        method: "lora" trains adapters and head, "full" everything but the tokenizer, "linear" the head alone.
+        class_weights: "balanced" weighs each class by the inverse of its frequency in the training split.
+    """
+
+    method: Literal["lora", "full", "linear"] = "lora"
+    lora: LoraSettings = LoraSettings()
+    head: HeadSettings = HeadSettings()
+    training: EpochSettings
+    reverse_complement: ReverseComplementSettings = ReverseComplementSettings()
+    class_weights: Literal["none", "balanced"] = "none"

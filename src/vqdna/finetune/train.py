@@ -1,0 +1,238 @@
+"""Stage 3: a pre-trained genome encoder learns a labelled task.
+
+Flow: labelled sequences -> codes, computed once -> epochs of training, each scored on dev -> the best epoch's weights
+-> a run folder whose `model/` is complete (an adapter merged into it) and whose `adapter/` holds what learned alone.
+The scores of results.json are those of the saved `model/` applied to DNA. Paper: section "stage 3".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from transformers import PreTrainedModel, set_seed
+
+from vqdna.errors import InputError
+from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, prepare_trainable, save_adapter
+from vqdna.finetune.batches import EpochDataset, collate
+from vqdna.finetune.best_epoch import BestEpoch
+from vqdna.finetune.encoding import EncodedSequences, encode_sequences
+from vqdna.finetune.evaluation import predict_codes, predict_sequences, score
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
+from vqdna.finetune.loading import load_classifier, load_encoder, model_folder
+from vqdna.finetune.settings import FinetuneConfig
+from vqdna.pretrain.encoder import GenomeEncoderConfig
+from vqdna.results import command_line
+from vqdna.tasks.loading import LabelledSequences, Splits, Task, read_splits
+from vqdna.tasks.metrics import Metrics
+from vqdna.tasks.registry import datasets
+from vqdna.tokenizers.loading import tokenizer_name
+from vqdna.training.run_folder import RunFolder, is_main_process
+from vqdna.training.settings import TrainingSettings
+from vqdna.training.trainer import train as train_model
+
+__all__ = ["FinetuneConfig", "run_finetune"]
+
+ADAPTER_FOLDER = "adapter"
+BEST_FILE = "best.safetensors"
+
+
+def run_finetune(
+    config: FinetuneConfig,
+    *,
+    encoder: Path,
+    train: Path,
+    dev: Path | None,
+    test: Path | None,
+    out: Path,
+    seed: int,
+    task: str | None = None,
+    labels: Path | None = None,
+    dataset: str | None = None,
+) -> dict[str, Any]:
+    """Fine-tunes (or resumes, or finds finished) an encoder on labelled sequences and returns the results record.
+
+    Args:
+        config: resolved configuration.
+        encoder: run folder of a pre-training, or its `model/`.
+        train: CSV, TSV or Parquet with columns `sequence,label`, or FASTA beside `labels`.
+        dev: picks the epoch; None takes a seeded tenth of `train`, class by class.
+        test: scored once, at the end; None leaves the test scores out.
+        out: run folder.
+        seed: of the head, the order of the sequences, dropout and the tenth.
+        task: "classification", "multilabel" or "regression"; None reads it off the labels.
+        labels: table `name,label` of a FASTA file.
+        dataset: name under which reports list the scores; None takes the known dataset in whose folder `train` lies.
+
+    Raises:
+        InputError: unreadable input, no encoder, a folder of another run, a loss that is no number.
+    """
+    started = time.monotonic()
+    source = model_folder(encoder, GenomeEncoderConfig.model_type)
+    splits = read_splits(train, dev, test, task=cast(Task | None, task), labels=labels, seed=seed)
+    weights = class_weights(splits.train, config.class_weights)
+    files = {"encoder": encoder, "train": train, "dev": dev, "test": test, "labels": labels, "task": task}
+    folder = RunFolder(out)
+    inputs = {name: value for name, value in files.items() if value is not None}
+    folder.open(config, seed=seed, parents={"encoder": source}, inputs=inputs)
+    held = folder.finished()
+    if held is not None:
+        return held
+    set_seed(seed)
+    model = _untrained_model(config, source, splits.train, weights)
+    sizes = num_parameters(model)
+    best = _fit(model, config, splits, folder, seed, record_places(splits, train, dev))
+    if not is_main_process():
+        return {}
+    _save_best(model, best, folder)
+    saved = load_classifier(folder.model_folder)
+    saved.to(model.device)  # type: ignore[arg-type]
+    scores = {
+        "dev": _final_score(saved, splits.dev, dev or train),
+        "test": None if splits.test is None or test is None else _final_score(saved, splits.test, test),
+    }
+    name = dataset or known_dataset(train)
+    results = {
+        "stage": "finetune",
+        "system": tokenizer_name(saved.encoder.tokenizer),
+        **({"dataset": name} if name else {}),
+        "command": command_line(),
+        "seed": seed,
+        "seconds": round(time.monotonic() - started, 1),
+        **_description(config, splits, sizes, best),
+        **scores,
+    }
+    folder.write_results(results)
+    return results
+
+
+def _description(config: FinetuneConfig, splits: Splits, sizes: Mapping[str, int], best: BestEpoch) -> dict[str, Any]:
+    """What results.json says of the run beside its scores."""
+    return {
+        "method": config.method,
+        "task": splits.train.task,
+        "num_classes": splits.train.num_classes,
+        "best_epoch": best.epoch,
+        "epochs": config.training.epochs,
+        "parameters": dict(sizes),
+        "sequences": {"train": len(splits.train), "dev": len(splits.dev), "test": len(splits.test or ())},
+    }
+
+
+def class_weights(train: LabelledSequences, kind: Literal["none", "balanced"]) -> list[float] | None:
+    """Weight of each class in the loss: n / (classes x count), in multilabel negatives / positives; None for "none".
+
+    Raises:
+        InputError: balanced weights for scores, which have no classes.
+    """
+    if kind == "none":
+        return None
+    if train.task == "regression":
+        raise InputError("class_weights: 'balanced' needs classes, and this task is regression; set it to 'none'")
+    if train.task == "multilabel":
+        positive = train.labels.sum(axis=0).clip(min=1)
+        return [float(weight) for weight in (len(train) - positive).clip(min=1) / positive]
+    counts = np.bincount(train.labels, minlength=train.num_classes).clip(min=1)
+    return [float(weight) for weight in len(train) / (train.num_classes * counts)]
+
+
+def known_dataset(train: Path) -> str | None:
+    """Name of the published dataset in whose folder the file lies, or None."""
+    parent = train.resolve().parent.as_posix()
+    return next((row.name for row in datasets().values() if parent.endswith(f"/{row.folder}")), None)
+
+
+def record_places(splits: Splits, train: Path, dev: Path | None) -> tuple[Callable[[int], str], Callable[[int], str]]:
+    """What messages call record i of train and of dev."""
+    return _places(splits.train, train), _places(splits.dev, dev or train)
+
+
+def _places(records: LabelledSequences, file: Path) -> Callable[[int], str]:
+    names = records.names
+    return lambda row: f"{file}: record " + (f"'{names[row]}'" if names else f"{row + 1}")
+
+
+def _untrained_model(
+    config: FinetuneConfig, source: Path, train: LabelledSequences, weights: list[float] | None
+) -> GenomeEncoderForSequenceClassification:
+    """Pre-trained encoder under a fresh head, with the trainable weights of the method."""
+    scale = {"label_mean": float(train.labels.mean()), "label_deviation": float(train.labels.std())}
+    model = GenomeEncoderForSequenceClassification.from_encoder(
+        load_encoder(source),
+        task=train.task,
+        class_names=train.class_names,
+        **(scale if train.task == "regression" else {}),
+        class_weights=weights,
+        pooling=config.head.pooling,
+        head_hidden_size=config.head.hidden_size,
+        head_dropout=config.head.dropout,
+        reverse_complement_average=config.reverse_complement.average,
+    )
+    prepare_trainable(model, config)
+    return model
+
+
+def _fit(
+    model: GenomeEncoderForSequenceClassification,
+    config: FinetuneConfig,
+    splits: Splits,
+    folder: RunFolder,
+    seed: int,
+    places: tuple[Callable[[int], str], Callable[[int], str]],
+) -> BestEpoch:
+    """Trains the model in place and returns the keeper of its best epoch."""
+    flips = config.reverse_complement
+    train_codes = encode_sequences(model.encoder, splits.train.base_ids, places[0], both_strands=flips.augment)
+    dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=flips.average)
+    dataset = EpochDataset(
+        train_codes, splits.train.labels, batch_size=config.training.batch_size, seed=seed, augment=flips.augment
+    )
+    settings = config.training.in_steps(len(dataset))
+    best = BestEpoch(folder.checkpoints / BEST_FILE, splits.train.task)
+    train_model(
+        model,
+        dataset,
+        settings,
+        folder,
+        seed=seed,
+        collate=collate,
+        loss_terms=(),
+        evaluate=_epoch_evaluation(splits.dev, dev_codes, best, folder, settings),
+        evaluation_prefix="dev_",
+        description="finetune",
+    )
+    return best
+
+
+def _epoch_evaluation(
+    dev: LabelledSequences, codes: EncodedSequences, best: BestEpoch, folder: RunFolder, settings: TrainingSettings
+) -> Callable[[PreTrainedModel], Mapping[str, float]]:
+    """Scores an epoch on dev, offers it as the best, and gives the numbers for the log."""
+    checkpoint = folder.last_checkpoint()
+    epochs_done = int(checkpoint.name.split("-")[1]) // settings.evaluate_every if checkpoint else 0
+    epochs = count(epochs_done + 1)
+
+    def evaluate(model: PreTrainedModel) -> Mapping[str, float]:
+        classifier = cast(GenomeEncoderForSequenceClassification, model)
+        metrics = score(dev, predict_codes(classifier, codes))
+        best.offer(next(epochs), metrics, classifier)
+        return {name: value for name, value in metrics.items() if value is not None}
+
+    return evaluate
+
+
+def _save_best(model: GenomeEncoderForSequenceClassification, best: BestEpoch, folder: RunFolder) -> None:
+    """Writes `adapter/`, where there is one, and `model/` with the best epoch's weights."""
+    best.restore(model)
+    if has_adapter(model):
+        save_adapter(model, folder.path / ADAPTER_FOLDER)
+        merge_adapter(model)
+    folder.save_model(model)
+
+
+def _final_score(model: GenomeEncoderForSequenceClassification, records: LabelledSequences, file: Path) -> Metrics:
+    return score(records, predict_sequences(model, records.base_ids, _places(records, file)))

@@ -1,0 +1,143 @@
+"""Whole sequences to codes: tiles with enough context that every code is that of the untiled sequence.
+
+Flow: sequences -> tiles [batch, base] with `context_bases` on either side -> codes -> rows (name, start, end, one column
+per level). Coordinates are 0-based, half-open. It must not know training.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import torch
+from jaxtyping import Int, UInt8
+
+from vqdna.errors import InputError, nearest_name_hint
+from vqdna.genome import read_sequences
+from vqdna.results import atomic_output
+from vqdna.tokenizers import Tokenizer
+
+TILE_BASES = 8192
+TILES_AT_A_TIME = 8
+FORMATS = {".parquet": "parquet", ".tsv": "tsv", ".bed": "tsv", ".csv": "csv"}
+
+
+def encode_sequence(
+    tokenizer: Tokenizer, base_ids: UInt8[np.ndarray, "base"], *, tile_bases: int = TILE_BASES
+) -> tuple[Int[np.ndarray, "position level"], Int[np.ndarray, "position 2"]]:
+    """Codes and base spans of a whole sequence.
+
+    Args:
+        tokenizer: a learned tokenizer, whose `bases_per_position` is a whole number.
+        base_ids: the sequence.
+        tile_bases: bases encoded at a time, besides the context on either side; changes memory, not codes.
+    """
+    stride = int(tokenizer.bases_per_position)
+    tile_bases = max(1, tile_bases // stride) * stride
+    margin = -(-tokenizer.context_bases // stride) * stride
+    codes = [
+        tile
+        for batch in _in_batches(_tiles(base_ids, tile_bases, margin), TILES_AT_A_TIME)
+        for tile in _encode_tiles(tokenizer, batch, stride)
+    ]
+    joined = np.concatenate(codes) if codes else np.zeros((0, len(tokenizer.level_sizes)), dtype=np.int64)
+    starts = np.arange(len(joined), dtype=np.int64) * stride
+    return joined, np.stack([starts, np.minimum(starts + stride, len(base_ids))], axis=1)
+
+
+Tile = tuple[UInt8[np.ndarray, "base"], int, int]
+
+
+def _tiles(base_ids: UInt8[np.ndarray, "base"], tile_bases: int, margin: int) -> Iterator[Tile]:
+    """Slices with their context, each with the number of context bases before it and of its own bases."""
+    for start in range(0, len(base_ids), tile_bases):
+        end = min(start + tile_bases, len(base_ids))
+        first = max(0, start - margin)
+        yield base_ids[first : end + margin], start - first, end - start
+
+
+def _in_batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
+    """Runs of at most `size` tiles of equal length, so that no padding is needed."""
+    batch: list[Tile] = []
+    for tile in tiles:
+        if batch and (len(batch) == size or len(tile[0]) != len(batch[0][0])):
+            yield batch
+            batch = []
+        batch.append(tile)
+    if batch:
+        yield batch
+
+
+def _encode_tiles(tokenizer: Tokenizer, tiles: list[Tile], stride: int) -> Iterator[Int[np.ndarray, "position level"]]:
+    stacked = torch.from_numpy(np.stack([bases for bases, _, _ in tiles]))
+    codes = tokenizer.encode(stacked).codes.numpy()
+    for row, (_, before, length) in zip(codes, tiles, strict=True):
+        yield row[before // stride : before // stride + -(-length // stride)]
+
+
+def encode_file(tokenizer: Tokenizer, source: str, output: str, *, gaps: Any = "error") -> dict[str, int]:
+    """Codes of every sequence of a file, as a table; returns the numbers of sequences, bases and codes.
+
+    Args:
+        tokenizer: a learned tokenizer.
+        source: FASTA or FASTQ, or "-".
+        output: `.parquet`, `.csv`, `.tsv` or `.bed`, or "-" for tab-separated rows on standard output.
+        gaps: "error" or "drop", for `-`, `.` and `*` in the sequences.
+
+    Raises:
+        InputError: unknown output format, unreadable sequences. No output is left behind then.
+    """
+    kind = "tsv" if output == "-" else FORMATS.get(Path(output).suffix)
+    if kind is None:
+        hint = nearest_name_hint(Path(output).suffix, FORMATS)
+        raise InputError(
+            f"{output}: unknown output format '{Path(output).suffix}'; expected one of {', '.join(FORMATS)}{hint}"
+        )
+    totals = {"sequences": 0, "bases": 0, "codes": 0}
+    target: AbstractContextManager[Any] = (
+        nullcontext(sys.stdout.buffer) if output == "-" else atomic_output(Path(output))
+    )
+    with target as sink, _table_writer(sink, kind, len(tokenizer.level_sizes), output) as writer:
+        for sequence in read_sequences(source, gaps=gaps):
+            codes, spans = encode_sequence(tokenizer, sequence.base_ids)
+            writer.write_table(_rows(sequence.name, codes, spans))
+            totals["sequences"] += 1
+            totals["bases"] += len(sequence.base_ids)
+            totals["codes"] += codes.size
+    return totals
+
+
+def _schema(num_levels: int) -> pa.Schema:
+    fields = [("name", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
+    return pa.schema(fields + [(f"level_{level}", pa.int32()) for level in range(num_levels)])
+
+
+def _rows(name: str, codes: Int[np.ndarray, "position level"], spans: Int[np.ndarray, "position 2"]) -> pa.Table:
+    names = pa.array([name]).take(pa.array(np.zeros(len(codes), dtype=np.int64)))
+    levels: Sequence[Any] = [pa.array(column.astype(np.int32)) for column in codes.T]
+    return pa.Table.from_arrays(
+        [names, pa.array(spans[:, 0]), pa.array(spans[:, 1]), *levels], schema=_schema(codes.shape[1])
+    )
+
+
+@contextmanager
+def _table_writer(sink: Path | BinaryIO, kind: str, num_levels: int, output: str) -> Iterator[Any]:
+    schema = _schema(num_levels)
+    if kind == "parquet":
+        with pa.parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+            yield writer
+        return
+    delimiter = "\t" if kind == "tsv" else ","
+    options = pa.csv.WriteOptions(delimiter=delimiter, include_header=False, quoting_style="none" if kind == "tsv" else "needed")
+    with nullcontext(sink) if not isinstance(sink, Path) else sink.open("wb") as stream:
+        if not output.endswith(".bed"):
+            stream.write((delimiter.join(schema.names) + "\n").encode())
+        with pa.csv.CSVWriter(stream, schema, write_options=options) as writer:
+            yield writer

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from example_tasks import BERT, tiny_encoder, tiny_vocabulary
+
+from vqdna.errors import InputError
+from vqdna.finetune.encoding import encode_sequences, max_positions, pad_codes
+from vqdna.genome.bases import reverse_complement
+from vqdna.tokenizers.kmer import KmerTokenizer
+from vqdna.tokenizers.nucleotide import NucleotideTokenizer
+
+
+def random_rows(*lengths: int) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return [random.integers(0, 5, length).astype(np.uint8) for length in lengths]
+
+
+def place(row: int) -> str:
+    return f"table.csv: record {row + 1}"
+
+
+@pytest.mark.parametrize("tokenizer", [NucleotideTokenizer(), KmerTokenizer(6, 6), tiny_vocabulary()])
+def test_codes_are_those_of_each_record_alone_in_the_order_given(tokenizer):
+    rows = random_rows(33, 7, 90, 33, 52)
+    encoded = encode_sequences(tiny_encoder(tokenizer), rows, place, both_strands=True)
+    for strand, given in ((encoded.codes, rows), (encoded.reverse_codes, [reverse_complement(row) for row in rows])):
+        for codes, bases in zip(strand, given, strict=True):
+            assert np.array_equal(codes, tokenizer.encode(torch.from_numpy(bases.copy())[None]).codes[0])
+
+
+def test_one_strand_unless_asked():
+    assert encode_sequences(tiny_encoder(), random_rows(10), place).reverse_codes is None
+
+
+def test_pad_codes_fills_with_zeros_that_the_mask_leaves_out():
+    codes, mask = pad_codes([np.array([[3, 1]]), np.array([[5, 2], [6, 4]])])
+    assert codes.tolist() == [[[3, 1], [0, 0]], [[5, 2], [6, 4]]]
+    assert mask.tolist() == [[True, False], [True, True]]
+
+
+def test_bert_has_a_last_position_and_modernbert_none():
+    assert max_positions(tiny_encoder(backbone=BERT)) == 80
+    assert max_positions(tiny_encoder()) is None
+
+
+def test_a_sequence_too_long_for_the_backbone_is_named():
+    encoder = tiny_encoder(NucleotideTokenizer(), BERT)
+    assert len(encode_sequences(encoder, random_rows(80), place)) == 1
+    message = (
+        r"^table.csv: record 2: its 81 bases make 81 tokens, and the bert backbone holds at most 80; cut the sequence$"
+    )
+    with pytest.raises(InputError, match=message):
+        encode_sequences(encoder, random_rows(10, 81), place)
+
+
+def test_a_sequence_without_token_is_named():
+    with pytest.raises(InputError, match="record 1: its 0 bases make no token"):
+        encode_sequences(tiny_encoder(), random_rows(0, 4), place)
