@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,16 @@ def atomic_output(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_in_place(staging: Path, target: Path) -> None:
+    """Finished folder `staging` flushed to disk and renamed to `target`, replacing an older one."""
+    for file in [path for path in staging.rglob("*") if path.is_file()]:
+        with open(file, "rb") as stream:
+            os.fsync(stream.fileno())
+    if target.exists():
+        shutil.rmtree(target)
+    os.rename(staging, target)
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

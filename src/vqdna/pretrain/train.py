@@ -88,7 +88,7 @@ def run_pretrain(
     frozen = load_tokenizer(tokenizer)
     parents = {"tokenizer": Path(tokenizer)} if Path(tokenizer).is_dir() else {}
     inputs = {"genomes": [str(path) for path in genomes], "tokenizer": tokenizer}
-    folder.open(config, seed=seed, parents=parents, inputs=inputs)
+    folder.check(config, seed=seed, inputs=inputs)
     held = folder.finished()
     if held is not None:
         return held
@@ -100,6 +100,7 @@ def run_pretrain(
     collate = MaskedCollator(config.masking, frozen, seed)
     batches = _evaluation_batches(corpus, config, collate, seed)
     sampler = window_sampler(corpus, config.data, seed, "train")
+    folder.open(config, seed=seed, parents=parents, inputs=inputs)
     train(
         model,
         WindowDataset(sampler, config.training.steps * config.training.batch_size),

@@ -23,7 +23,15 @@ from transformers import PreTrainedModel
 
 from vqdna.config import write_yaml
 from vqdna.errors import InputError
-from vqdna.results import METRICS_FILE, RESULTS_FILE, command_line, read_json, write_atomically, write_json
+from vqdna.results import (
+    METRICS_FILE,
+    RESULTS_FILE,
+    command_line,
+    put_in_place,
+    read_json,
+    write_atomically,
+    write_json,
+)
 
 RECORDED_PACKAGES = ("vqdna", "torch", "transformers", "accelerate", "peft", "numpy", "scikit-learn")
 
@@ -51,21 +59,33 @@ class RunFolder:
             inputs: the user's files and options, as recorded in run.yaml beside the configuration.
 
         Raises:
-            InputError: the folder holds a different run, or something that is no run.
+            InputError: as `check`.
         """
-        resolved = {**yaml.safe_load(write_yaml(config)), "seed": seed, "inputs": {k: str(v) for k, v in inputs.items()}}
-        if self.config_file.exists():
-            held = yaml.safe_load(self.config_file.read_text())
-            different = _first_difference(held, resolved)
-            if different:
-                raise InputError(f"{self.path}: holds another run ('{different}' differs); choose another --out or remove the folder")
-        elif self.path.is_dir() and any(self.path.iterdir()):
-            raise InputError(f"{self.path}: is not empty and holds no run; choose another --out")
+        resolved = self.check(config, seed=seed, inputs=inputs)
         if not is_main_process():
             return
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config_file, yaml.safe_dump(resolved, sort_keys=False).encode())
         write_json(self.manifest_file, _manifest(seed, parents))
+
+    def check(self, config: BaseModel, *, seed: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What run.yaml is to hold; writes nothing, so a stage can refuse bad input before it claims the folder.
+
+        Raises:
+            InputError: the folder holds a different run, or something that is no run.
+        """
+        options = {name: str(value) for name, value in inputs.items()}
+        resolved = {**yaml.safe_load(write_yaml(config)), "seed": seed, "inputs": options}
+        if self.config_file.exists():
+            held = yaml.safe_load(self.config_file.read_text())
+            different = _first_difference(held, resolved)
+            if different:
+                raise InputError(
+                    f"{self.path}: holds another run ('{different}' differs); choose another --out or remove the folder"
+                )
+        elif is_main_process() and _holds_something(self.path):  # other ranks may see it while the first one writes
+            raise InputError(f"{self.path}: is not empty and holds no run; choose another --out")
+        return resolved
 
     def finished(self) -> dict[str, Any] | None:
         """Results of a run that ended, or None."""
@@ -89,14 +109,8 @@ class RunFolder:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
-def put_in_place(staging: Path, target: Path) -> None:
-    """Finished folder `staging` flushed to disk and renamed to `target`, replacing an older one."""
-    for file in [path for path in staging.rglob("*") if path.is_file()]:
-        with open(file, "rb") as stream:
-            os.fsync(stream.fileno())
-    if target.exists():
-        shutil.rmtree(target)
-    os.rename(staging, target)
+def _holds_something(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def content_hash(path: Path) -> str:

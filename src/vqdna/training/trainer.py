@@ -19,8 +19,9 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from vqdna.errors import InputError
+from vqdna.results import put_in_place
 from vqdna.training.progress import MetricsCallback, RichProgressCallback
-from vqdna.training.run_folder import RunFolder, put_in_place
+from vqdna.training.run_folder import RunFolder
 from vqdna.training.settings import TrainingSettings, training_arguments
 
 Evaluate = Callable[[PreTrainedModel], Mapping[str, float]]

@@ -83,7 +83,7 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
     """
     folder = RunFolder(out)
     inputs = {"genomes": [str(path) for path in genomes]}
-    folder.open(config, seed=seed, parents={}, inputs=inputs)
+    folder.check(config, seed=seed, inputs=inputs)
     held = folder.finished()
     if held is not None:
         return held
@@ -93,6 +93,7 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
     windows = evaluation_windows(corpus, config.data, seed)
     sampler = window_sampler(corpus, config.data, seed, "train")
     dataset = WindowDataset(sampler, config.training.steps * config.training.batch_size)
+    folder.open(config, seed=seed, parents={}, inputs=inputs)
     train(
         model,
         dataset,

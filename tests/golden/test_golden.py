@@ -1,0 +1,77 @@
+"""Twenty seeded losses of stages 1 and 2: a change that must not move numbers shows the same ones.
+
+`python tests/golden/test_golden.py` writes the file anew, for a change that is meant to move them.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from vqdna.genome import Corpus
+from vqdna.genome.simulate import simulate_genomes
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.masking import MaskingSettings
+from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
+from vqdna.pretrain.train import MaskedCollator
+from vqdna.tokenizers.vq import VqTokenizer
+from vqdna.training.window_batches import CorpusSettings, WindowDataset, collate_windows, window_sampler
+from vqdna.vocabulary.train import VocabularySettings, build_vocabulary
+
+FILE = Path(__file__).with_name("losses.json")
+STEPS, BATCH = 20, 8
+BACKBONE = {
+    "model_type": "modernbert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 48, "local_attention": 32,
+}  # fmt: skip
+
+
+def batches(collate):
+    corpus = Corpus.from_sequences(simulate_genomes(0, num_species=2, bases_per_species=20_000).sequences())
+    dataset = WindowDataset(window_sampler(corpus, CorpusSettings(window=96), 0, "train"), STEPS * BATCH)
+    for step in range(STEPS):
+        yield collate(dataset.__getitems__(range(step * BATCH, (step + 1) * BATCH)))
+
+
+def losses(model, collate):
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    seen = []
+    for batch in batches(collate):
+        loss = model(**batch).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if hasattr(model, "update_codebooks"):
+            model.update_codebooks()
+        seen.append(loss.item())
+    return seen
+
+
+def vocabulary(quantizer, level_sizes):
+    settings = VocabularySettings(quantizer=quantizer, level_sizes=level_sizes, width=24, stem_width=16)
+    return build_vocabulary(settings, seed=0)
+
+
+def all_losses():
+    """Losses of both stages."""
+    hrq = vocabulary("hrq", (16, 32))
+    found = {"vocabulary-hrq": losses(hrq, collate_windows)}
+    found["vocabulary-vq"] = losses(vocabulary("vq", (16,)), collate_windows)
+    torch.manual_seed(0)
+    tokenizer = VqTokenizer(hrq)
+    model = GenomeEncoderForMaskedModeling.from_encoder(GenomeEncoder.from_tokenizer(tokenizer, BACKBONE))
+    found["pretrain"] = losses(model.train(), MaskedCollator(MaskingSettings(), tokenizer, 0))
+    return found
+
+
+@pytest.mark.parametrize("stage", ["vocabulary-hrq", "vocabulary-vq", "pretrain"])
+def test_losses_are_the_recorded_ones(stage, found=[]):  # noqa: B006 - computed once for the three
+    if not found:
+        found.append(all_losses())
+    assert found[0][stage] == pytest.approx(json.loads(FILE.read_text())[stage], rel=2e-3)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    FILE.write_text(json.dumps(all_losses(), indent=1) + "\n")

@@ -1,0 +1,158 @@
+"""The order of the packages, read from the sources: nothing imports what stands above it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+from documents import PACKAGE
+
+FREE = {"errors", "results", "config", "data_root"}
+"""Modules that everyone may import; they import none but each other."""
+
+STAGES = ("vocabulary", "pretrain", "finetune")
+MAX_LINES = 400
+FORBIDDEN_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "core", "manager", "managers"}
+HEAVY = {"torch", "transformers", "peft", "accelerate"}
+WITHOUT_TORCH = {"genome", "tasks", "reports", *FREE}
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+ALLOWED: dict[str, set[str]] = {
+    "genome": set(),
+    "vocabulary": {"genome", "training"},
+    "tokenizers": {"genome", "vocabulary"},
+    "pretrain": {"genome", "tokenizers", "training"},  # never vocabulary: the contract keeps tokenizers exchangeable
+    "finetune": {"genome", "tokenizers", "pretrain", "tasks", "training"},
+    "benchmark": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks"},
+    "inference": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks"},
+    "tasks": {"genome"},
+    "training": {"genome"},
+    "reports": set(),
+    "inspection": {"training"},
+    "cli": {*STAGES, "genome", "tokenizers", "tasks", "benchmark", "inference", "reports", "inspection", "__init__"},
+    "__main__": {"cli"},
+    "__init__": set(),
+    **{name: set() for name in FREE},
+}
+"""What each package, or module directly below `vqdna`, may import besides itself and the free modules."""
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def part_of(path: Path) -> str:
+    """Package directly below `vqdna`, or the module where it lies there itself."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Full names of everything the file imports, at its head or within functions."""
+    names: set[str] = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{'.' * node.level}{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imported_parts(path: Path) -> set[str]:
+    """Packages and modules directly below `vqdna` that the file imports."""
+    parts = {name.split(".")[1] for name in imported_modules(path) if name.startswith("vqdna.")}
+    return {part if (PACKAGE / part).is_dir() or (PACKAGE / f"{part}.py").is_file() else "__init__" for part in parts}
+
+
+def faults(rule: Callable[[Path], Iterable[str]], sources: Iterable[Path] = SOURCES) -> list[str]:
+    """Each fault that the rule finds, behind its file."""
+    return [f"{shown(path)}: {fault}" for path in sources for fault in sorted(rule(path))]
+
+
+def test_every_package_has_its_place_among_the_layers():
+    assert {part_of(path) for path in SOURCES} <= set(ALLOWED)
+
+
+def test_the_order_has_no_circle():
+    """What a part may import, directly or through others, never leads back to it."""
+    for part in ALLOWED:
+        reached, frontier = set(), ALLOWED[part] - {part}
+        while frontier - reached:
+            reached |= frontier
+            frontier = set().union(*(ALLOWED[name] for name in frontier))
+        assert part not in reached
+
+
+def test_no_file_imports_what_stands_above_it():
+    assert faults(lambda path: imported_parts(path) - ALLOWED[part_of(path)] - FREE - {part_of(path)}) == []
+
+
+def test_no_import_hides_where_it_leads():
+    assert faults(lambda path: {name for name in imported_modules(path) if name.startswith(".")}) == []
+
+
+def test_training_is_driven_by_the_stages_train_py_alone():
+    """Elsewhere only its settings may be imported, which configurations are made of."""
+
+    def rule(path: Path) -> set[str]:
+        if part_of(path) == "training" or (path.name == "train.py" and part_of(path) in STAGES):
+            return set()
+        names = {name for name in imported_modules(path) if name.startswith("vqdna.training.")}
+        return {name for name in names if not name.startswith("vqdna.training.settings.")}
+
+    assert faults(rule) == []
+
+
+def test_what_needs_no_torch_imports_none():
+    light = [path for path in SOURCES if part_of(path) in WITHOUT_TORCH]
+    assert faults(lambda path: {name.split(".")[0] for name in imported_modules(path)} & HEAVY, light) == []
+
+
+def test_the_command_line_imports_stages_only_when_called():
+    cli = PACKAGE / "cli.py"
+    at_the_head = {node.module for node in tree_of(cli).body if isinstance(node, ast.ImportFrom)}
+    assert {name for name in at_the_head if name and name.startswith("vqdna")} <= {"vqdna", "vqdna.errors"}
+
+
+def test_names_say_what_they_hold():
+    def rule(path: Path) -> set[str]:
+        parts = {part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts}
+        defined = [node.name for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+        words = {word.lower() for name in defined for word in re.findall(r"[A-Z]?[a-z]+", name)}
+        return (parts | words) & FORBIDDEN_NAMES
+
+    assert faults(rule) == []
+
+
+def test_no_file_is_too_long_to_read():
+    lengths = {path: len(path.read_text().splitlines()) for path in SOURCES}
+    assert faults(lambda path: [str(lengths[path])] if lengths[path] > MAX_LINES else []) == []
+
+
+def test_every_module_opens_with_what_it_owns():
+    modules = [path for path in SOURCES if path.name != "__init__.py"]
+    assert faults(lambda path: [] if ast.get_docstring(tree_of(path)) else ["no docstring at the head"], modules) == []
+
+
+def public_definitions(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
+    """Public functions and classes of a module, and the public methods of its public classes."""
+    top = [node for node in tree_of(path).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    owners = [node for node in top if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    methods = [node for owner in owners for node in owner.body if isinstance(node, ast.FunctionDef)]
+    return [node for node in (*top, *methods) if not node.name.startswith("_")]
+
+
+def test_everything_public_says_what_it_gives():
+    assert faults(lambda path: [node.name for node in public_definitions(path) if not ast.get_docstring(node)]) == []
+
+
+def test_nothing_is_left_undone():
+    undone = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    assert faults(lambda path: undone.findall(path.read_text())) == []
