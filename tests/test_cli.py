@@ -11,7 +11,7 @@ import pytest
 import torch
 import typer
 
-from vqdna import __version__
+from vqdna import __version__, inspection
 from vqdna.cli import app, main, sequence_files, spread_options
 from vqdna.config import configs_folder
 from vqdna.errors import InputError
@@ -241,6 +241,16 @@ def test_doctor_prints_json_on_request_and_lines_otherwise(run):
     text = run("doctor")[1]
     assert f"vqdna {__version__}" in text
     assert "problems: none" in text
+
+
+def test_an_interrupt_says_how_to_go_on(run, monkeypatch):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspection, "inspect_installation", interrupted)
+    code, out, err = run("doctor")
+    assert (code, out) == (130, "")
+    assert err == "vqdna: stopped; a training resumes from its last checkpoint with the same command\n"
 
 
 def test_a_recorded_command_is_what_was_typed(monkeypatch):

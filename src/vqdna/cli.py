@@ -31,6 +31,9 @@ app = typer.Typer(
 SPREADING = ("--genomes", "--set", "--systems", "--datasets")
 """Options that take several values behind one name, as in `--genomes a.fa b.fa`."""
 
+STOPPED = 130
+"""Exit code of a command that was interrupted, as of a shell's."""
+
 ConfigName = Annotated[str, Option("--config", "-c", help="A YAML file, or a name in configs/ of this stage.")]
 Overrides = Annotated[list[str] | None, Option("--set", help="Change one key: training.steps=100. May be repeated.")]
 Out = Annotated[Path, Option("--out", "-o", help="Run folder. The same command on it resumes or reports what is there.")]
@@ -341,9 +344,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
-    except KeyboardInterrupt:
-        print("vqdna: stopped; the same command resumes from the last checkpoint", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as end:
+        if end.code == STOPPED:  # typer turns an interrupt into this code and says nothing
+            print("vqdna: stopped; a training resumes from its last checkpoint with the same command", file=sys.stderr)
+        raise
 
 
 def _fail(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,9 @@ def test_every_head_fits_the_encoder(name):
     config = load_config(FinetuneConfig, name, "finetune")
     shape = {"backbone": load_config(PretrainConfig, "demo", "pretrain").backbone}
     head = {"pooling": config.head.pooling, "head_hidden_size": config.head.hidden_size}
-    model = GenomeEncoderForSequenceClassification(SequenceClassifierConfig(**shape, **head, class_names=["a", "b", "c"]))
+    model = GenomeEncoderForSequenceClassification(
+        SequenceClassifierConfig(**shape, **head, class_names=["a", "b", "c"])
+    )
     assert model(torch.zeros(2, 40, dtype=torch.uint8)).logits.shape == (2, 3)
 
 
@@ -124,5 +127,8 @@ def test_the_vq_configurations_differ_from_hrq_in_the_quantizer_alone():
         assert (one["data"], one["training"]) == (other["data"], other["training"])
 
 
-def test_configurations_are_found_beside_the_sources():
-    assert configs_folder() == Path(__file__).parents[2] / "configs"
+def test_configurations_are_found_beside_the_sources_and_go_into_the_installed_package():
+    root = Path(__file__).parents[2]
+    assert configs_folder() == root / "configs"
+    wheel = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"configs": "vqdna/configs"}

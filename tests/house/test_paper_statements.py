@@ -112,6 +112,14 @@ def test_the_dense_layer_has_a_million_parameters_and_hrq_a_million_more_than_vq
     assert 1 + 2 * hrq.config.context_bases == 41
 
 
+def test_what_the_other_layers_of_decision_4_would_have_added():
+    stem, width, backbone = 256, 384, 768
+    assert round((5 - 1) * stem * width / 1e6, 1) == 0.4  # a dense kernel of 5 where there is a linear layer
+    assert round(width * backbone / 1e6, 1) == 0.3
+    assert round((512 + 1024 - 1024 - 2048) * width / 1e6, 1) == -0.6
+    assert round((512 + 1024 - 512) * width / 1e6, 2) == 0.39
+
+
 def test_stage_1_sees_the_corpus_once():
     config = load_config(VocabularyConfig, "paper_hrq", "vocabulary")
     bases_seen = config.training.steps * config.training.batch_size * config.data.window
@@ -226,11 +234,11 @@ def test_code_hidden_in_a_checkpoint_is_never_run(tmp_path, monkeypatch, name):
     marker = tmp_path / "marker"
     target = tmp_path / "run" / "checkpoints" / "checkpoint-1" / name
     assert target.is_file()
-    target.write_bytes(pickle.dumps(CarriesCode(marker)))
+    target.write_bytes(pickle.dumps(CarriesCode(marker), protocol=2))
     if name == "training_args.bin":  # transformers writes it and does not read it
         run_vocabulary(RUN, genomes=genomes, out=tmp_path / "run", seed=0)
     else:
-        with pytest.raises(pickle.UnpicklingError, match="[Ww]eights.only"):
+        with pytest.raises(pickle.UnpicklingError, match=r"[Ww]eights.only"):
             run_vocabulary(RUN, genomes=genomes, out=tmp_path / "run", seed=0)
     assert not marker.exists()
     pickle.loads(pickle.dumps(CarriesCode(marker)))
