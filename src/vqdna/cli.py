@@ -1,7 +1,8 @@
 """The command line: one function per command, each importing its stage only when called.
 
-`vqdna vocabulary -> pretrain -> finetune -> predict` is the pipeline; `encode`, `probe`, `benchmark`, `report`, `bpe` and
-`doctor` stand beside it. Results go to standard output (`--json` for machines), progress and errors to standard error.
+`vqdna vocabulary -> pretrain -> finetune -> predict` is the pipeline; `encode`, `probe`, `benchmark`, `report`, `bpe`
+and `doctor` stand beside it. Results go to standard output (`--json` for machines), progress and errors to standard
+error.
 Bad input is one line and exit code 2.
 """
 
@@ -36,7 +37,9 @@ STOPPED = 130
 
 ConfigName = Annotated[str, Option("--config", "-c", help="A YAML file, or a name in configs/ of this stage.")]
 Overrides = Annotated[list[str] | None, Option("--set", help="Change one key: training.steps=100. May be repeated.")]
-Out = Annotated[Path, Option("--out", "-o", help="Run folder. The same command on it resumes or reports what is there.")]
+Out = Annotated[
+    Path, Option("--out", "-o", help="Run folder. The same command on it resumes or reports what is there.")
+]
 Seed = Annotated[int, Option("--seed", help="Seed of every random draw.")]
 AsJson = Annotated[bool, Option("--json", help="Print the results record as JSON.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on standard error.")]
@@ -50,7 +53,9 @@ DevTable = Annotated[Path | None, Option("--dev", help="Table to choose by; with
 TestTable = Annotated[Path | None, Option("--test", help="Table scored once at the end.")]
 
 
-@app.command(epilog="Example: `vqdna vocabulary --config cpu --genomes genomes/ --out runs/hrq --set training.steps=2000`")
+@app.command(
+    epilog="Example: `vqdna vocabulary --config cpu --genomes genomes/ --out runs/hrq --set training.steps=2000`"
+)
 def vocabulary(
     genomes: Genomes,
     out: Out,
@@ -70,7 +75,9 @@ def vocabulary(
     _show(results, as_json, out, ("evaluation.reconstruction_accuracy", "evaluation.bits_per_base", "seconds"))
 
 
-@app.command(epilog="Example: `vqdna pretrain --config cpu --vocabulary runs/hrq --genomes genomes/ --out runs/encoder`")
+@app.command(
+    epilog="Example: `vqdna pretrain --config cpu --vocabulary runs/hrq --genomes genomes/ --out runs/encoder`"
+)
 def pretrain(
     genomes: Genomes,
     out: Out,
@@ -90,10 +97,17 @@ def pretrain(
     resolved = load_config(PretrainConfig, config, "pretrain", overrides or ())
     spec = _one_tokenizer(vocabulary, tokenizer)
     results = run_pretrain(resolved, tokenizer=spec, genomes=sequence_files(genomes), out=out, seed=seed)
-    _show(results, as_json, out, ("evaluation.masked_accuracy", "evaluation.base_nats", "evaluation.nats_per_base", "seconds"))
+    _show(
+        results,
+        as_json,
+        out,
+        ("evaluation.masked_accuracy", "evaluation.base_nats", "evaluation.nats_per_base", "seconds"),
+    )
 
 
-@app.command(epilog="Example: `vqdna finetune --encoder runs/encoder --train train.csv --test test.csv --out runs/task --json`")
+@app.command(
+    epilog="Example: `vqdna finetune --encoder runs/encoder --train train.csv --test test.csv --out runs/task --json`"
+)
 def finetune(
     encoder: Annotated[Path, Option("--encoder", help="Run folder of a pre-trained genome encoder.")],
     train: TrainTable,
@@ -102,7 +116,9 @@ def finetune(
     test: TestTable = None,
     config: ConfigName = "cpu",
     overrides: Overrides = None,
-    task: Annotated[str | None, Option("--task", help="classification, multilabel or regression; else seen from the labels.")] = None,
+    task: Annotated[
+        str | None, Option("--task", help="classification, multilabel or regression; else seen from the labels.")
+    ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -117,11 +133,15 @@ def finetune(
     _show(results, as_json, out, ("dev", "test", "seconds"))
 
 
-@app.command(epilog="Example: `vqdna predict --model runs/task sequences.fa -o predictions.csv`; `-` reads standard input.")
+@app.command(
+    epilog="Example: `vqdna predict --model runs/task sequences.fa -o predictions.csv`; `-` reads standard input."
+)
 def predict(
     source: Annotated[str, typer.Argument(help="FASTA, FASTQ, CSV, TSV or Parquet; - for FASTA on standard input.")],
     model: Annotated[Path, Option("--model", help="Run folder of a fine-tuned model.")],
-    output: Annotated[str, Option("--output", "-o", help="Table to write (.csv, .tsv, .parquet); - for standard output.")] = "-",
+    output: Annotated[
+        str, Option("--output", "-o", help="Table to write (.csv, .tsv, .parquet); - for standard output.")
+    ] = "-",
     batch_size: Annotated[int, Option("--batch-size", min=1)] = 64,
 ) -> None:
     """Apply a fine-tuned model: a table with predictions and probabilities."""
@@ -135,7 +155,9 @@ def predict(
 def encode(
     source: Annotated[str, typer.Argument(help="FASTA or FASTQ (gzip too); - for standard input.")],
     vocabulary: Annotated[str, Option("--vocabulary", help="Run folder of a trained vocabulary.")],
-    output: Annotated[str, Option("--output", "-o", help=".parquet, .csv, .tsv or .bed; - for rows on standard output.")] = "-",
+    output: Annotated[
+        str, Option("--output", "-o", help=".parquet, .csv, .tsv or .bed; - for rows on standard output.")
+    ] = "-",
     gaps: Annotated[str, Option("--gaps", help="What to do with - . * in sequences: error or drop.")] = "error",
     as_json: AsJson = False,
 ) -> None:
@@ -148,7 +170,11 @@ def encode(
     _prepare()
     totals = encode_file(load_tokenizer(f"vq:{vocabulary}"), source, output, gaps=gaps)
     if output != "-":
-        _print(json.dumps(totals) if as_json else f"{totals['sequences']} sequences, {totals['bases']} bases, {totals['codes']} codes -> {output}")
+        _print(
+            json.dumps(totals)
+            if as_json
+            else f"{totals['sequences']} sequences, {totals['bases']} bases, {totals['codes']} codes -> {output}"
+        )
 
 
 @app.command(epilog="Example: `vqdna probe --tokenizer kmer:4 --train train.csv --test test.csv --json`")
@@ -176,7 +202,9 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of run folders.")],
     output: Annotated[Path, Option("--output", "-o", help="The HTML file; it works offline.")] = Path("report.html"),
     title: Annotated[str, Option("--title", help="Headline of the page.")] = "VQDNA report",
-    summary: Annotated[Path | None, Option("--summary", help="Also write the main numbers of all runs as JSON here.")] = None,
+    summary: Annotated[
+        Path | None, Option("--summary", help="Also write the main numbers of all runs as JSON here.")
+    ] = None,
 ) -> None:
     """One self-contained HTML page from run folders: curves, code usage, scores, configurations."""
     from vqdna.reports import write_report, write_summary
@@ -187,9 +215,12 @@ def report(
     _print(str(output))
 
 
-@app.command(epilog="Example: `vqdna benchmark --systems kmer-logreg cnn encoder:runs/encoder --datasets mouse/3 --seeds 3 --out runs/gue`")
+@app.command(epilog="Example: `vqdna benchmark --systems kmer-logreg cnn --datasets mouse/3 --seeds 3 --out runs/gue`")
 def benchmark(
-    systems: Annotated[list[str], Option("--systems", help="kmer-logreg, kmer-logreg:K, probe:TOKENIZER, cnn, encoder:DIR, encoder:DIR@CONFIG.")],
+    systems: Annotated[
+        list[str],
+        Option("--systems", help="kmer-logreg, kmer-logreg:K, probe:TOKENIZER, cnn, encoder:DIR, encoder:DIR@CONFIG."),
+    ],
     datasets: Annotated[list[str], Option("--datasets", help="GUE names such as mouse/3, tf/0, prom_core_tata.")],
     out: Out,
     seeds: Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
@@ -213,7 +244,9 @@ def bpe(
     genomes: Genomes,
     out: Out,
     vocabulary_size: Annotated[int, Option("--vocabulary-size", min=5)] = 4096,
-    max_bases: Annotated[int, Option("--max-bases", min=1000, help="Bases to train on, in windows spread over the genomes.")] = 4_000_000,
+    max_bases: Annotated[
+        int, Option("--max-bases", min=1000, help="Bases to train on, in windows spread over the genomes.")
+    ] = 4_000_000,
     seed: Seed = 0,
 ) -> None:
     """Train the BPE rival (DNABERT-2's tokenizer) on genomes."""
@@ -224,7 +257,7 @@ def bpe(
     _print(f"{tokenizer.level_sizes[0]} words, {tokenizer.bases_per_position:.2f} bases per word -> {out}")
 
 
-@app.command(epilog="Example: `vqdna simulate --out simulated`, then `--genomes simulated/genomes` and `--train simulated/promoter/train.csv`")
+@app.command(epilog="Example: `vqdna simulate --out simulated`, then `--train simulated/promoter/train.csv`")
 def simulate(
     out: Annotated[Path, Option("--out", "-o", help="Folder for genomes/ and promoter/.")],
     species: Annotated[int, Option("--species", min=1)] = 4,

@@ -1,7 +1,7 @@
 """Configuration: strict YAML -> pydantic, one `base:` file underneath, `--set a.b=c` on top, resolved file saved.
 
-A configuration is named by path, or by the name of a file in `configs/<stage>/` (`cpu` means `configs/vocabulary/cpu.yaml`).
-Unknown keys are refused with the nearest valid name, so a typo cannot pass silently.
+A configuration is named by path, or by the name of a file in `configs/<stage>/` (`cpu` means
+`configs/vocabulary/cpu.yaml`). Unknown keys are refused with the nearest valid name, so a typo cannot pass silently.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 def configs_folder() -> Path:
-    """Folder of the configurations that come with the project: in the package when installed, else beside the sources."""
+    """Folder of the configurations that come with the project: inside an installed package, else beside the sources."""
     packaged = Path(__file__).parent / "configs"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "configs"
 
@@ -44,7 +44,9 @@ def find_config(name: str, stage: str) -> Path:
     folder = configs_folder() / stage
     known = sorted(path.stem for path in folder.glob("*.yaml") if not path.stem.startswith("_"))
     if name not in known:
-        raise InputError(f"no configuration '{name}' (a file, or one of {', '.join(known)}){nearest_name_hint(name, known)}")
+        raise InputError(
+            f"no configuration '{name}' (a file, or one of {', '.join(known)}){nearest_name_hint(name, known)}"
+        )
     return folder / f"{name}.yaml"
 
 

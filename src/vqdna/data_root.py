@@ -1,4 +1,4 @@
-"""Where real data lies, if it lies anywhere: the folder named by VQDNA_DATA, else ../shared/data beside the checkout."""
+"""Where real data lies, if anywhere: the folder named by VQDNA_DATA, else ../shared/data beside the checkout."""
 
 from __future__ import annotations
 

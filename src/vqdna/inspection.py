@@ -10,7 +10,17 @@ from typing import Any
 
 from vqdna.data_root import find_data_root
 
-REQUIRED = ("torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "numpy", "scikit-learn", "pyarrow")
+REQUIRED = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "peft",
+    "safetensors",
+    "tokenizers",
+    "numpy",
+    "scikit-learn",
+    "pyarrow",
+)
 EXTRAS = {"report": ("plotly", "jinja2")}
 
 

@@ -24,7 +24,7 @@ METRICS_FILE = "metrics.jsonl"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """File at `path` holding exactly `data`: written beside it, flushed to disk, then renamed, so no reader sees a part."""
+    """File at `path` holding `data`: written beside it, flushed to disk, then renamed, so nobody reads a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -41,7 +41,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def atomic_output(path: Path) -> Iterator[Path]:
-    """Temporary path beside `path` for a writer that wants a file name; renamed to `path` only if the block succeeds."""
+    """Temporary path beside `path`, for writers that want a name; renamed to `path` only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

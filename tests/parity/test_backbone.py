@@ -15,7 +15,7 @@ def test_genome_encoder_is_the_transformers_bert_on_projected_codes():
     reference.load_state_dict(encoder.backbone.state_dict())
     base_ids = torch.randint(0, 4, (3, 40), dtype=torch.uint8)
     mask = torch.arange(40)[None] < torch.tensor([[40], [25], [7]])
-    words = encoder.embedding.levels[0](base_ids.long())
+    words = encoder.embedding.tables[0](base_ids.long())
     expected = reference(inputs_embeds=words, attention_mask=mask.long()).last_hidden_state
     got = encoder(base_ids, mask)
     assert torch.equal(got.attention_mask, mask)

@@ -53,7 +53,9 @@ def test_straight_through_gradients_agree(pair):
     for quantize in (lambda z: ours([z]), lambda z: theirs(z)):
         z = latents.clone().requires_grad_()
         output = quantize(z)
-        vectors, loss = (output.code_vectors, output.commitment) if hasattr(output, "codes") else (output[0], output[2].sum())
+        vectors, loss = (
+            (output.code_vectors, output.commitment) if hasattr(output, "codes") else (output[0], output[2].sum())
+        )
         ((vectors * weights).sum() + loss).backward()
         gradients.append(z.grad)
     assert torch.allclose(gradients[0], gradients[1], atol=1e-5)

@@ -18,7 +18,8 @@ from vqdna.training.window_batches import CorpusSettings, WindowDataset, window_
 MOTIF, SPACER = 30, 20
 BACKBONE = {
     "model_type": "modernbert", "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "intermediate_size": 96, "global_attn_every_n_layers": 1, "attention_dropout": 0.0, "embedding_dropout": 0.0, "mlp_dropout": 0.0,
+    "intermediate_size": 96, "global_attn_every_n_layers": 1, "attention_dropout": 0.0,
+    "embedding_dropout": 0.0, "mlp_dropout": 0.0,
 }  # fmt: skip
 
 

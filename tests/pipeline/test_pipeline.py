@@ -9,8 +9,9 @@ import pytest
 from vqdna.cli import main
 
 SMALL_VOCABULARY = (
-    "model.level_sizes=[16, 32]", "model.width=24", "model.stem_width=16", "data.window=128", "data.evaluation_windows=8",
-    "training.steps=30", "training.batch_size=8", "training.evaluate_every=15", "training.save_every=15",
+    "model.level_sizes=[16, 32]", "model.width=24", "model.stem_width=16", "data.window=128",
+    "data.evaluation_windows=8", "training.steps=30", "training.batch_size=8",
+    "training.evaluate_every=15", "training.save_every=15",
 )  # fmt: skip
 SMALL_ENCODER = (
     "backbone.hidden_size=32", "backbone.num_hidden_layers=2", "backbone.num_attention_heads=2",
@@ -48,7 +49,8 @@ def test_from_genomes_to_predictions_and_a_report(tmp_path, capsys):
     assert len(stage2["evaluation"]["masked_accuracy"]) == 2
 
     stage3 = json.loads(
-        run(capsys, "finetune", "--config", "demo", "--encoder", tmp_path / "encoder", *splits, "--out", tmp_path / "task",
+        run(capsys, "finetune", "--config", "demo", "--encoder", tmp_path / "encoder", *splits, "--out", tmp_path /
+        "task",
             "--json", "--set", "training.epochs=1")
     )  # fmt: skip
     assert {"mcc", "f1_macro", "accuracy", "auroc"} <= stage3["test"].keys()
@@ -64,7 +66,9 @@ def test_from_genomes_to_predictions_and_a_report(tmp_path, capsys):
     assert codes.column_names == ["name", "start", "end", "level_0", "level_1"]
     assert codes.num_rows == 20000
 
-    probe = json.loads(run(capsys, "probe", "--vocabulary", tmp_path / "hrq", *splits, "--out", tmp_path / "probe", "--json"))
+    probe = json.loads(
+        run(capsys, "probe", "--vocabulary", tmp_path / "hrq", *splits, "--out", tmp_path / "probe", "--json")
+    )
     assert probe["representations"].keys() == {"mean", "histogram"}
 
     report = [tmp_path / name for name in ("hrq", "encoder", "task", "probe")]

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from vqdna.pretrain.masking import MaskingSettings, distance_to_visible, draw_masked_bases, hide_bases, positions_touching
+from vqdna.pretrain.masking import (
+    MaskingSettings,
+    distance_to_visible,
+    draw_masked_bases,
+    hide_bases,
+    positions_touching,
+)
 
 
 def runs_of(row):
@@ -68,4 +74,6 @@ def test_padding_is_not_visible():
     masked = torch.tensor([[False, True, True, False]])
     keep = torch.tensor([[True, True, True, False]])
     assert distance_to_visible(masked, keep)[0, :3].tolist() == [0, 1, 2]
-    assert distance_to_visible(torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)).tolist() == [[-1, -1, -1]]
+    assert distance_to_visible(torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 3, dtype=torch.bool)).tolist() == [
+        [-1, -1, -1]
+    ]

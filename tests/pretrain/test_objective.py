@@ -27,7 +27,9 @@ def learned_tokenizer(**options):
 
 
 def masked_model(tokenizer, **options):
-    return GenomeEncoderForMaskedModeling.from_encoder(GenomeEncoder.from_tokenizer(tokenizer, BACKBONE), **options).eval()
+    return GenomeEncoderForMaskedModeling.from_encoder(
+        GenomeEncoder.from_tokenizer(tokenizer, BACKBONE), **options
+    ).eval()
 
 
 def stretch(length, start, end, rows=3):
@@ -67,7 +69,9 @@ def test_loss_sums_the_levels_and_targets_are_the_clean_codes():
     assert output.loss.item() == pytest.approx(output.loss_level.sum().item(), rel=1e-5)
     codes = model.encoder.tokenizer.encode(base_ids).codes
     assert torch.equal(output.targets, codes[output.masked_positions])
-    by_hand = [torch.nn.functional.cross_entropy(logits, output.targets[:, n]) for n, logits in enumerate(output.logits)]
+    by_hand = [
+        torch.nn.functional.cross_entropy(logits, output.targets[:, n]) for n, logits in enumerate(output.logits)
+    ]
     assert output.loss.item() == pytest.approx(sum(by_hand).item(), rel=1e-5)
 
 
@@ -94,7 +98,9 @@ def test_nothing_masked_gives_a_loss_of_zero():
 def test_the_vocabulary_is_frozen_and_everything_else_learns():
     model = masked_model(learned_tokenizer()).train()
     model(bases(), stretch(60, 10, 30)).loss.backward()
-    learning = {name for name, parameter in model.named_parameters() if parameter.grad is not None and parameter.grad.any()}
+    learning = {
+        name for name, parameter in model.named_parameters() if parameter.grad is not None and parameter.grad.any()
+    }
     frozen = {name for name, _ in model.named_parameters() if ".tokenizer." in name}
     assert frozen
     assert not learning & frozen

@@ -1,6 +1,7 @@
 """A run that is killed and started again ends with the same bits as one that was never disturbed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,22 @@ def test_kill_dash_nine_at_any_moment_then_resumed_gives_the_same_bits(genomes, 
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
     run_vocabulary(VOCABULARY, genomes=genomes, out=out, seed=0)
     assert weights(out) == weights(tmp_path / "whole")
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(genomes, tmp_path, monkeypatch):
+    run_stage("vocabulary", genomes, tmp_path / "whole", tmp_path)
+    monkeypatch.setattr(trainer_module.RunFolder, "save_model", lambda *args: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        run_stage("vocabulary", genomes, tmp_path / "killed", tmp_path)
+    monkeypatch.undo()
+    newest = tmp_path / "killed" / "checkpoints" / "checkpoint-8"
+    weights_file = newest / "model.safetensors"
+    weights_file.write_bytes(weights_file.read_bytes()[:100])
+    with pytest.raises(InputError, match="checkpoint-8: damaged checkpoint"):
+        run_stage("vocabulary", genomes, tmp_path / "killed", tmp_path)
+    shutil.rmtree(newest)
+    run_stage("vocabulary", genomes, tmp_path / "killed", tmp_path)
+    assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
 
 
 def test_a_finished_run_is_not_run_again(genomes, tmp_path, monkeypatch):

@@ -61,7 +61,9 @@ def test_a_code_depends_on_its_receptive_field_and_on_nothing_else(stride):
         changed[0, base] = (changed[0, base] + 1) % 4
         if base < span[0] - context or base > span[-1] + context:
             assert torch.equal(latent(changed), reference)
-        elif span[0] - context < base < span[-1] + context:  # the outermost bases are shared out unevenly at stride 2 and 4
+        elif (
+            span[0] - context < base < span[-1] + context
+        ):  # the outermost bases are shared out unevenly at stride 2 and 4
             assert not torch.equal(latent(changed), reference)
 
 
@@ -105,7 +107,9 @@ def test_gradient_trained_codebook_adds_its_loss_and_gets_a_gradient():
 def test_every_parameter_learns():
     model = VQVAE(VQVAEConfig(**SMALL))
     model(bases()).loss.backward()
-    silent = [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    silent = [
+        name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
     assert silent == []
 
 

@@ -16,7 +16,15 @@ SCRIPT = Path(__file__).with_name("codebook_on_ranks.py")
 
 
 def torchrun(*arguments):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *map(str, arguments),
+    ]
     ended = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
 
@@ -45,10 +53,13 @@ def test_torchrun_trains_the_vocabulary_of_a_single_process(tmp_path):
     common = [
         "vocabulary", "--config", "demo", "--genomes", *map(str, genomes), "--quiet",
         "--set", "model.level_sizes=[8, 16]", "model.width=16", "model.stem_width=12", "model.num_blocks=2",
-        "data.window=64", "data.evaluation_windows=4", "training.steps=4", "training.batch_size=4", "training.precision=fp32",
+        "data.window=64", "data.evaluation_windows=4", "training.steps=4", "training.batch_size=4",
+        "training.precision=fp32",
     ]  # fmt: skip
     torchrun("-m", "vqdna", *common, "--out", tmp_path / "two")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-m", "vqdna", *common, "--out", str(tmp_path / "one")], env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "vqdna", *common, "--out", str(tmp_path / "one")], env=environment, check=True
+    )
     one, two = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("one", "two"))
     assert all(torch.allclose(one[name].float(), two[name].float(), atol=1e-4) for name in one)

@@ -226,7 +226,7 @@ def train_epoch(
         labels = torch.from_numpy(_targets(train.labels[rows], train)).to(device)
         loss = task_loss(train.task, model(base_ids, attention_mask), labels)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()

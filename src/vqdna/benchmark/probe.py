@@ -27,6 +27,7 @@ from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, write_json
 from vqdna.tasks.loading import LabelledSequences, check_trainable, read_labelled, split_off
 from vqdna.tasks.metrics import Metrics, classification_metrics, metric_value
+from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers import Tokenizer, Tokens, load_tokenizer, tokenizer_name
 from vqdna.tokenizers.padding import length_buckets, pad_rows
 
@@ -100,14 +101,14 @@ def run_probe(
     }
 
 
-def probe_files(
-    spec: str, *, train: Path, dev: Path | None, test: Path, out: Path | None, seed: int
-) -> dict[str, Any]:
+def probe_files(spec: str, *, train: Path, dev: Path | None, test: Path, out: Path | None, seed: int) -> dict[str, Any]:
     """Results record of `run_probe` on labelled tables; also written to `out`/results.json where a folder is given.
 
     Args:
         spec: a tokenizer as `load_tokenizer` takes it.
-        train, dev, test: tables with columns sequence,label.
+        train: table with columns sequence,label.
+        dev: the same, to choose by; None holds out a tenth of train.
+        test: the same, scored once.
         out: folder for the record, or None.
         seed: see `run_probe`.
     """
@@ -115,7 +116,8 @@ def probe_files(
     fitting = read_labelled(train)
     choosing = read_labelled(dev, like=fitting) if dev is not None else None
     record = run_probe(tokenizer, fitting, read_labelled(test, like=fitting), choosing, seed=seed)
-    record = {**record, "spec": spec, "command": command_line()}
+    name = known_dataset(train)
+    record = {**record, **({"dataset": name} if name else {}), "spec": spec, "command": command_line()}
     if out is not None:
         write_json(out / RESULTS_FILE, record)
     return record

@@ -24,7 +24,7 @@ TASKS = ("classification", "multilabel", "regression")
 POOLINGS = ("mean", "mean+max")
 
 
-class SequenceClassifierConfig(GenomeEncoderConfig):  # type: ignore[no-untyped-call]
+class SequenceClassifierConfig(GenomeEncoderConfig):
     """A genome encoder's configuration, the task and the head.
 
     Args:
@@ -91,12 +91,12 @@ class GenomeEncoderForSequenceClassification(PreTrainedModel):
         self.encoder = GenomeEncoder(config)
         pooled_size = config.hidden_size * len(config.pooling.split("+"))
         self.head = MlpHead(pooled_size, config.head_hidden_size, config.num_outputs, config.head_dropout)
-        self.post_init()  # type: ignore[no-untyped-call]
+        self.post_init()
 
     @classmethod
     def from_encoder(cls, encoder: GenomeEncoder, **settings: Any) -> GenomeEncoderForSequenceClassification:
         """A copy of the trained encoder under a fresh head; `settings` are those of `SequenceClassifierConfig`."""
-        shape: dict[str, Any] = {"tokenizer": encoder.config.tokenizer, "backbone": encoder.config.backbone}
+        shape: dict[str, Any] = encoder.config.encoder_settings()
         model = cls(SequenceClassifierConfig(**shape, **settings))
         model.encoder.load_state_dict(encoder.state_dict())
         return model

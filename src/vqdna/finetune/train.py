@@ -29,7 +29,7 @@ from vqdna.pretrain.encoder import GenomeEncoderConfig
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Splits, Task, read_splits
 from vqdna.tasks.metrics import Metrics
-from vqdna.tasks.registry import datasets
+from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers.loading import tokenizer_name
 from vqdna.training.run_folder import RunFolder, is_main_process
 from vqdna.training.settings import TrainingSettings
@@ -138,12 +138,6 @@ def class_weights(train: LabelledSequences, kind: Literal["none", "balanced"]) -
         return [float(weight) for weight in (len(train) - positive).clip(min=1) / positive]
     counts = np.bincount(train.labels, minlength=train.num_classes).clip(min=1)
     return [float(weight) for weight in len(train) / (train.num_classes * counts)]
-
-
-def known_dataset(train: Path) -> str | None:
-    """Name of the published dataset in whose folder the file lies, or None."""
-    parent = train.resolve().parent.as_posix()
-    return next((row.name for row in datasets().values() if parent.endswith(f"/{row.folder}")), None)
 
 
 def record_places(splits: Splits, train: Path, dev: Path | None) -> tuple[Callable[[int], str], Callable[[int], str]]:

@@ -1,7 +1,7 @@
 """Whole sequences to codes: tiles with enough context that every code is that of the untiled sequence.
 
-Flow: sequences -> tiles [batch, base] with `context_bases` on either side -> codes -> rows (name, start, end, one column
-per level). Coordinates are 0-based, half-open. It must not know training.
+Flow: sequences -> tiles [batch, base] with `context_bases` on either side -> codes -> rows (name, start, end, one
+column per level). Coordinates are 0-based, half-open. It must not know training.
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ def _table_writer(sink: Path | BinaryIO, kind: str, num_levels: int, output: str
             yield writer
         return
     delimiter = "\t" if kind == "tsv" else ","
-    options = pa.csv.WriteOptions(delimiter=delimiter, include_header=False, quoting_style="none" if kind == "tsv" else "needed")
+    options = pa.csv.WriteOptions(
+        delimiter=delimiter, include_header=False, quoting_style="none" if kind == "tsv" else "needed"
+    )
     with nullcontext(sink) if not isinstance(sink, Path) else sink.open("wb") as stream:
         if not output.endswith(".bed"):
             stream.write((delimiter.join(schema.names) + "\n").encode())

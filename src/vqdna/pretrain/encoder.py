@@ -23,6 +23,9 @@ from vqdna.tokenizers import Tokenizer, tokenizer_from_settings
 BACKBONES = ("modernbert", "bert")
 """transformers encoders that take `inputs_embeds` and were tested here."""
 
+CODE_EMBEDDINGS = ("vectors", "table", "both")
+"""Ways from codes to the backbone's width."""
+
 
 class GenomeEncoderConfig(PreTrainedConfig):
     """A tokenizer's settings and a backbone's configuration.
@@ -30,22 +33,38 @@ class GenomeEncoderConfig(PreTrainedConfig):
     Args:
         tokenizer: what `Tokenizer.settings` gave.
         backbone: keyword arguments of the transformers configuration, with its `model_type`.
+        code_embedding: "vectors" projects the frozen code vectors (the paper's way), "table" learns a vector for each
+            code of each level, "both" adds the two.
     """
 
     model_type = "vqdna_genome_encoder"
 
     def __init__(
-        self, tokenizer: Mapping[str, Any] | None = None, backbone: Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        tokenizer: Mapping[str, Any] | None = None,
+        backbone: Mapping[str, Any] | None = None,
+        code_embedding: str = "vectors",
+        **kwargs: Any,
     ) -> None:
+        if code_embedding not in CODE_EMBEDDINGS:
+            raise InputError(
+                f"code_embedding: got '{code_embedding}', expected one of {', '.join(CODE_EMBEDDINGS)}"
+                f"{nearest_name_hint(code_embedding, CODE_EMBEDDINGS)}"
+            )
+        self.code_embedding = code_embedding
         self.tokenizer = dict(tokenizer or {"kind": "nucleotide"})
         self.backbone = dict(backbone or {"model_type": "modernbert"})
         kwargs.pop("hidden_size", None)
         super().__init__(**kwargs)
         self.hidden_size: int = backbone_config(self.backbone).hidden_size
 
+    def encoder_settings(self) -> dict[str, Any]:
+        """Keyword arguments that shape an encoder like this one, for the configurations of models around it."""
+        return {"tokenizer": self.tokenizer, "backbone": self.backbone, "code_embedding": self.code_embedding}
+
 
 def backbone_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
-    """transformers configuration of the backbone; its own word embeddings are shrunk, for codes replace them.
+    """Configuration of the backbone; its own word embeddings are shrunk, for codes replace them.
 
     Raises:
         InputError: an unknown `model_type`.
@@ -53,8 +72,16 @@ def backbone_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
     options = dict(settings)
     model_type = options.pop("model_type", "modernbert")
     if model_type not in BACKBONES:
-        raise InputError(f"backbone.model_type: got '{model_type}', expected one of {', '.join(BACKBONES)}{nearest_name_hint(model_type, BACKBONES)}")
-    small = {"vocab_size": 1, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None, "cls_token_id": None, "sep_token_id": None}
+        hint = nearest_name_hint(model_type, BACKBONES)
+        raise InputError(f"backbone.model_type: got '{model_type}', expected one of {', '.join(BACKBONES)}{hint}")
+    small = {
+        "vocab_size": 1,
+        "pad_token_id": 0,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "cls_token_id": None,
+        "sep_token_id": None,
+    }
     return AutoConfig.for_model(model_type, **{**small, **options})
 
 
@@ -78,16 +105,18 @@ class GenomeEncoder(PreTrainedModel):
     def __init__(self, config: GenomeEncoderConfig) -> None:
         super().__init__(config)
         self.tokenizer = tokenizer_from_settings(config.tokenizer)
-        self.embedding = CodeEmbedding(self.tokenizer, config.hidden_size)
+        self.embedding = CodeEmbedding(self.tokenizer, config.hidden_size, config.code_embedding)
         shape = backbone_config(config.backbone)
         options = {"add_pooling_layer": False} if shape.model_type == "bert" else {}
         self.backbone = AutoModel.from_config(shape, attn_implementation="sdpa", **options)
         self.post_init()
 
     @classmethod
-    def from_tokenizer(cls, tokenizer: Tokenizer, backbone: Mapping[str, Any]) -> GenomeEncoder:
+    def from_tokenizer(
+        cls, tokenizer: Tokenizer, backbone: Mapping[str, Any], code_embedding: str = "vectors"
+    ) -> GenomeEncoder:
         """Untrained encoder over a trained (or hand-made) tokenizer, whose weights it copies and keeps frozen."""
-        encoder = cls(GenomeEncoderConfig(tokenizer.settings(), backbone))
+        encoder = cls(GenomeEncoderConfig(tokenizer.settings(), backbone, code_embedding))
         encoder.tokenizer.load_state_dict(tokenizer.state_dict())
         return encoder
 
@@ -130,24 +159,28 @@ class GenomeEncoder(PreTrainedModel):
 
 
 class CodeEmbedding(nn.Module):
-    """Codes to the backbone's width: frozen code vectors projected, or an embedding learned per level where there are none."""
+    """Codes to the backbone's width: frozen code vectors projected, a table learned per level, or their sum.
 
-    def __init__(self, tokenizer: Tokenizer, width: int) -> None:
+    Hand-made tokenizers have no code vectors, so theirs is always a table.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, width: int, kind: str) -> None:
         super().__init__()
-        self.levels = nn.ModuleList()
-        if tokenizer.vector_size is None:
-            self.levels.extend(nn.Embedding(size, width) for size in tokenizer.level_sizes)
-        else:
+        self.tables = nn.ModuleList()
+        self.uses_vectors = tokenizer.vector_size is not None and kind != "table"
+        if tokenizer.vector_size is not None and self.uses_vectors:
             self.norm = nn.LayerNorm(tokenizer.vector_size)
             self.projection = nn.Linear(tokenizer.vector_size, width)
+        if not self.uses_vectors or kind == "both":
+            self.tables.extend(nn.Embedding(size, width) for size in tokenizer.level_sizes)
         self.mask_vector = nn.Parameter(torch.zeros(width))
 
     def reset_parameters(self) -> None:
         """Fresh weights."""
-        for module in [*self.levels, getattr(self, "projection", None)]:
-            if module is not None:
-                nn.init.normal_(module.weight, std=0.02)
-        if hasattr(self, "projection"):
+        for table in self.tables.parameters():
+            nn.init.normal_(table, std=0.02)
+        if self.uses_vectors:
+            nn.init.normal_(self.projection.weight, std=0.02)
             nn.init.zeros_(self.projection.bias)
         nn.init.normal_(self.mask_vector, std=0.02)
 
@@ -158,10 +191,10 @@ class CodeEmbedding(nn.Module):
         hidden_positions: Bool[Tensor, "batch position"] | None = None,
     ) -> Float[Tensor, "batch position width"]:
         """Embedding of each position; the mask embedding where `hidden_positions` is True."""
-        if tokenizer.vector_size is None:
-            embeddings = torch.stack([table(codes[..., level]) for level, table in enumerate(self.levels)]).mean(dim=0)
-        else:
-            embeddings = self.projection(self.norm(tokenizer.code_vectors(codes)))
+        parts = [table(codes[..., level]) for level, table in enumerate(self.tables)]
+        if self.uses_vectors:
+            parts.append(self.projection(self.norm(tokenizer.code_vectors(codes))))
+        embeddings = torch.stack(parts).sum(dim=0)
         if hidden_positions is None:
             return embeddings
         return torch.where(hidden_positions[..., None], self.mask_vector.to(embeddings.dtype), embeddings)

@@ -2,7 +2,8 @@
 
 Flow: model + windows [batch, base] with their masks -> totals over all windows -> numbers of results.json.
 Nats per base is given twice: of the codes (the objective, summed over levels), and of the bases themselves after each
-code's probability is spread over the bases that it stands for. Only the second compares tokenizers: uniform guessing is ln 4.
+code's probability is spread over the bases that it stands for. Only the second compares tokenizers: uniform guessing
+is ln 4.
 """
 
 from __future__ import annotations
@@ -64,9 +65,7 @@ def bases_of_spans(
 
 
 @torch.no_grad()
-def count_base_frequencies(
-    model: GenomeEncoderForMaskedModeling, batches: Iterable[Batch]
-) -> list[BaseFrequencies]:
+def count_base_frequencies(model: GenomeEncoderForMaskedModeling, batches: Iterable[Batch]) -> list[BaseFrequencies]:
     """Base frequencies of the codes of each level over clean windows."""
     tables = [BaseFrequencies(size) for size in model.encoder.tokenizer.level_sizes]
     for batch in batches:

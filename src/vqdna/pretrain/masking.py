@@ -86,7 +86,7 @@ def positions_touching(
 def distance_to_visible(
     masked_positions: Bool[Tensor, "batch position"], attention_mask: Bool[Tensor, "batch position"]
 ) -> Int[Tensor, "batch position"]:
-    """Positions from each masked position to the nearest one the encoder saw; 0 where it was seen, -1 where none was in the row."""
+    """Positions from each masked position to the nearest seen one; 0 where it was seen itself, -1 where none was."""
     num_positions = masked_positions.shape[1]
     visible = attention_mask & ~masked_positions
     index = torch.arange(num_positions, device=visible.device).expand_as(visible)

@@ -73,16 +73,17 @@ class GenomeEncoderForMaskedModeling(PreTrainedModel):
     def __init__(self, config: MaskedModelingConfig, encoder: GenomeEncoder | None = None) -> None:
         super().__init__(config)
         if encoder is None:
-            encoder = GenomeEncoder(GenomeEncoderConfig(config.tokenizer, config.backbone))
+            encoder = GenomeEncoder(GenomeEncoderConfig(**config.encoder_settings()))
         self.encoder = encoder
         self.prediction = PredictionHeads(config.hidden_size, encoder.tokenizer.level_sizes)
         self.post_init()
 
     @classmethod
-    def from_encoder(cls, encoder: GenomeEncoder, *, hide_from_tokenizer: bool = True) -> GenomeEncoderForMaskedModeling:
+    def from_encoder(
+        cls, encoder: GenomeEncoder, *, hide_from_tokenizer: bool = True
+    ) -> GenomeEncoderForMaskedModeling:
         """Fresh prediction heads on an encoder, which is used as it is."""
-        shape = encoder.config
-        config = MaskedModelingConfig(hide_from_tokenizer, tokenizer=shape.tokenizer, backbone=shape.backbone)
+        config = MaskedModelingConfig(hide_from_tokenizer, **encoder.config.encoder_settings())
         return cls(config, encoder)
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -129,7 +130,7 @@ class GenomeEncoderForMaskedModeling(PreTrainedModel):
         attention_mask: Bool[Tensor, "batch base"] | None,
         truth: Tokens,
     ) -> Tokens:
-        """Tokens the encoder reads: of the bases with N for the masked ones where codes look beyond their span, else the true ones."""
+        """Tokens the encoder reads: those of bases with N for the masked ones, where codes look beyond their span."""
         if not self.config.hide_from_tokenizer or self.encoder.tokenizer.context_bases == 0:
             return truth
         return self.encoder.tokenizer.encode(hide_bases(base_ids, masked_bases), attention_mask)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -43,12 +43,14 @@ class PretrainConfig(StrictModel):
 
     Attributes:
         backbone: transformers configuration of the encoder, with its `model_type` ("modernbert" or "bert").
+        code_embedding: how codes enter the backbone, see `GenomeEncoderConfig`.
         masking: what is hidden.
         data: which windows.
         training: how long and how fast.
     """
 
     backbone: dict[str, Any]
+    code_embedding: Literal["vectors", "table", "both"] = "vectors"
     masking: MaskingSettings = MaskingSettings()
     data: CorpusSettings = CorpusSettings()
     training: TrainingSettings
@@ -95,7 +97,7 @@ def run_pretrain(
     started = time.monotonic()
     corpus = Corpus.build(genomes)
     set_seed(seed)
-    encoder = GenomeEncoder.from_tokenizer(frozen, config.backbone)
+    encoder = GenomeEncoder.from_tokenizer(frozen, config.backbone, config.code_embedding)
     model = GenomeEncoderForMaskedModeling.from_encoder(encoder, hide_from_tokenizer=config.masking.unit == "bases")
     collate = MaskedCollator(config.masking, frozen, seed)
     batches = _evaluation_batches(corpus, config, collate, seed)

@@ -79,6 +79,12 @@ def dataset(name: str) -> Dataset:
     raise InputError(f"no dataset '{name}' among the {len(known)} known{nearest_name_hint(name, known)}")
 
 
+def known_dataset(train: Path) -> str | None:
+    """Name of the published dataset in whose folder the file lies, or None."""
+    parent = train.resolve().parent.as_posix()
+    return next((row.name for row in datasets().values() if parent.endswith(f"/{row.folder}")), None)
+
+
 def find_dataset(name: str, data_root: Path | None = None) -> DatasetFiles:
     """Files of the dataset's three splits under `data_root` (None: where `find_data_root` finds it).
 

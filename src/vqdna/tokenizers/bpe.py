@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import tokenizers
 import torch
 from jaxtyping import Bool, Int, UInt8
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from torch import Tensor
 
+import tokenizers
 from vqdna.errors import InputError
 from vqdna.genome.bases import from_base_ids
 from vqdna.results import read_json, write_atomically, write_json

@@ -1,7 +1,7 @@
 """The tokenizer contract: base ids -> codes with base spans, the same for learned and hand-made tokenizers.
 
-Flow: base_ids [batch, base] -> Tokens(codes [batch, position, level], spans [batch, position, 2], mask [batch, position]).
-Stages 2 and 3 see only this file's types, so nucleotide, k-mer, BPE, VQ and HRQ are exchangeable.
+Flow: base_ids [batch, base] -> Tokens(codes [batch, position, level], spans [batch, position, 2], mask [batch,
+position]). Stages 2 and 3 see only this file's types, so nucleotide, k-mer, BPE, VQ and HRQ are exchangeable.
 It must not know the vocabulary, nor anything of training.
 """
 
@@ -22,7 +22,8 @@ class Tokens:
 
     Attributes:
         codes: level last, level 0 coarsest; 0 where there is no token.
-        spans: first base (inclusive) and last base (exclusive) of each position, 0-based in its row; (0, 0) where there is no token.
+        spans: first base (inclusive) and last base (exclusive) of each position, 0-based in its row; (0, 0) where
+            there is no token.
         attention_mask: True where the position holds a token, False where it is padding.
     """
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from vqdna.errors import InputError
 from vqdna.tokenizers.contract import Tokenizer, Tokens
@@ -88,13 +88,9 @@ class VqTokenizer(Tokenizer):
         """
         directory = model_directory(Path(path))
         vocabulary = VQVAE.from_pretrained(directory)
-        if not all(bool(book.is_initialized) for book in _codebooks(vocabulary)):
+        if not all(bool(book.is_initialized) for book in vocabulary.quantizer.books):
             raise InputError(f"{directory}: this vocabulary was never trained; run `vqdna vocabulary` first")
         return cls(vocabulary)
-
-
-def _codebooks(vocabulary: VQVAE) -> list[nn.Module]:
-    return list(vocabulary.quantizer.codebooks)
 
 
 def model_directory(path: Path) -> Path:
@@ -107,4 +103,6 @@ def model_directory(path: Path) -> Path:
         config = directory / "config.json"
         if config.is_file() and VQVAEConfig.model_type in config.read_text():
             return directory
-    raise InputError(f"{path}: no vocabulary here (expected config.json of a '{VQVAEConfig.model_type}' in it or in model/)")
+    raise InputError(
+        f"{path}: no vocabulary here (expected config.json of a '{VQVAEConfig.model_type}' in it or in model/)"
+    )

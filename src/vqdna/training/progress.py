@@ -1,4 +1,4 @@
-"""What a run shows and writes while it goes on: a progress bar on the terminal, one JSON line per log in metrics.jsonl."""
+"""What a run shows and writes as it goes: a bar on the terminal, one JSON line per log in metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class RichProgressCallback(TrainerCallback):
         )  # fmt: skip
         self.progress = Progress(*columns, console=Console(stderr=True))
         self.progress.start()
-        self.task = self.progress.add_task(self.description, total=state.max_steps, completed=state.global_step, latest="")
+        self.task = self.progress.add_task(
+            self.description, total=state.max_steps, completed=state.global_step, latest=""
+        )
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Moves the bar."""
         if self.progress:
             self.progress.update(self.task, completed=state.global_step, latest=self.latest)
@@ -78,7 +78,9 @@ class RichProgressCallback(TrainerCallback):
             return
         self.latest = "  ".join(shown)
         if not self.progress:
-            print(f"{self.description} {state.global_step}/{state.max_steps}  {self.latest}", file=sys.stderr, flush=True)
+            print(
+                f"{self.description} {state.global_step}/{state.max_steps}  {self.latest}", file=sys.stderr, flush=True
+            )
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

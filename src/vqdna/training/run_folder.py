@@ -116,7 +116,11 @@ def _holds_something(path: Path) -> bool:
 def content_hash(path: Path) -> str:
     """SHA-256 over names and contents of a file or of the model files of a folder."""
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in (".safetensors", ".json"))
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(file for file in path.rglob("*") if file.suffix in (".safetensors", ".json"))
+    )
     for file in files:
         digest.update(file.name.encode())
         digest.update(file.read_bytes())

@@ -51,12 +51,12 @@ def uses_bfloat16(precision: str) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> TrainingArguments:
-    """transformers' arguments for these settings, on GPU where there is one, under torchrun or alone.
+    """TrainingArguments of transformers for these settings, on GPU where there is one, under torchrun or alone.
 
     Raises:
         InputError: the batch cannot be dealt out evenly to ranks and accumulated passes.
@@ -64,7 +64,9 @@ def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> Trai
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     parts = ranks * settings.gradient_accumulation
     if settings.batch_size % parts:
-        raise InputError(f"training.batch_size: {settings.batch_size} is no multiple of ranks x gradient_accumulation = {parts}")
+        raise InputError(
+            f"training.batch_size: {settings.batch_size} is no multiple of ranks x gradient_accumulation = {parts}"
+        )
     on_cpu = not torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out / "checkpoints"),

@@ -7,12 +7,14 @@ Flow: dataset (item i is a pure function of (seed, i)) -> model(**batch).loss an
 from __future__ import annotations
 
 import math
+import pickle
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -39,23 +41,22 @@ def train(
     evaluate: Evaluate | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     description: str = "training",
-    shuffle: bool = False,
     evaluation_prefix: str = "evaluation_",
 ) -> StageTrainer:
     """Trains the model in place, resuming from the folder's last checkpoint.
 
     Args:
         model: its forward takes what `collate` gives and returns an output with `loss` and the named terms.
-        dataset: unless `shuffle`, taken in order, so item i is what step i // batch_size sees.
+        dataset: taken in order, so item i is what step i // batch_size sees.
         settings: length, rate, batch.
         folder: the run's folder.
         seed: of every random draw.
         collate: list of items (or what `__getitems__` gave) to a batch.
-        loss_terms: names of fields of the model's output, logged as means; a field with one value per level becomes `name_0`, `name_1`, ...
+        loss_terms: names of fields of the model's output, logged as means; a field with one value per level becomes
+            `name_0`, `name_1`, ...
         evaluate: called every `evaluate_every` steps and at the end; its numbers are logged under `evaluation_prefix`.
         callbacks: further transformers callbacks.
         description: what the progress bar says.
-        shuffle: for stages with epochs over a fixed set of examples.
         evaluation_prefix: what the names of the evaluation's numbers begin with in the log.
 
     Raises:
@@ -66,11 +67,23 @@ def train(
     start = int(resumed.name.split("-")[1]) if resumed else 0
     added = [MetricsCallback(folder.metrics_file, start), RichProgressCallback(description), *callbacks]
     trainer = StageTrainer(model, arguments, train_dataset=dataset, data_collator=collate, callbacks=added)
-    trainer.configure(loss_terms, evaluate, settings, shuffle, evaluation_prefix)
+    trainer.configure(loss_terms, evaluate, settings, evaluation_prefix)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    _run(trainer, resumed)
     return trainer
+
+
+def _run(trainer: StageTrainer, resumed: Path | None) -> None:
+    """Trains from the start or from a checkpoint; a damaged one is named, for it can only be removed by hand."""
+    try:
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    except (pickle.UnpicklingError, SafetensorError, EOFError) as error:
+        if resumed is None:
+            raise
+        raise InputError(
+            f"{resumed}: damaged checkpoint ({type(error).__name__}); remove it to resume from the one before"
+        ) from None
 
 
 class StageTrainer(Trainer):
@@ -83,11 +96,10 @@ class StageTrainer(Trainer):
         loss_terms: Sequence[str],
         evaluate: Evaluate | None,
         settings: TrainingSettings,
-        shuffle: bool,
         evaluation_prefix: str,
     ) -> None:
         """Takes what the constructor of transformers has no place for."""
-        self.loss_terms, self.shuffle, self.keep_checkpoints = loss_terms, shuffle, settings.keep_checkpoints
+        self.loss_terms, self.keep_checkpoints = loss_terms, settings.keep_checkpoints
         self._term_sums: dict[str, Tensor] = {}
         self._num_passes = 0
         self._staging: Path | None = None
@@ -95,7 +107,7 @@ class StageTrainer(Trainer):
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
         """In order: the dataset's own item numbers carry the randomness."""
-        return super()._get_train_sampler(*args, **kwargs) if self.shuffle else SequentialSampler(self.train_dataset)
+        return SequentialSampler(cast(Sized, self.train_dataset))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -113,7 +125,7 @@ class StageTrainer(Trainer):
         if "loss" in logs:
             if not math.isfinite(logs["loss"]):
                 raise InputError(
-                    f"the loss is {logs['loss']} at step {self.state.global_step}; lower training.learning_rate or check the input"
+                    f"the loss is {logs['loss']} at step {self.state.global_step}; lower training.learning_rate"
                     " (the last checkpoint is kept)"
                 )
             for name, total in self._term_sums.items():
@@ -161,11 +173,11 @@ class _StepCallback(TrainerCallback):
         if update is not None:
             update()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluates on the first rank and logs the numbers."""
-        if self.evaluate is None or not (state.global_step == state.max_steps or (self.every and state.global_step % self.every == 0)):
+        if self.evaluate is None or not (
+            state.global_step == state.max_steps or (self.every and state.global_step % self.every == 0)
+        ):
             return
         model = kwargs["model"]
         if state.is_world_process_zero:

@@ -53,7 +53,7 @@ class WindowDataset(Dataset[Any]):
         return self.sampler[index]
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[int, UInt8[np.ndarray, "base"]]]:
-        """Numbered windows of a whole batch in one look-up; the number is what a batch's own randomness is drawn from."""
+        """Numbered windows of a whole batch in one look-up; a batch's own randomness is drawn from the numbers."""
         return list(zip(indices, self.sampler.windows(np.asarray(indices)), strict=True))
 
 

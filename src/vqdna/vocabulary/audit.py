@@ -42,7 +42,7 @@ class CodeStatistics:
 
     @property
     def perplexity(self) -> float:
-        """Exponential of the entropy of the code frequencies: the number of equally frequent codes that would say as much."""
+        """Exponential of the frequencies' entropy: the number of equally frequent codes that would say as much."""
         frequencies = self.counts.double() / self.counts.sum().clamp_min(1)
         return math.exp(-float(torch.special.xlogy(frequencies, frequencies).sum()))
 
@@ -55,7 +55,7 @@ class CodeStatistics:
 def centered_kmers(
     base_ids: UInt8[Tensor, "batch base"], num_positions: int, bases_per_position: int
 ) -> Int[Tensor, "batch position"]:
-    """Number of the k-mer around the middle base of each position (A=0, leftmost base most significant); -1 where there is none."""
+    """Number of the k-mer around each position's middle base (A=0, leftmost most significant); -1 for none."""
     reach = KMER // 2
     padded = torch.nn.functional.pad(base_ids.long(), (reach, reach + bases_per_position), value=NUM_BASES)
     windows = padded.unfold(1, KMER, 1)[:, bases_per_position // 2 :: bases_per_position][:, :num_positions]
@@ -65,7 +65,7 @@ def centered_kmers(
 
 def batches(windows: UInt8[Tensor, "batch base"], size: int = 32) -> Iterator[UInt8[Tensor, "batch base"]]:
     """Consecutive slices of at most `size` windows."""
-    yield from windows.split(size)
+    yield from torch.split(windows, size)
 
 
 @torch.no_grad()
@@ -111,11 +111,11 @@ def _reconstruction_totals(
 
 
 def code_map(model: VQVAE, statistics: list[CodeStatistics]) -> list[dict[str, Any]]:
-    """The used codes of each level on the first two principal axes of their vectors, with count and most frequent k-mer."""
+    """Used codes of each level on two principal axes of their vectors, with count and most frequent k-mer."""
     entries = []
     for level, level_statistics in enumerate(statistics):
         used = torch.nonzero(level_statistics.counts).flatten()
-        vectors = model.quantizer.codebooks[level].code_vectors.detach().float().cpu()[used]  # type: ignore[union-attr]
+        vectors = model.quantizer.books[level].code_vectors.detach().float().cpu()[used]
         places = _principal_plane(vectors)
         for place, code in zip(places.tolist(), used.tolist(), strict=True):
             kmer = int(level_statistics.kmer_counts[code].argmax())
@@ -138,7 +138,7 @@ def kmer_text(number: int) -> str:
 
 
 def _principal_plane(vectors: Float[Tensor, "code width"]) -> Float[Tensor, "code 2"]:
-    """Coordinates on the first two principal axes; the sign of each axis is fixed so that equal input gives an equal map."""
+    """Coordinates on the first two principal axes, their signs fixed so that equal input gives an equal map."""
     centered = vectors - vectors.mean(dim=0)
     _, _, axes = torch.linalg.svd(centered, full_matrices=False)
     places = torch.zeros(len(vectors), 2)

@@ -32,7 +32,8 @@ class VQVAEConfig(PreTrainedConfig):
     Args:
         quantizer: "vq" (one level) or "hrq" (one level per tap).
         level_sizes: codes per level, coarsest first; the paper's K = 512 gives (512,) for VQ and (1024, 2048) for HRQ.
-        taps: latent-encoder blocks (from 1) whose output each level quantizes; the last one is the last block. Default: evenly spaced.
+        taps: latent-encoder blocks (from 1) whose output each level quantizes; the last one is the last block.
+            Default: evenly spaced.
         bases_per_position: bases that one position advances.
         commitment_weight: the paper's beta.
         codebook_learning: "ema", or "gradient" for the poster's codebook loss (weight `codebook_weight`).
@@ -91,18 +92,27 @@ def _check_config(config: VQVAEConfig) -> None:
     """Refuses sizes that contradict each other, naming the key."""
     sizes, taps = config.level_sizes, config.taps
     checks = [
-        (config.format_version == FORMAT_VERSION, f"format_version: got {config.format_version}, this version reads {FORMAT_VERSION}"),
+        (
+            config.format_version == FORMAT_VERSION,
+            f"format_version: got {config.format_version}, this version reads {FORMAT_VERSION}",
+        ),
         (config.quantizer in ("vq", "hrq"), f"quantizer: got '{config.quantizer}', expected 'vq' or 'hrq'"),
         (len(sizes) > 0 and all(size > 1 for size in sizes), f"level_sizes: got {sizes}, expected sizes of at least 2"),
         (config.quantizer != "vq" or len(sizes) == 1, f"level_sizes: vq has one level, got {len(sizes)} sizes {sizes}"),
-        (config.quantizer != "hrq" or len(sizes) >= 2, f"level_sizes: hrq has two levels or more, got {sizes}; one level is vq"),
+        (
+            config.quantizer != "hrq" or len(sizes) >= 2,
+            f"level_sizes: hrq has two levels or more, got {sizes}; one level is vq",
+        ),
         (len(taps) == len(sizes), f"taps: expected one block per level ({len(sizes)}), got {taps}"),
         (taps == sorted(set(taps)) and taps[:1] >= [1], f"taps: expected ascending blocks from 1, got {taps}"),
-        (taps[-1:] == [config.num_blocks], f"taps: the last tap must be the last block {config.num_blocks}, got {taps}"),
+        (
+            taps[-1:] == [config.num_blocks],
+            f"taps: the last tap must be the last block {config.num_blocks}, got {taps}",
+        ),
         (config.kernel_size % 2 == 1, f"kernel_size: expected an odd number, got {config.kernel_size}"),
         (
             config.stem_kernel_size >= config.bases_per_position,
-            f"stem_kernel_size: {config.stem_kernel_size} bases cannot cover bases_per_position {config.bases_per_position}",
+            f"stem_kernel_size: {config.stem_kernel_size} is below bases_per_position {config.bases_per_position}",
         ),
         (
             config.codebook_learning in ("ema", "gradient"),

@@ -26,9 +26,7 @@ class UntrainedCodebookError(RuntimeError):
     """A codebook that has never seen latents was asked for codes."""
 
 
-def nearest_codes(
-    latents: Float[Tensor, "row dim"], code_vectors: Float[Tensor, "size dim"]
-) -> Int[Tensor, "row"]:
+def nearest_codes(latents: Float[Tensor, "row dim"], code_vectors: Float[Tensor, "size dim"]) -> Int[Tensor, "row"]:
     """Code of the closest code vector for each latent, by squared Euclidean distance.
 
     Ties go to the lowest code. Neither argument is normalized here. The latent's own norm is the same for all codes
@@ -54,7 +52,8 @@ class Codebook(nn.Module):
         learning: "ema" moves code vectors to the running mean of their latents; "gradient" leaves them to the optimizer
             through the codebook loss (then `code_vectors` is a parameter).
         decay: EMA decay per update.
-        dead_code_threshold: a code whose EMA count falls below this many latents per update is revived; 0 turns revival off.
+        dead_code_threshold: a code whose EMA count falls below this many latents per update is revived; 0 turns
+            revival off.
         kmeans_iterations: Lloyd iterations on the first latents.
         seed: seed of the random draws.
     """
@@ -171,7 +170,7 @@ class Codebook(nn.Module):
         return torch.Generator(device=device).manual_seed(self.seed * 1_000_003 + int(self.num_updates))
 
     def _draw_rows(self, latents: Tensor, num_rows: int) -> Tensor:
-        """At most `num_rows` distinct random rows of all ranks' latents taken together, in rank order, alike on all ranks."""
+        """At most `num_rows` distinct random rows of all ranks' latents, in rank order; the same on every rank."""
         totals = _rows_per_rank(len(latents), latents.device)
         first = sum(totals[: _rank()])
         chosen = torch.randperm(sum(totals), generator=self._generator(latents.device), device=latents.device)

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 NUM_BASES = 4
 
 
-def one_hot_bases(base_ids: UInt8[Tensor, "batch base"], dtype: torch.dtype = torch.float32) -> Float[Tensor, "batch base 4"]:
+def one_hot_bases(
+    base_ids: UInt8[Tensor, "batch base"], dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "batch base 4"]:
     """One-hot A, C, G, T; an N is all zeros, like the padding outside the sequence."""
     table = torch.eye(NUM_BASES + 1, NUM_BASES, dtype=dtype, device=base_ids.device)
     return nn.functional.embedding(base_ids.long(), table)
@@ -65,9 +67,8 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch position width"]) -> Float[Tensor, "batch position width"]:
         """Features of the same shape."""
-        mixed = convolve(features, self.depthwise)
-        mixed = self.contract(nn.functional.gelu(self.expand(self.norm(mixed))))
-        return features + self.scale * mixed
+        mixed: Tensor = self.norm(convolve(features, self.depthwise))
+        return torch.addcmul(features, self.scale, self.contract(nn.functional.gelu(self.expand(mixed))))
 
 
 class LatentEncoder(nn.Module):
@@ -167,7 +168,7 @@ class BaseDecoder(nn.Module):
         code_vectors: Float[Tensor, "batch position width"],
         position_mask: Bool[Tensor, "batch position"] | None = None,
     ) -> Float[Tensor, "batch base 4"]:
-        """Logits of A, C, G, T for every base of every position; positions where `position_mask` is False are padding."""
+        """Logits of A, C, G, T for every base; positions where `position_mask` is False are padding."""
         keep = None if position_mask is None or bool(position_mask.all()) else position_mask[..., None]
         features = code_vectors if keep is None else code_vectors * keep
         features = convolve(features, self.read)

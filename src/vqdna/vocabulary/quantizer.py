@@ -1,8 +1,8 @@
 """Quantizers: latents tapped from the latent encoder -> codes of every level and one code vector per position.
 
 Flow: latents, one [batch, position, width] per level -> QuantizerOutput(codes [batch, position, level],
-code_vectors [batch, position, width], loss terms). VQ has one level; HRQ is the paper's hierarchical residual quantizer.
-It must not know how latents are made nor what is decoded from the codes. Paper: sections 3.2 and 3.3.
+code_vectors [batch, position, width], loss terms). VQ has one level; HRQ is the paper's hierarchical residual
+quantizer. It must not know how latents are made nor what is decoded from the codes. Paper: sections 3.2 and 3.3.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class QuantizerOutput:
 class HierarchicalQuantizer(nn.Module):
     """HRQ; with a single level it is plain VQ.
 
-    Level 1 quantizes its tap, `H(1) = Z(1)`; level n > 1 quantizes `H(n) = 2 Z(n) - e(M(n-1))`; the token is the mean of
-    all levels' code vectors. For two levels the factor 2 and the mean belong together: a perfect second level gives back Z(2).
+    Level 1 quantizes its tap, `H(1) = Z(1)`; level n > 1 quantizes `H(n) = 2 Z(n) - e(M(n-1))`; the token is the mean
+    of all levels' code vectors. For two levels the factor 2 and the mean belong together: a perfect second level gives
+    back Z(2).
 
     Args:
         level_sizes: number of codes per level, coarsest first.
@@ -48,7 +49,8 @@ class HierarchicalQuantizer(nn.Module):
         decay: EMA decay per update.
         dead_code_threshold: EMA count below which a code is revived.
         stop_residual_gradient: True (default) lets no gradient pass through `e(M(n-1))` inside `H(n)`. With the
-            straight-through gradient let through, the reconstruction gradient of a two-level HRQ with respect to Z(1) cancels to zero.
+            straight-through gradient let through, the reconstruction gradient of a two-level HRQ with respect to Z(1)
+            cancels to zero.
         seed: seed of the codebooks' random draws.
 
     Reference: VQDNA section 3.3, Eq. 6 and 7, see docs/paper.md.
@@ -77,7 +79,7 @@ class HierarchicalQuantizer(nn.Module):
     @property
     def level_sizes(self) -> tuple[int, ...]:
         """Number of codes per level."""
-        return tuple(codebook.size for codebook in self._books())
+        return tuple(codebook.size for codebook in self.books)
 
     def forward(self, latents: Sequence[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
         """Codes, merged code vectors and loss terms; in training mode the codebooks also take note of the latents.
@@ -92,11 +94,12 @@ class HierarchicalQuantizer(nn.Module):
         level_codes: list[Tensor] = []
         level_vectors: list[Tensor] = []
         commitment = codebook_loss = latents[0].new_zeros(())
-        for level, codebook in enumerate(self._books()):
+        for level, codebook in enumerate(self.books):
             target = self._level_input(latents[level], level_vectors)
             codes = self._codes(codebook, target)
             hard = codebook.lookup(codes)
-            # ||Z(n) - running mean of e(M(1..n))|| is ||H(n) - e(M(n))|| / n for up to two levels: the poster's sum, term by term.
+            # ||Z(n) - running mean of e(M(1..n))|| is ||H(n) - e(M(n))|| / n for up to two levels: the poster's sum,
+            # term by term.
             share = 1.0 / (level + 1) ** 2
             commitment = commitment + share * nn.functional.mse_loss(target, hard.detach())
             if codebook.learning == "gradient":
@@ -122,27 +125,27 @@ class HierarchicalQuantizer(nn.Module):
             codebook.observe(rows, codes)
         return codes.view(target.shape[:-1])
 
-    def encode(
-        self, latents: Sequence[Float[Tensor, "batch position width"]]
-    ) -> Int[Tensor, "batch position level"]:
+    def encode(self, latents: Sequence[Float[Tensor, "batch position width"]]) -> Int[Tensor, "batch position level"]:
         """Codes alone: no loss terms, no statistics."""
         level_codes: list[Tensor] = []
         previous: list[Tensor] = []
-        for level, codebook in enumerate(self._books()):
+        for level, codebook in enumerate(self.books):
             target = self._level_input(latents[level].float(), previous)
             level_codes.append(codebook.encode(target.reshape(-1, target.shape[-1])).view(target.shape[:-1]))
             previous.append(codebook.lookup(level_codes[-1]))
         return torch.stack(level_codes, dim=-1)
 
     def lookup(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
-        """Token of each position: mean over the given levels' code vectors; fewer levels than trained keeps the coarse ones."""
-        vectors = [codebook.lookup(codes[..., level]) for level, codebook in zip(range(codes.shape[-1]), self._books())]
+        """Token of each position: mean of its levels' code vectors; with fewer levels, of the coarse ones."""
+        vectors = [codebook.lookup(codes[..., level]) for level, codebook in zip(range(codes.shape[-1]), self.books)]
         return torch.stack(vectors).mean(dim=0)
 
     def update_codebooks(self) -> None:
         """One codebook step over everything seen since the last; called once per optimizer step, on every rank."""
-        for codebook in self._books():
+        for codebook in self.books:
             codebook.update()
 
-    def _books(self) -> list[Codebook]:
+    @property
+    def books(self) -> list[Codebook]:
+        """Codebooks, coarsest level first."""
         return [codebook for codebook in self.codebooks if isinstance(codebook, Codebook)]
