@@ -70,10 +70,9 @@ def contestants() -> dict:
         "nearest code": lambda: nearest_codes(rows, codebook),
         "bare addmm + argmin": lambda: torch.addmm(half_norms, rows, codebook.T, alpha=-1).argmin(1),
         "depth-wise convolution": lambda: convolve(latents[0].requires_grad_(), depthwise).sum().backward(),
-        "Conv1d on a transposed copy": lambda: depthwise(latents[0].requires_grad_().transpose(1, 2))
-        .transpose(1, 2)
-        .sum()
-        .backward(),
+        "Conv1d on a transposed copy": lambda: (
+            depthwise(latents[0].requires_grad_().transpose(1, 2)).transpose(1, 2).sum().backward()
+        ),
     }
 
 

@@ -3,7 +3,8 @@
 # Usage: runs/leak.sh VOCABULARY GENOMES FOLDER
 set -euo pipefail
 vocabulary="$1" genomes="$2" out="$3"
-for unit in codes spans bases; do
-  vqdna pretrain --config demo --vocabulary "$vocabulary" --genomes "$genomes" --out "$out/$unit" --set masking.unit=$unit
-done
+common=(--config demo --vocabulary "$vocabulary" --genomes "$genomes")
+vqdna pretrain "${common[@]}" --out "$out/codes" --set masking.unit=codes
+vqdna pretrain "${common[@]}" --out "$out/spans" --set masking.unit=spans
+vqdna pretrain "${common[@]}" --out "$out/bases" --set masking.unit=bases
 vqdna report "$out" -o "$out/report.html" --summary "$out/results.json" --title "Leak through the vocabulary"

@@ -17,6 +17,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from vqdna.errors import InputError
+from vqdna.finetune.code_cache import CodeRows, cached_codes
 from vqdna.genome.bases import reverse_complement
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers import Tokenizer
@@ -24,8 +25,6 @@ from vqdna.tokenizers.padding import length_buckets, pad_rows
 
 BASES_PER_BATCH = 16_384
 """Padded bases that the tokenizer sees at once."""
-
-CodeRows = list[Int[ndarray, "_ level"]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ def encode_sequences(
     place: Callable[[int], str],
     *,
     both_strands: bool = False,
+    keep: bool = False,
 ) -> EncodedSequences:
     """Codes of all sequences by the encoder's tokenizer, in the order given.
 
@@ -58,15 +58,15 @@ def encode_sequences(
         base_ids: one array per record.
         place: where record i comes from, for messages.
         both_strands: also encodes the reverse complements.
+        keep: looks the codes up in the cache on disk, and puts them there.
 
     Raises:
         InputError: a sequence makes no token, or more than the backbone has positions for; names the record.
     """
     limit = max_positions(encoder)
-    codes = _encode_strand(encoder.tokenizer, base_ids, encoder.device)
-    reverse = None
-    if both_strands:
-        reverse = _encode_strand(encoder.tokenizer, [reverse_complement(row) for row in base_ids], encoder.device)
+    strands = [list(base_ids)] + ([[reverse_complement(row) for row in base_ids]] if both_strands else [])
+    encoded = [_strand_codes(encoder, strand, keep) for strand in strands]
+    codes, reverse = encoded[0], encoded[1] if both_strands else None
     for strand in (codes, reverse or []):
         _check_lengths(strand, base_ids, place, limit, encoder.config.backbone.get("model_type", "modernbert"))
     return EncodedSequences(codes, reverse)
@@ -85,6 +85,13 @@ def pad_codes(rows: CodeRows) -> tuple[Int[Tensor, "batch position level"], Bool
     for number, row in enumerate(rows):
         codes[number, : len(row)] = row
     return torch.from_numpy(codes), torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+
+
+def _strand_codes(encoder: GenomeEncoder, base_ids: Sequence[UInt8[ndarray, "_"]], keep: bool) -> CodeRows:
+    def compute() -> CodeRows:
+        return _encode_strand(encoder.tokenizer, base_ids, encoder.device)
+
+    return cached_codes(encoder.tokenizer, base_ids, compute) if keep else compute()
 
 
 @torch.no_grad()

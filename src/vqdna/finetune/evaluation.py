@@ -18,7 +18,8 @@ from numpy import ndarray
 from rich.console import Console
 from rich.progress import track
 
-from vqdna.finetune.encoding import CodeRows, EncodedSequences, encode_sequences, pad_codes
+from vqdna.finetune.code_cache import CodeRows
+from vqdna.finetune.encoding import EncodedSequences, encode_sequences, pad_codes
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.tasks.loading import LabelledSequences, Task
 from vqdna.tasks.metrics import Metrics, task_metrics

@@ -180,8 +180,10 @@ def _fit(
 ) -> BestEpoch:
     """Trains the model in place and returns the keeper of its best epoch."""
     flips = config.reverse_complement
-    train_codes = encode_sequences(model.encoder, splits.train.base_ids, places[0], both_strands=flips.augment)
-    dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=flips.average)
+    train_codes = encode_sequences(
+        model.encoder, splits.train.base_ids, places[0], both_strands=flips.augment, keep=True
+    )
+    dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=flips.average, keep=True)
     dataset = EpochDataset(
         train_codes, splits.train.labels, batch_size=config.training.batch_size, seed=seed, augment=flips.augment
     )

@@ -164,7 +164,7 @@ class CodeEmbedding(nn.Module):
     Hand-made tokenizers have no code vectors, so theirs is always a table.
     """
 
-    def __init__(self, tokenizer: Tokenizer, width: int, kind: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, width: int, kind: str = "vectors") -> None:
         super().__init__()
         self.tables = nn.ModuleList()
         self.uses_vectors = tokenizer.vector_size is not None and kind != "table"
