@@ -41,6 +41,7 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(RUN)/python -m pytest benchmarks --benchmark-enable --benchmark-only -q
+	$(RUN)/python benchmarks/bench_vocabulary.py
 
 clean:
 	rm -rf $(VENV) demo
