@@ -12,9 +12,10 @@ import torch
 import typer
 
 from vqdna import __version__, inspection
-from vqdna.cli import app, main, sequence_files, spread_options
+from vqdna.cli import app, main, spread_options
 from vqdna.config import configs_folder
 from vqdna.errors import InputError
+from vqdna.genome.streams import sequence_files
 from vqdna.results import command_line, read_json
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 
@@ -263,3 +264,25 @@ def test_default_configurations_exist():
         options = typer.main.get_command(app).commands[stage].params
         default = next(option.default for option in options if "--config" in option.opts)
         assert (configs_folder() / stage / f"{default}.yaml").is_file()
+
+
+def test_finetune_takes_fasta_with_a_label_table(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr("vqdna.finetune.train.run_finetune", lambda config, **options: given.update(options) or {})
+    arguments = ["finetune", "--encoder", "e", "--train", "train.fa", "--labels", "labels.tsv", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    assert str(given["labels"]) == "labels.tsv"
+
+
+@pytest.mark.parametrize("gaps", ["error", "drop"])
+def test_gaps_reach_the_corpus(tmp_path, monkeypatch, gaps):
+    given = {}
+    monkeypatch.setattr(
+        "vqdna.vocabulary.train.run_vocabulary", lambda config, **options: given.update(gaps=config.data.gaps) or {}
+    )
+    with pytest.raises(SystemExit) as ended:
+        main(["vocabulary", "--genomes", str(tmp_path / "a.fa"), "--out", str(tmp_path / "o"), "--gaps", gaps])
+    assert ended.value.code == 0
+    assert given == {"gaps": gaps}

@@ -20,6 +20,7 @@ from typer import Option
 
 from vqdna import __version__
 from vqdna.errors import InputError
+from vqdna.genome.streams import sequence_files
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +51,7 @@ TokenizerName = Annotated[
 VocabularyFolder = Annotated[str | None, Option("--vocabulary", help="Run folder of a trained vocabulary.")]
 TrainTable = Annotated[Path, Option("--train", help="Table with columns sequence,label (CSV, TSV, Parquet; .gz too).")]
 DevTable = Annotated[Path | None, Option("--dev", help="Table to choose by; without it a seeded tenth of --train.")]
+Gaps = Annotated[str, Option("--gaps", help="What to do with - . * in sequences: error or drop.")]
 TestTable = Annotated[Path | None, Option("--test", help="Table scored once at the end.")]
 
 
@@ -61,6 +63,7 @@ def vocabulary(
     out: Out,
     config: ConfigName = "cpu",
     overrides: Overrides = None,
+    gaps: Gaps = "error",
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -70,7 +73,7 @@ def vocabulary(
     from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 
     _prepare(quiet)
-    resolved = load_config(VocabularyConfig, config, "vocabulary", overrides or ())
+    resolved = load_config(VocabularyConfig, config, "vocabulary", [*(overrides or ()), *_gap_override(gaps)])
     results = run_vocabulary(resolved, genomes=sequence_files(genomes), out=out, seed=seed)
     _show(results, as_json, out, ("evaluation.reconstruction_accuracy", "evaluation.bits_per_base", "seconds"))
 
@@ -85,6 +88,7 @@ def pretrain(
     tokenizer: TokenizerName = None,
     config: ConfigName = "cpu",
     overrides: Overrides = None,
+    gaps: Gaps = "error",
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -94,7 +98,7 @@ def pretrain(
     from vqdna.pretrain.train import PretrainConfig, run_pretrain
 
     _prepare(quiet)
-    resolved = load_config(PretrainConfig, config, "pretrain", overrides or ())
+    resolved = load_config(PretrainConfig, config, "pretrain", [*(overrides or ()), *_gap_override(gaps)])
     spec = _one_tokenizer(vocabulary, tokenizer)
     results = run_pretrain(resolved, tokenizer=spec, genomes=sequence_files(genomes), out=out, seed=seed)
     _show(
@@ -114,6 +118,9 @@ def finetune(
     out: Out,
     dev: DevTable = None,
     test: TestTable = None,
+    labels: Annotated[
+        Path | None, Option("--labels", help="Table name,label where the splits are FASTA files.")
+    ] = None,
     config: ConfigName = "cpu",
     overrides: Overrides = None,
     task: Annotated[
@@ -129,7 +136,9 @@ def finetune(
 
     _prepare(quiet)
     resolved = load_config(FinetuneConfig, config, "finetune", overrides or ())
-    results = run_finetune(resolved, encoder=encoder, train=train, dev=dev, test=test, out=out, seed=seed, task=task)
+    results = run_finetune(
+        resolved, encoder=encoder, train=train, dev=dev, test=test, out=out, seed=seed, task=task, labels=labels
+    )
     _show(results, as_json, out, ("dev", "test", "seconds"))
 
 
@@ -158,15 +167,14 @@ def encode(
     output: Annotated[
         str, Option("--output", "-o", help=".parquet, .csv, .tsv or .bed; - for rows on standard output.")
     ] = "-",
-    gaps: Annotated[str, Option("--gaps", help="What to do with - . * in sequences: error or drop.")] = "error",
+    gaps: Gaps = "error",
     as_json: AsJson = False,
 ) -> None:
     """Codes of whole sequences: name, start, end (0-based, half-open) and one column per level."""
     from vqdna.inference.encode import encode_file
     from vqdna.tokenizers import load_tokenizer
 
-    if gaps not in ("error", "drop"):
-        raise InputError(f"--gaps: got '{gaps}', expected 'error' or 'drop'")
+    _gap_override(gaps)
     _prepare()
     totals = encode_file(load_tokenizer(f"vq:{vocabulary}"), source, output, gaps=gaps)
     if output != "-":
@@ -290,29 +298,17 @@ def _version(
         raise typer.Exit
 
 
-def sequence_files(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and the FASTA and FASTQ files below the folders named, each once and in order.
-
-    Raises:
-        InputError: a folder without such files.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            files.append(path)
-            continue
-        endings = (".fa", ".fasta", ".fna", ".fq", ".fastq")
-        found = [file for file in sorted(path.rglob("*")) if file.name.removesuffix(".gz").endswith(endings)]
-        if not found:
-            raise InputError(f"{path}: no FASTA or FASTQ files ({', '.join(endings)}, also .gz) in this folder")
-        files.extend(found)
-    return list(dict.fromkeys(files))
-
-
 def _one_tokenizer(vocabulary: str | None, tokenizer: str | None) -> str:
     if (vocabulary is None) == (tokenizer is None):
         raise InputError("give either --vocabulary DIR or --tokenizer NAME")
     return vocabulary if vocabulary is not None else str(tokenizer)
+
+
+def _gap_override(gaps: str) -> list[str]:
+    """What `--gaps` changes in a configuration; nothing where it is the default. Refuses what it does not know."""
+    if gaps not in ("error", "drop"):
+        raise InputError(f"--gaps: got '{gaps}', expected 'error' or 'drop'")
+    return [] if gaps == "error" else [f"data.gaps={gaps}"]
 
 
 def _prepare(quiet: bool = False) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
@@ -117,3 +117,22 @@ def _inflated(pending: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
         pending = (member.unused_data or read(_BLOCK_SIZE)).lstrip(b"\0")
     if is_bgzip and member_size:
         raise EOFError("bgzip's end marker is missing")
+
+
+def sequence_files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and the FASTA and FASTQ files below the folders named, each once and in order.
+
+    Raises:
+        InputError: a folder without such files.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        endings = (".fa", ".fasta", ".fna", ".fq", ".fastq")
+        found = [file for file in sorted(path.rglob("*")) if file.name.removesuffix(".gz").endswith(endings)]
+        if not found:
+            raise InputError(f"{path}: no FASTA or FASTQ files ({', '.join(endings)}, also .gz) in this folder")
+        files.extend(found)
+    return list(dict.fromkeys(files))

@@ -88,7 +88,7 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
     if held is not None:
         return held
     started = time.monotonic()
-    corpus = Corpus.build(genomes)
+    corpus = Corpus.build(genomes, gaps=config.data.gaps)
     model = build_vocabulary(config.model, seed)
     windows = evaluation_windows(corpus, config.data, seed)
     sampler = window_sampler(corpus, config.data, seed, "train")
