@@ -34,7 +34,7 @@ def prepare_trainable(model: GenomeEncoderForSequenceClassification, config: Fin
         encoder.embedding.mask_vector.requires_grad_(False)  # serves stage 2 alone
     if config.method == "full":
         encoder.backbone.requires_grad_(True)
-        encoder.backbone.get_input_embeddings().requires_grad_(False)  # codes stand in for it: it is never read
+        encoder.backbone.get_input_embeddings().requires_grad_(False)  # never read, see GenomeEncoder
     if config.method == "lora":
         with _peft_on_newer_transformers():
             encoder.backbone = get_peft_model(encoder.backbone, _peft_config(config.lora))

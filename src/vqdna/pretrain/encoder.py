@@ -109,6 +109,8 @@ class GenomeEncoder(PreTrainedModel):
         shape = backbone_config(config.backbone)
         options = {"add_pooling_layer": False} if shape.model_type == "bert" else {}
         self.backbone = AutoModel.from_config(shape, attn_implementation="sdpa", **options)
+        # Codes stand in for it: it is never read, and a parameter without gradient would stop a run on several ranks.
+        self.backbone.get_input_embeddings().requires_grad_(False)
         self.post_init()
 
     @classmethod

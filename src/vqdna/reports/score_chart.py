@@ -79,7 +79,7 @@ def _bars(kind: str, fill: str, placed: Sequence[tuple[int, Bar]]) -> dict[str, 
 
 
 def _whiskers(placed: Sequence[tuple[int, Bar]]) -> dict[str, Any]:
-    """One standard deviation to either side; as part of a bar trace, a bar without one would get a stub."""
+    """One standard deviation to either side; as part of a bar trace, a bar without one would get a stump."""
     deviations = [short(bar.deviation or 0.0) for _, bar in placed]
     return {
         "type": "scatter",
