@@ -20,7 +20,6 @@ from typer import Option
 
 from vqdna import __version__
 from vqdna.errors import InputError
-from vqdna.genome.streams import sequence_files
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,6 +69,7 @@ def vocabulary(
 ) -> None:
     """Stage 1: learn a vocabulary (VQ or HRQ) from genomes."""
     from vqdna.config import load_config
+    from vqdna.genome.streams import sequence_files
     from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 
     _prepare(quiet)
@@ -95,6 +95,7 @@ def pretrain(
 ) -> None:
     """Stage 2: pre-train a genome encoder by masked code modelling over a frozen tokenizer."""
     from vqdna.config import load_config
+    from vqdna.genome.streams import sequence_files
     from vqdna.pretrain.train import PretrainConfig, run_pretrain
 
     _prepare(quiet)
@@ -258,6 +259,7 @@ def bpe(
     seed: Seed = 0,
 ) -> None:
     """Train the BPE rival (DNABERT-2's tokenizer) on genomes."""
+    from vqdna.genome.streams import sequence_files
     from vqdna.tokenizers.learning import learn_bpe
 
     tokenizer = learn_bpe(sequence_files(genomes), vocabulary_size=vocabulary_size, max_bases=max_bases, seed=seed)

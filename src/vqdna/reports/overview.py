@@ -109,7 +109,7 @@ def _facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
     return known([
         ("runs", str(len(runs))),
         ("labelled datasets", str(len(group_runs(runs)) or MISSING)),
-        ("seeds", ", ".join(map(str, seeds)) or MISSING),
+        ("seed" if len(seeds) == 1 else "seeds", ", ".join(map(str, seeds)) or MISSING),
         ("time, all runs", duration(sum(seconds) if seconds else None)),
     ])  # fmt: skip
 
