@@ -163,7 +163,7 @@ def test_a_run_prints_its_record_is_not_repeated_and_keeps_its_folder(run, here)
 def test_encode_writes_codes_and_says_how_many(run, here, vocabulary):
     code, out, _ = run("encode", "--vocabulary", vocabulary, "a.fa", "-o", "codes.csv", "--json")
     assert code == 0
-    assert json.loads(out) == {"sequences": 1, "bases": 1200, "codes": 2400}
+    assert json.loads(out) == {"sequences": 1, "bases": 1200, "ambiguous": 0, "codes": 2400}
     lines = (here / "codes.csv").read_text().splitlines()
     assert len(lines) == 1201
     assert lines[0] == "name,start,end,level_0,level_1"

@@ -178,12 +178,13 @@ def encode(
     _gap_override(gaps)
     _prepare()
     totals = encode_file(load_tokenizer(f"vq:{vocabulary}"), source, output, gaps=gaps)
-    if output != "-":
-        _print(
-            json.dumps(totals)
-            if as_json
-            else f"{totals['sequences']} sequences, {totals['bases']} bases, {totals['codes']} codes -> {output}"
-        )
+    if output == "-":
+        return
+    ambiguous = f"{totals['ambiguous']} letters read as N"
+    text = (
+        f"{totals['sequences']} sequences, {totals['bases']} bases ({ambiguous}), {totals['codes']} codes -> {output}"
+    )
+    _print(json.dumps(totals) if as_json else text)
 
 
 @app.command(epilog="Example: `vqdna probe --tokenizer kmer:4 --train train.csv --test test.csv --json`")

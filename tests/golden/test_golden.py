@@ -1,4 +1,4 @@
-"""Twenty seeded losses of stages 1 and 2: a change that must not move numbers shows the same ones.
+"""Twenty seeded losses of each stage: a change that must not move numbers shows the same ones.
 
 `python tests/golden/test_golden.py` writes the file anew, for a change that is meant to move them.
 """
@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from vqdna.finetune.adapters import prepare_trainable
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
+from vqdna.finetune.settings import FinetuneConfig
 from vqdna.genome import Corpus
 from vqdna.genome.simulate import simulate_genomes
 from vqdna.pretrain.encoder import GenomeEncoder
@@ -53,8 +56,25 @@ def vocabulary(quantizer, level_sizes):
     return build_vocabulary(settings, seed=0)
 
 
+def labelled(batch):
+    """The batch with a label that its bases tell: whether G and C outnumber A and T."""
+    strong = ((batch["base_ids"] == 1) | (batch["base_ids"] == 2)).float().mean(dim=1)
+    return {"base_ids": batch["base_ids"], "labels": (strong > 0.5).long()}
+
+
+def classifier(encoder):
+    """LoRA fine-tuning as stage 3 sets it up."""
+    torch.manual_seed(1)
+    config = FinetuneConfig.model_validate({"training": {"epochs": 1, "learning_rate": 1e-3}})
+    model = GenomeEncoderForSequenceClassification.from_encoder(
+        encoder, task="classification", class_names=("weak", "strong"), head_hidden_size=16
+    )
+    prepare_trainable(model, config)
+    return model.train()
+
+
 def all_losses():
-    """Losses of both stages."""
+    """Losses of the three stages."""
     hrq = vocabulary("hrq", (16, 32))
     found = {"vocabulary-hrq": losses(hrq, collate_windows)}
     found["vocabulary-vq"] = losses(vocabulary("vq", (16,)), collate_windows)
@@ -62,11 +82,12 @@ def all_losses():
     tokenizer = VqTokenizer(hrq)
     model = GenomeEncoderForMaskedModeling.from_encoder(GenomeEncoder.from_tokenizer(tokenizer, BACKBONE))
     found["pretrain"] = losses(model.train(), MaskedCollator(MaskingSettings(), tokenizer, 0))
+    found["finetune"] = losses(classifier(model.encoder), lambda items: labelled(collate_windows(items)))
     return found
 
 
-@pytest.mark.parametrize("stage", ["vocabulary-hrq", "vocabulary-vq", "pretrain"])
-def test_losses_are_the_recorded_ones(stage, found=[]):  # noqa: B006 - computed once for the three
+@pytest.mark.parametrize("stage", ["vocabulary-hrq", "vocabulary-vq", "pretrain", "finetune"])
+def test_losses_are_the_recorded_ones(stage, found=[]):  # noqa: B006 - computed once for all
     if not found:
         found.append(all_losses())
     assert found[0][stage] == pytest.approx(json.loads(FILE.read_text())[stage], rel=2e-3)

@@ -107,7 +107,7 @@ def test_parquet_reads_back(tokenizer, fasta, tmp_path):
     assert list(columns) == ["name", "start", "end", "level_0", "level_1"]
     assert [list(map(str, row)) for row in zip(*columns.values(), strict=True)] == expected_rows(tokenizer)
     num_bases = sum(map(len, TEXTS.values()))
-    assert totals == {"sequences": len(TEXTS), "bases": num_bases, "codes": 2 * num_bases}
+    assert totals == {"sequences": len(TEXTS), "bases": num_bases, "ambiguous": 0, "codes": 2 * num_bases}
 
 
 def test_a_dash_writes_rows_to_standard_output_and_reads_standard_input(tokenizer, fasta, tmp_path, monkeypatch):

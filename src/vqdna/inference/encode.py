@@ -83,7 +83,7 @@ def _encode_tiles(tokenizer: Tokenizer, tiles: list[Tile], stride: int) -> Itera
 
 
 def encode_file(tokenizer: Tokenizer, source: str, output: str, *, gaps: Any = "error") -> dict[str, int]:
-    """Codes of every sequence of a file, as a table; returns the numbers of sequences, bases and codes.
+    """Codes of every sequence of a file, as a table; returns their numbers, and of IUPAC letters read as N.
 
     Args:
         tokenizer: a learned tokenizer.
@@ -100,7 +100,7 @@ def encode_file(tokenizer: Tokenizer, source: str, output: str, *, gaps: Any = "
         raise InputError(
             f"{output}: unknown output format '{Path(output).suffix}'; expected one of {', '.join(FORMATS)}{hint}"
         )
-    totals = {"sequences": 0, "bases": 0, "codes": 0}
+    totals = {"sequences": 0, "bases": 0, "ambiguous": 0, "codes": 0}
     target: AbstractContextManager[Any] = (
         nullcontext(sys.stdout.buffer) if output == "-" else atomic_output(Path(output))
     )
@@ -110,6 +110,7 @@ def encode_file(tokenizer: Tokenizer, source: str, output: str, *, gaps: Any = "
             writer.write_table(_rows(sequence.name, codes, spans))
             totals["sequences"] += 1
             totals["bases"] += len(sequence.base_ids)
+            totals["ambiguous"] += sequence.num_ambiguous
             totals["codes"] += codes.size
     return totals
 
