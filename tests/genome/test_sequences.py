@@ -71,7 +71,11 @@ def test_the_same_records_in_every_wrapping(tmp_path, data, change):
     assert read(written(tmp_path, change(data))) == read(written(tmp_path, data, "plain"))
 
 
-@pytest.mark.parametrize("data", [FASTA, FASTQ, gzip.compress(FASTA), bgzipped(FASTQ)])
+@pytest.mark.parametrize(
+    "data",
+    [FASTA, FASTQ, gzip.compress(FASTA), bgzipped(FASTQ)],
+    ids=["fasta", "fastq", "gzip", "bgzip"],  # a gzip header holds the time: as an id it would differ between workers
+)
 def test_standard_input(tmp_path, monkeypatch, data):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
     assert read("-") == read(written(tmp_path, data))
