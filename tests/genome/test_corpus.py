@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 from collections import Counter
 
@@ -10,6 +12,7 @@ from vqdna.errors import InputError
 from vqdna.genome.bases import reverse_complement, to_base_ids
 from vqdna.genome.corpus import Corpus, WindowSampler
 from vqdna.genome.sequences import Sequence
+from vqdna.genome.store import STORE_VERSION, SourceFile
 
 
 def random_sequence(name, size, seed=0, n_from=None, n_to=None):
@@ -57,6 +60,26 @@ def test_files_can_share_a_species(tmp_path):
     corpus = Corpus.build(paths, tmp_path / "cache", species=dict.fromkeys(paths, "worm"))
     assert corpus.species == ("worm",)
     assert corpus.num_bases == 9
+
+
+def test_repeated_names_are_numbered_where_asked_and_other_corpora_keep_their_store(tmp_path):
+    plain = written(tmp_path, "plain.fa", ">chr1\nACGT\n>chr2\nGG\n")
+    twice = written(tmp_path, "twice.fa", ">chr1\nACGT\n>chr1\nGG\n")
+    cache = tmp_path / "cache"
+    with pytest.raises(InputError, match=r"twice\.fa:3: duplicate name 'chr1'"):
+        Corpus.build([twice], cache)
+    assert not list(cache.glob("*"))
+    numbered = Corpus.build([twice], cache, repeated_names="number")
+    assert list(numbered.packed.contig_names) == ["chr1", "chr1#2"]
+    with pytest.raises(InputError, match="duplicate name"):  # the numbered store is not taken for it
+        Corpus.build([twice], cache)
+    strict, lenient = (Corpus.build([plain], cache, repeated_names=how) for how in ("error", "number"))
+    assert strict.content_hash != lenient.content_hash
+    assert list(strict.packed.contig_names) == list(lenient.packed.contig_names)
+    # Stores of before the option are still opened: their hash names the gaps alone.
+    (source,) = [SourceFile.of(plain, "plain")]
+    described = json.dumps([STORE_VERSION, "error", [["plain", source.sha256]]])
+    assert strict.content_hash == hashlib.sha256(described.encode()).hexdigest()
 
 
 def test_what_a_corpus_refuses(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vqdna.errors import InputError
 from vqdna.genome import streams
 from vqdna.genome.bases import from_base_ids
 from vqdna.genome.sequences import read_sequences
@@ -117,6 +118,30 @@ def test_blanks_within_fasta_lines_are_passed_over(tmp_path):
 
 def test_a_greater_sign_within_a_header_begins_no_record(tmp_path):
     assert read(written(tmp_path, b">a 5'->3' >x\nACGT\n")) == [("a", "ACGT")]
+
+
+@pytest.mark.parametrize(
+    "data", [b">a x\nAC\n>b\nG\n>a\nT\n>a y\nN\n", b"@a\nA\n+\nI\n@b\nG\n+\nI\n@a\nT\n+\nI\n@a\nN\n+\nI\n"]
+)
+def test_repeated_names_are_numbered_on_request_and_otherwise_refused(tmp_path, data):
+    path = written(tmp_path, data)
+    assert [name for name, _ in read(path, repeated_names="number")] == ["a", "b", "a#2", "a#3"]
+    with pytest.raises(InputError, match=r"x\.fa:\d+: duplicate name 'a', first used in line 1"):
+        read(path)
+
+
+def test_a_number_that_a_record_already_has_is_passed_over(tmp_path):
+    data = b">a\nA\n>a#2\nC\n>a\nG\n>a#2\nT\n>a\nN\n"
+    assert [name for name, _ in read(written(tmp_path, data), repeated_names="number")] == [
+        "a", "a#2", "a#3", "a#2#2", "a#4",
+    ]  # fmt: skip
+
+
+def test_thousands_of_records_of_one_name_are_all_told_apart(tmp_path):
+    records = read(written(tmp_path, b">read\nACGT\n" * 4_000), repeated_names="number")
+    assert [name for name, _ in records[:2]] == ["read", "read#2"]
+    assert records[-1][0] == "read#4000"
+    assert len({name for name, _ in records}) == 4_000
 
 
 def test_records_come_one_by_one_before_a_later_fault(tmp_path):

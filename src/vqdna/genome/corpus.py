@@ -20,7 +20,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import Gaps, reverse_complement
-from vqdna.genome.sequences import Sequence
+from vqdna.genome.sequences import RepeatedNames, Sequence
 from vqdna.genome.store import PackedBases, SourceFile, open_or_build, open_store, pack_in_memory
 from vqdna.genome.windows import (
     SPLITS,
@@ -58,6 +58,7 @@ class Corpus:
         *,
         species: Mapping[str | Path, str] | None = None,
         gaps: Gaps = "error",
+        repeated_names: RepeatedNames = "error",
     ) -> Corpus:
         """Corpus of all records of the files; opened from the cache if files of this content were packed before.
 
@@ -66,12 +67,13 @@ class Corpus:
             cache: folder of packed stores; default the folder named by VQDNA_CACHE, else ~/.cache/vqdna/corpora.
             species: species name by path; a file not named there is a species of its own, called by its stem.
             gaps: "drop" leaves out `-`, `.` and `*`; "error" refuses them.
+            repeated_names: "error" refuses two records of one name in a file; "number" numbers them.
 
         Raises:
             InputError: no file, a file at fault, one content or stem given twice, or a cache that cannot be written.
         """
         files = _sources([Path(path) for path in paths], {Path(path): name for path, name in (species or {}).items()})
-        return cls(*open_or_build(files, _cache_folder(cache), gaps))
+        return cls(*open_or_build(files, _cache_folder(cache), gaps, repeated_names))
 
     @classmethod
     def from_sequences(cls, sequences: Mapping[str, Iterable[Sequence]]) -> Corpus:

@@ -7,10 +7,12 @@ Every fault of a file is one InputError that says file and line. Work is done pe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -18,6 +20,8 @@ from jaxtyping import Bool, UInt8
 from vqdna.errors import InputError
 from vqdna.genome.bases import GAPS, EncodedText, Gaps, UnknownBaseError, to_base_ids
 from vqdna.genome.streams import foreign_format, stream_name, text_blocks
+
+RepeatedNames = Literal["error", "number"]
 
 _BLANKS = b" \t\r"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -47,6 +51,8 @@ class _Reading:
     gaps: Gaps
     keep_soft_mask: bool
     line_of_name: dict[str, int]
+    repeated_names: RepeatedNames = "error"
+    last_number: dict[str, int] = field(default_factory=dict)
 
     def fault(self, line: int, message: str) -> InputError:
         return InputError(f"{self.file}:{line}: {message}")
@@ -56,10 +62,21 @@ class _Reading:
         if not words:
             raise self.fault(line, f"a record without a name, wanted '{chr(header[0])}name'")
         name = words[0].decode("utf-8", "replace")
+        if self.repeated_names == "number":
+            name = self._numbered(name)
         first_line = self.line_of_name.setdefault(name, line)
         if first_line != line:
             raise self.fault(line, f"duplicate name '{name}', first used in line {first_line}")
         return name
+
+    def _numbered(self, name: str) -> str:
+        """The name itself the first time, then `name#2`, `name#3`, ..., each never used before."""
+        if name not in self.line_of_name:
+            return name
+        numbers = itertools.count(self.last_number.get(name, 1) + 1)
+        number = next(number for number in numbers if f"{name}#{number}" not in self.line_of_name)
+        self.last_number[name] = number
+        return f"{name}#{number}"
 
     def soft_mask(self, letters: bytes) -> Bool[np.ndarray, "base"]:
         if self.gaps == "drop":
@@ -73,18 +90,21 @@ class _Reading:
         return self.fault(line, f"{where}; {error.wanted}")
 
 
-def read_sequences(path: str | Path, *, gaps: Gaps = "error", keep_soft_mask: bool = False) -> Iterator[Sequence]:
+def read_sequences(
+    path: str | Path, *, gaps: Gaps = "error", keep_soft_mask: bool = False, repeated_names: RepeatedNames = "error"
+) -> Iterator[Sequence]:
     """Records of a FASTA or FASTQ file in file order, told apart by the first character; holds one record at a time.
 
     Args:
         path: plain, gzip or bgzip file; `-` reads standard input.
         gaps: "drop" leaves out `-`, `.` and `*`; "error" refuses them.
         keep_soft_mask: also says which letters were lower case.
+        repeated_names: "error" refuses a name that an earlier record has; "number" makes it `name#2`, `name#3`, ...
 
     Raises:
         InputError: the file is missing, empty, truncated or no sequence file, or a record is at fault.
     """
-    reading = _Reading(stream_name(path), gaps, keep_soft_mask, {})
+    reading = _Reading(stream_name(path), gaps, keep_soft_mask, {}, repeated_names)
     blocks = text_blocks(path)
     first, line = _first_text(blocks, reading)
     records = _fasta_records if first.startswith(b">") else _fastq_records

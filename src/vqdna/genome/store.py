@@ -23,7 +23,7 @@ from jaxtyping import Int, UInt8
 
 from vqdna.errors import InputError
 from vqdna.genome.bases import Gaps, N
-from vqdna.genome.sequences import Sequence, read_sequences
+from vqdna.genome.sequences import RepeatedNames, Sequence, read_sequences
 from vqdna.genome.streams import existing_file
 
 # Part of every content hash: raise it whenever the reader or the layout changes what a store holds.
@@ -125,24 +125,27 @@ def pack_in_memory(records: Iterable[tuple[str, Sequence]]) -> PackedBases:
     return packed(base_ids, digest.hexdigest())
 
 
-def content_hash(files: Iterable[SourceFile], gaps: Gaps) -> str:
+def content_hash(files: Iterable[SourceFile], gaps: Gaps, repeated_names: RepeatedNames = "error") -> str:
     """Hash of the files' bytes, their species, the options and the store's version; not of the files' names."""
     described = [[file.species, file.sha256] for file in files]
-    return hashlib.sha256(json.dumps([STORE_VERSION, gaps, described]).encode()).hexdigest()
+    options = [gaps] if repeated_names == "error" else [gaps, repeated_names]
+    return hashlib.sha256(json.dumps([STORE_VERSION, *options, described]).encode()).hexdigest()
 
 
-def open_or_build(files: list[SourceFile], cache: Path, gaps: Gaps) -> tuple[PackedBases, Path]:
+def open_or_build(
+    files: list[SourceFile], cache: Path, gaps: Gaps, repeated_names: RepeatedNames = "error"
+) -> tuple[PackedBases, Path]:
     """Store of `files` below `cache`, built if it is not there or not whole, and its folder.
 
     Raises:
         InputError: a file is at fault, or the store cannot be written.
     """
-    key = content_hash(files, gaps)
+    key = content_hash(files, gaps, repeated_names)
     folder = cache / key[:32]
     packed = open_store(folder)
     if packed is None:
         try:
-            _build(files, folder, key, gaps)
+            _build(files, folder, key, gaps, repeated_names)
         except OSError as error:
             reason = error.strerror or error
             raise InputError(
@@ -173,12 +176,12 @@ def open_store(folder: Path) -> PackedBases | None:
     )
 
 
-def _build(files: list[SourceFile], folder: Path, key: str, gaps: Gaps) -> None:
+def _build(files: list[SourceFile], folder: Path, key: str, gaps: Gaps, repeated_names: RepeatedNames) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         with _synced(temporary / "bases.u8") as write:
-            packed = pack(_records(files, gaps), write)(np.empty(0, np.uint8), key)
+            packed = pack(_records(files, gaps, repeated_names), write)(np.empty(0, np.uint8), key)
         _write_tables(packed, temporary)
         sources = [asdict(file) | {"path": file.path.name} for file in files]
         _write_record(packed, temporary, {"gaps": gaps, "sources": sources})
@@ -188,9 +191,9 @@ def _build(files: list[SourceFile], folder: Path, key: str, gaps: Gaps) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _records(files: list[SourceFile], gaps: Gaps) -> Iterator[tuple[str, Sequence]]:
+def _records(files: list[SourceFile], gaps: Gaps, repeated_names: RepeatedNames) -> Iterator[tuple[str, Sequence]]:
     for file in files:
-        for sequence in read_sequences(file.path, gaps=gaps):
+        for sequence in read_sequences(file.path, gaps=gaps, repeated_names=repeated_names):
             yield file.species, sequence
 
 

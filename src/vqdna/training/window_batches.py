@@ -30,6 +30,7 @@ class CorpusSettings(StrictModel):
             all alike ("uniform"), or a weight by name (the file's stem).
         reverse_complement: half of the windows are read from the other strand.
         gaps: whether `-`, `.` and `*` in a genome are an error or dropped.
+        repeated_names: whether two records of one name in a file are an error or numbered.
         max_n_fraction: windows with more N than this are drawn anew.
         evaluation_windows: windows from held-out stretches on which a run is evaluated.
     """
@@ -38,6 +39,7 @@ class CorpusSettings(StrictModel):
     species_weights: Literal["bases", "sqrt", "uniform"] | dict[str, float] = "sqrt"
     reverse_complement: bool = True
     gaps: Literal["error", "drop"] = "error"
+    repeated_names: Literal["error", "number"] = "error"
     max_n_fraction: float = Field(default=0.5, gt=0, le=1)
     evaluation_windows: int = Field(default=256, ge=1)
 
