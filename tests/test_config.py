@@ -1,6 +1,6 @@
 import pytest
 
-from vqdna.config import StrictModel, configs_folder, load_config, read_yaml, write_yaml
+from vqdna.config import StrictModel, completed, configs_folder, load_config, read_yaml, write_yaml
 from vqdna.errors import InputError
 
 
@@ -48,6 +48,17 @@ def test_saved_text_loads_to_the_same_configuration(tmp_path):
 def test_faults_name_file_and_key(tmp_path, text, overrides, message):
     with pytest.raises(InputError, match=message):
         load_config(Outer, written(tmp_path, text), "vocabulary", overrides)
+
+
+def test_saved_values_get_the_defaults_of_keys_that_came_later():
+    assert completed(Outer, {"training": {"steps": 3}}) == {"training": {"steps": 3, "rate": 0.1}, "name": "x"}
+    whole = Outer(training=Inner(rate=0.5), name="y").model_dump()
+    assert completed(Outer, whole) == whole
+
+
+@pytest.mark.parametrize("held", [{"traning": {}}, {"training": {"steps": "many"}}, {"stage": "pretrain"}, {}])
+def test_values_of_another_kind_are_left_as_they_are(held):
+    assert completed(Outer, held) == (held or Outer().model_dump())
 
 
 def test_unknown_name_lists_the_nearest():

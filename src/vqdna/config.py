@@ -65,7 +65,7 @@ def load_config(kind: type[Config], name: str, stage: str, overrides: Sequence[s
     path = find_config(name, stage)
     values = read_yaml(path)
     for override in overrides:
-        values = _merged(values, _parse_override(override))
+        values = merged(values, _parse_override(override))
     return validate(kind, values, str(path))
 
 
@@ -83,6 +83,14 @@ def validate(kind: type[Config], values: Mapping[str, Any], where: str) -> Confi
         raise InputError(f"{where}: {key}: {fault['msg']} (got {fault['input']!r})") from None
 
 
+def completed(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Saved values with the defaults of keys that came later; as they are where they are no `kind` any more."""
+    try:
+        return kind.model_validate(values).model_dump(mode="json")
+    except ValidationError:
+        return dict(values)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Mapping in a YAML file with its `base:` (a file beside it) underneath."""
     try:
@@ -96,7 +104,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected keys and values, got {type(values).__name__}")
     base = values.pop("base", None)
-    return _merged(read_yaml(path.parent / base), values) if base else values
+    return merged(read_yaml(path.parent / base), values) if base else values
 
 
 def write_yaml(config: BaseModel) -> str:
@@ -117,12 +125,12 @@ def _parse_override(text: str) -> dict[str, Any]:
     return typing.cast(dict[str, Any], nested)
 
 
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`over` laid on `under`, mapping by mapping."""
     result = dict(under)
     for key, value in over.items():
         below = result.get(key)
-        result[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return result
 
 

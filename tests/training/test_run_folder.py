@@ -39,6 +39,61 @@ def test_another_run_is_refused_by_the_key_that_differs(tmp_path):
         open_folder(tmp_path / "run", seed=1)
 
 
+class Shape(StrictModel):
+    width: int
+
+
+class OldConfig(StrictModel):
+    steps: int = 3
+    shape: Shape = Shape(width=8)
+
+
+class NewShape(Shape):
+    views: tuple[int, ...] | None = None
+
+
+class NewConfig(StrictModel):
+    steps: int = 3
+    shape: NewShape = NewShape(width=8)
+    feed: str = "continuous"
+
+
+def test_a_run_from_before_a_key_existed_is_the_run_of_its_default(tmp_path):
+    open_folder(tmp_path / "run", OldConfig())
+    open_folder(tmp_path / "run", NewConfig())
+    assert "views: null" in (tmp_path / "run" / "run.yaml").read_text()
+    open_folder(tmp_path / "run", NewConfig())
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        (NewConfig(feed="quantized"), "feed"),
+        (NewConfig(shape=NewShape(width=8, views=(1, 2))), "shape.views"),
+        (NewConfig(steps=4), "steps"),
+        (NewConfig(shape=NewShape(width=9)), "shape.width"),
+        (Config(), "shape"),
+    ],
+)
+def test_another_value_of_a_later_key_is_another_run(tmp_path, config, key):
+    folder = open_folder(tmp_path / "run", OldConfig())
+    before = folder.config_file.read_bytes()
+    with pytest.raises(InputError, match=f"'{key}' differs"):
+        open_folder(tmp_path / "run", config)
+    with pytest.raises(InputError, match="'seed' differs"):
+        open_folder(tmp_path / "run", NewConfig(), seed=1)
+    assert folder.config_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["", "steps: [3", "- steps"])
+def test_a_damaged_run_yaml_is_refused_in_one_line(tmp_path, text):
+    folder = open_folder(tmp_path / "run")
+    folder.config_file.write_text(text)
+    with pytest.raises(InputError, match=r"run: holds another run|run\.yaml.*(not YAML|expected keys)"):
+        open_folder(tmp_path / "run")
+    assert folder.config_file.read_text() == text
+
+
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match="holds no run"):

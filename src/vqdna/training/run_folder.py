@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel
 from transformers import PreTrainedModel
 
-from vqdna.config import write_yaml
+from vqdna.config import completed, read_yaml, write_yaml
 from vqdna.errors import InputError
 from vqdna.results import (
     METRICS_FILE,
@@ -77,7 +77,9 @@ class RunFolder:
         options = {name: str(value) for name, value in inputs.items()}
         resolved = {**yaml.safe_load(write_yaml(config)), "seed": seed, "inputs": options}
         if self.config_file.exists():
-            held = yaml.safe_load(self.config_file.read_text())
+            held = read_yaml(self.config_file)
+            about: dict[str, Any] = {name: held.pop(name) for name in ("seed", "inputs") if name in held}
+            held = {**completed(type(config), held), **about}
             different = _first_difference(held, resolved)
             if different:
                 raise InputError(

@@ -1,12 +1,12 @@
 """transformers' Trainer with what all three stages add: named loss terms, atomic checkpoints, metrics.jsonl, progress.
 
-Flow: dataset (item i is a pure function of (seed, i)) -> model(**batch).loss and named terms -> optimizer step ->
-`model.update_codebooks()` where the model has codebooks -> metrics.jsonl, checkpoints. It knows no stage.
+Flow: dataset (item i is a pure function of (seed, i)) -> passes of one update (see `passes`) -> model(**batch).loss and
+named terms -> optimizer step -> `model.update_codebooks()` where the model has codebooks -> metrics.jsonl, checkpoints.
+A loss, gradient or weight that is no number ends the run before it can reach a checkpoint. It knows no stage.
 """
 
 from __future__ import annotations
 
-import math
 import pickle
 import shutil
 from collections.abc import Callable, Mapping, Sequence, Sized
@@ -22,6 +22,8 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from vqdna.errors import InputError
 from vqdna.results import put_in_place
+from vqdna.training.finite import FiniteGuard
+from vqdna.training.passes import share_losses, start_codebooks
 from vqdna.training.progress import MetricsCallback, RichProgressCallback
 from vqdna.training.run_folder import RunFolder
 from vqdna.training.settings import TrainingSettings, training_arguments
@@ -60,7 +62,7 @@ def train(
         evaluation_prefix: what the names of the evaluation's numbers begin with in the log.
 
     Raises:
-        InputError: the loss became NaN or infinite; names the step. The last checkpoint stays.
+        InputError: a loss, gradient or weight became NaN or infinite; names the step. The last checkpoint stays.
     """
     arguments = training_arguments(settings, folder.path, seed)
     resumed = folder.last_checkpoint()
@@ -78,6 +80,7 @@ def _run(trainer: StageTrainer, resumed: Path | None) -> None:
     """Trains from the start or from a checkpoint; a damaged one is named, for it can only be removed by hand."""
     try:
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        trainer.check_finite()
     except (pickle.UnpicklingError, SafetensorError, EOFError) as error:
         if resumed is None:
             raise
@@ -102,6 +105,7 @@ class StageTrainer(Trainer):
         self.loss_terms, self.keep_checkpoints = loss_terms, settings.keep_checkpoints
         self._term_sums: dict[str, Tensor] = {}
         self._num_passes = 0
+        self._guard = FiniteGuard(self.accelerator.device)
         self._staging: Path | None = None
         self.add_callback(_StepCallback(self, evaluate, settings.evaluate_every, evaluation_prefix))
 
@@ -109,36 +113,54 @@ class StageTrainer(Trainer):
         """In order: the dataset's own item numbers carry the randomness."""
         return SequentialSampler(cast(Sized, self.train_dataset))
 
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
+        """The passes of one update, dealt with as one batch: codebooks start from all of them, losses share them."""
+        batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        prepared = [self._prepare_inputs(batch) for batch in batches]
+        model = self.accelerator.unwrap_model(self.model)
+        with self.compute_loss_context_manager():
+            start_codebooks(model, prepared)
+        return share_losses(model, prepared, self.accelerator.device), num_items
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The model's own loss; its named terms are noted for the log."""
         outputs = model(**inputs)
+        self._guard.note("loss", outputs.loss, self.state.global_step + 1)
         for name in self.loss_terms:
             value = outputs[name].detach().float()
             self._term_sums[name] = self._term_sums.get(name, 0.0) + value
         self._num_passes += 1
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Clips, and stops before the optimizer takes a gradient that is no number."""
+        norm = super()._clip_grad_norm(model)
+        self._guard.note("gradient", norm, self.state.global_step + 1)
+        return norm
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the named terms to a training log; refuses to go on with a loss that is no number."""
+        """Adds the named terms to a training log."""
         if "loss" in logs:
-            if not math.isfinite(logs["loss"]):
-                raise InputError(
-                    f"the loss is {logs['loss']} at step {self.state.global_step}; lower training.learning_rate"
-                    " (the last checkpoint is kept)"
-                )
+            self._guard.check()
             for name, total in self._term_sums.items():
                 mean = total / max(1, self._num_passes)
                 logs |= {f"{name}_{n}": float(v) for n, v in enumerate(mean)} if mean.ndim else {name: float(mean)}
             self._term_sums, self._num_passes = {}, 0
         super().log(logs, start_time)
 
+    def check_finite(self) -> None:
+        """InputError, on all ranks, if a loss or gradient was no number so far or a weight is none now."""
+        self._guard.check()
+        self._guard.check_weights(self.accelerator.unwrap_model(self.model), self.state.global_step)
+
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging) if self._staging else super()._get_output_dir(trial)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Checkpoint written into a staging folder by all ranks, then renamed by the first."""
+        """Checkpoint written into a staging folder by all ranks, then renamed by the first; never one with a NaN."""
+        self.check_finite()
         final = Path(super()._get_output_dir(trial))
         self._staging = final / ".part"
         if self.is_world_process_zero():

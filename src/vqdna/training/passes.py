@@ -1,0 +1,68 @@
+"""The passes of one update - accumulated ones, on all ranks - made to count as the one batch that they are cut from.
+
+Flow: batches of an update on this rank -> codebooks started from all of them; batches with `loss_shares`, the factor of
+each loss term that makes means over passes and ranks the mean over the joint batch. What is asked of a model:
+`loss_items(**batch)` gives by term how many items its mean is over, and `forward` takes `loss_shares` by term; modules
+with `gather()`, `start()` and `forget_observed()` are codebooks that start from data. A model without them is left
+alone. It knows no stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def start_codebooks(model: nn.Module, batches: Sequence[dict[str, Any]]) -> None:
+    """Starts each codebook that has seen nothing from all passes of the first update, coarsest level first.
+
+    With a single pass that pass does it. Codebooks of later levels see what earlier ones made of the latents, so each
+    takes a run over the passes of its own. Random draws of the passes are made again later.
+    """
+    books: list[Any] = [module for module in model.modules() if hasattr(module, "gather") and hasattr(module, "start")]
+    untrained = [book for book in books if not book.is_initialized]
+    if len(batches) < 2 or not untrained:
+        return
+    with torch.random.fork_rng(), torch.no_grad():
+        for number, book in enumerate(untrained):
+            for waiting in untrained[number:]:
+                waiting.gather()
+            for batch in batches:
+                model.train()(**batch)
+            book.start()
+    for book in books:
+        book.forget_observed()
+
+
+def share_losses(model: nn.Module, batches: Sequence[dict[str, Any]], device: torch.device) -> Sequence[dict[str, Any]]:
+    """Batches with `loss_shares`: by term, items of the pass over the mean number of items per pass and rank.
+
+    The mean over passes and ranks of share x mean is then the sum over all items by their number, so passes of unequal
+    size, or with unequally many N, have the gradient of the joint batch. No rank waits for the device.
+    """
+    count_items: Callable[..., Mapping[str, Tensor | int]] | None = getattr(model, "loss_items", None)
+    if count_items is None or not batches:
+        return batches
+    items = [count_items(**batch) for batch in batches]
+    names = list(items[0])
+    counts = torch.stack([torch.stack([_number(counted[name], device) for name in names]) for counted in items])
+    mean = _mean_over_ranks(counts.mean(dim=0))
+    shares = (counts / mean.clamp_min(torch.finfo(mean.dtype).tiny)).float()
+    return [
+        {**batch, "loss_shares": dict(zip(names, row, strict=True))} for batch, row in zip(batches, shares, strict=True)
+    ]
+
+
+def _number(items: Tensor | int, device: torch.device) -> Tensor:
+    return torch.as_tensor(items, dtype=torch.double, device=device)
+
+
+def _mean_over_ranks(values: Tensor) -> Tensor:
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(values)
+        values /= dist.get_world_size()
+    return values
