@@ -2,12 +2,16 @@
 
     python benchmarks/bench_vocabulary.py --out benchmarks/results/vocabulary.json
 
-Shapes are those of field practice: 32 windows of 171 positions, width 384.
+Shapes are those of field practice: 32 windows of 171 positions, width 384. Beside it, in a process of its own, the
+memory that the search of a million latents among 4096 codes takes beyond its inputs.
 """
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -76,6 +80,33 @@ def contestants() -> dict:
     }
 
 
+MANY_LATENTS, MANY_CODES, NARROW = 1_000_000, 4096, 64
+
+
+def search_memory() -> None:
+    """Prints what the search of a million latents adds to this process's peak, in megabytes; Linux only."""
+    latents, codebook = torch.randn(MANY_LATENTS, NARROW), torch.randn(MANY_CODES, NARROW)
+    nearest_codes(latents[:10_000], codebook)  # what libraries allocate once
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    before = _resident("VmRSS")
+    started = time.perf_counter()
+    nearest_codes(latents, codebook)
+    seconds = time.perf_counter() - started
+    print(json.dumps({"megabytes_beyond_inputs": (_resident("VmHWM") - before) / 1024, "seconds": seconds}))
+
+
+def _resident(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def measured_search_memory() -> dict:
+    """What `search_memory` prints, from a fresh process, with the sizes."""
+    command = [sys.executable, __file__, "--search-memory"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {"latents": MANY_LATENTS, "codes": MANY_CODES, "width": NARROW, **json.loads(printed)}
+
+
 def run(rounds: int) -> dict:
     """Median milliseconds of each, and each pair's median ratio, rival over ours."""
     steps = contestants()
@@ -95,7 +126,10 @@ def run(rounds: int) -> dict:
         "threads": torch.get_num_threads(),
         "rounds": rounds,
         "median_ms": {name: statistics.median(values) for name, values in times.items()},
+        "best_ms": {name: min(values) for name, values in times.items()},
         "median_ratio": ratios,
+        "load_average": os.getloadavg()[0],
+        "search_memory": measured_search_memory(),
     }
 
 
@@ -103,7 +137,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--search-memory", action="store_true", help="only print what one search takes")
     arguments = parser.parse_args()
+    if arguments.search_memory:
+        search_memory()
+        sys.exit()
     text = json.dumps(run(arguments.rounds), indent=2)
     print(text)
     if arguments.out:

@@ -42,6 +42,25 @@ def test_slices_give_the_same_codes_as_one_matrix(monkeypatch):
     assert torch.equal(nearest_codes(latents, vectors), whole)
 
 
+def test_search_holds_no_more_distances_than_the_bound(monkeypatch):
+    """What is allocated at a time, counted in bytes by the profiler: the distances of one slice besides the codes."""
+    latents, vectors = torch.randn(3000, 4), torch.randn(50, 4)
+    monkeypatch.setattr(codebook_module, "MAX_DISTANCE_ENTRIES", 50 * 20)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        nearest_codes(latents, vectors)
+    allocated = sum(event.self_cpu_memory_usage for event in profile.events() if event.self_cpu_memory_usage > 0)
+    assert allocated <= 4 * 50 * 20 + 8 * 3000 + 2 * vectors.nbytes + 4096
+
+
+def test_half_precision_latents_are_searched_in_float32():
+    vectors = torch.tensor([[1.0], [1.0009]])  # one bfloat16 number for both
+    assert nearest_codes(torch.tensor([[1.0078125]], dtype=torch.bfloat16), vectors).tolist() == [1]
+
+
+def test_no_latents_have_no_codes():
+    assert nearest_codes(torch.zeros(0, 3), torch.zeros(2, 3)).shape == (0,)
+
+
 def test_an_untrained_codebook_refuses_to_encode():
     with pytest.raises(UntrainedCodebookError, match="never been trained"):
         Codebook(4, 2).encode(torch.zeros(1, 2))
@@ -118,6 +137,70 @@ def test_a_dead_code_moves_onto_a_latent_and_all_its_buffers_are_reset():
     assert any(torch.equal(book.code_vectors[2], latent) for latent in latents)
     assert book.ema_counts[2] == 1.0
     assert torch.equal(book.ema_sums[2], book.code_vectors[2])
+
+
+def drifted(book, updates=200):
+    """Codes of the last of 200 batches whose latents leave a small ball and spread over many clusters."""
+    generator = torch.Generator().manual_seed(0)
+    clusters = 8 * torch.randn(4 * book.size, 16, generator=generator)
+    for update in range(updates):
+        spread = min(1.0, update / 50)
+        rows = clusters[torch.randint(len(clusters), (512,), generator=generator)]
+        latents = spread * (rows + 8) + 0.3 * torch.randn(rows.shape, generator=generator)
+        book.initialize(latents)
+        codes = book.encode(latents)
+        book.observe(latents, codes)
+        book.update()
+    return codes
+
+
+def test_a_warmed_up_decay_keeps_codes_alive_while_latents_drift():
+    fixed, warmed = (drifted(Codebook(64, 16, warm_up_decay=warms)) for warms in (False, True))
+    assert len(fixed.unique()) < 0.3 * 64
+    assert len(warmed.unique()) > 0.9 * 64
+
+
+def test_warmed_up_decay_by_hand():
+    book = trained(size=2, width=1, decay=0.5, warm_up_decay=True, dead_code_threshold=0.0)  # counts 10
+    for expected in (0.1 * 10 + 0.9 * 1, 2 / 11 * 1.9 + 9 / 11 * 1):
+        book.observe(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 1]))
+        book.update()
+        assert torch.allclose(book.ema_counts, torch.full((2,), expected))
+    book.num_updates.fill_(1000)
+    book.observe(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 1]))
+    before = book.ema_counts.clone()
+    book.update()
+    assert torch.allclose(book.ema_counts, 0.5 * before + 0.5)
+
+
+def test_dead_codes_are_revived_from_all_passes_alike():
+    """Over many seeds the revived code lands on rows of the first pass as often as its share of the batch says."""
+    rows = torch.arange(20.0)[:, None].repeat(1, 2)
+    landed = []
+    for seed in range(200):
+        book = trained(dead_code_threshold=1.0, seed=seed)
+        book.ema_counts[2] = 0.0
+        for part in rows.split(5):
+            book.observe(part, torch.zeros(len(part), dtype=torch.long))
+        book.update()
+        landed.append(float(book.code_vectors[2, 0]))
+    assert 0.15 < sum(row < 5 for row in landed) / 200 < 0.35
+
+
+def test_gathered_passes_start_the_codebook_of_their_concatenation():
+    rows = torch.randn(90, 2)
+    whole, cut = Codebook(4, 2), Codebook(4, 2)
+    whole.initialize(rows)
+    cut.gather()
+    for part in rows.split(40):
+        cut.initialize(part)
+        assert cut.encode(part).tolist() == [0] * len(part)
+        cut.observe(part, cut.encode(part))
+    cut.start()
+    assert torch.equal(cut.code_vectors, whole.code_vectors)
+    before = cut.ema_counts.clone()
+    cut.update()
+    assert torch.equal(cut.ema_counts, before)
 
 
 def test_codes_are_chosen_in_float32_under_autocast():

@@ -95,7 +95,7 @@ def run_pretrain(
     if held is not None:
         return held
     started = time.monotonic()
-    corpus = Corpus.build(genomes, gaps=config.data.gaps)
+    corpus = Corpus.build(genomes, gaps=config.data.gaps, repeated_names=config.data.repeated_names)
     set_seed(seed)
     encoder = GenomeEncoder.from_tokenizer(frozen, config.backbone, config.code_embedding)
     model = GenomeEncoderForMaskedModeling.from_encoder(encoder, hide_from_tokenizer=config.masking.unit == "bases")

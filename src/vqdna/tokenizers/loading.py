@@ -58,11 +58,13 @@ def tokenizer_from_settings(settings: Mapping[str, Any]) -> Tokenizer:
 
 
 def tokenizer_name(tokenizer: Tokenizer) -> str:
-    """Name under which results list the tokenizer: its spec without directory, a learned one as `vq` or `hrq`."""
+    """Name under which results list the tokenizer: its spec without directory, a learned one by its quantizer."""
     if isinstance(tokenizer, KmerTokenizer):
         return f"kmer:{tokenizer.k}" + (f":{tokenizer.stride}" if tokenizer.stride > 1 else "")
-    if tokenizer.kind == "vq" and len(tokenizer.level_sizes) > 1:
-        return "hrq"
+    if tokenizer.kind == "vq":
+        return str(
+            tokenizer.settings()["vocabulary"].get("quantizer", "hrq")
+        )  # left out of a file where it is the default
     return tokenizer.kind
 
 

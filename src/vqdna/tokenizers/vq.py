@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -17,12 +17,15 @@ from torch import Tensor
 
 from vqdna.errors import InputError
 from vqdna.tokenizers.contract import Tokenizer, Tokens
-from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
+from vqdna.vocabulary.autoencoder import VQVAE
+from vqdna.vocabulary.configuration import VQVAEConfig
 from vqdna.vocabulary.convolution import positions_with_bases
+from vqdna.vocabulary.tapping import Feed, encode_bases
+from vqdna.vocabulary.word_tables import WordTables, word_tables
 
 
 class VqTokenizer(Tokenizer):
-    """Frozen vocabulary, VQ or HRQ.
+    """Frozen vocabulary of any quantizer.
 
     Args:
         vocabulary: trained VQ-VAE; its latent encoder and quantizer are taken over and frozen.
@@ -39,6 +42,7 @@ class VqTokenizer(Tokenizer):
         self.bases_per_position = float(self.config.bases_per_position)
         self.context_bases = self.config.context_bases
         self.vector_size = self.config.width
+        self._tables: WordTables | None = None
         self.requires_grad_(False)
         self.train(False)
 
@@ -54,9 +58,19 @@ class VqTokenizer(Tokenizer):
     ) -> Tokens:
         """Tokens of each row; the last position of a row whose length is no multiple of the stride is short."""
         mask = torch.ones_like(base_ids, dtype=torch.bool) if attention_mask is None else attention_mask
-        codes = self.quantizer.encode(self.latent_encoder(base_ids, mask))
+        codes = self._codes(base_ids, mask)
         positions = positions_with_bases(mask, self.config.bases_per_position)
         return Tokens(codes * positions[..., None], self._spans(mask, positions), positions)
+
+    def _codes(
+        self, base_ids: UInt8[Tensor, "batch base"], mask: Bool[Tensor, "batch base"]
+    ) -> Int[Tensor, "batch position level"]:
+        """Codes from tables where the vocabulary reads few bases at a time, else from the latent encoder."""
+        if self._tables is None:
+            self._tables = word_tables(self.latent_encoder, self.quantizer)
+        if self._tables is not None:
+            return self._tables.encode(base_ids, mask)
+        return encode_bases(self.latent_encoder, self.quantizer, base_ids, mask, cast(Feed, self.config.feed))
 
     def _spans(
         self, mask: Bool[Tensor, "batch base"], positions: Bool[Tensor, "batch position"]
@@ -67,7 +81,7 @@ class VqTokenizer(Tokenizer):
         return torch.stack([start, end], dim=-1) * positions[..., None]
 
     def code_vectors(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
-        """Token vectors: the mean over levels of their code vectors."""
+        """Token vectors: the levels' code vectors merged as the vocabulary does (HRQ: their mean)."""
         return self.quantizer.lookup(codes)
 
     def settings(self) -> dict[str, Any]:
@@ -84,11 +98,14 @@ class VqTokenizer(Tokenizer):
         """Tokenizer from a trained vocabulary's directory (the run folder, or its `model/`).
 
         Raises:
-            InputError: no vocabulary lies there, or one that was never trained.
+            InputError: no vocabulary lies there, or one that was never trained, or of another version.
         """
         directory = model_directory(Path(path))
-        vocabulary = VQVAE.from_pretrained(directory)
-        if not all(bool(book.is_initialized) for book in vocabulary.quantizer.books):
+        try:
+            vocabulary = VQVAE.from_pretrained(directory)
+        except InputError as error:
+            raise InputError(f"{directory / 'config.json'}: {error}") from None
+        if not vocabulary.quantizer.is_trained:
             raise InputError(f"{directory}: this vocabulary was never trained; run `vqdna vocabulary` first")
         return cls(vocabulary)
 

@@ -115,7 +115,7 @@ def code_map(model: VQVAE, statistics: list[CodeStatistics]) -> list[dict[str, A
     entries = []
     for level, level_statistics in enumerate(statistics):
         used = torch.nonzero(level_statistics.counts).flatten()
-        vectors = model.quantizer.books[level].code_vectors.detach().float().cpu()[used]
+        vectors = model.quantizer.code_table(level).detach().float().cpu()[used]
         places = _principal_plane(vectors)
         for place, code in zip(places.tolist(), used.tolist(), strict=True):
             kmer = int(level_statistics.kmer_counts[code].argmax())

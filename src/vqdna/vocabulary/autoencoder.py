@@ -1,138 +1,58 @@
 """The VQ-VAE of stage 1 as a transformers model: bases -> latents -> codes -> code vectors -> bases.
 
 Flow: base_ids [batch, base] -> codes [batch, position, level] -> base logits [batch, base, 4].
-`encode` and `decode` are those of an audio codec; `config.quantizer` says VQ or HRQ. The vocabulary is the latent
+`encode` and `decode` are those of an audio codec; `config.quantizer` names the quantizer. The vocabulary is the latent
 encoder with the codebooks; the base decoder serves training and `decode`. It must not know corpora nor training runs.
 Paper: section 3 (Eq. 1-7), table "parameters".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from vqdna.errors import InputError
-from vqdna.vocabulary.convolution import NUM_BASES, BaseDecoder, LatentEncoder, positions_with_bases
-from vqdna.vocabulary.quantizer import HierarchicalQuantizer
-
-FORMAT_VERSION = 1
-"""Version of the saved directory; a directory of another version is refused."""
-
-
-class VQVAEConfig(PreTrainedConfig):
-    """Shape of a vocabulary and of its training losses; the defaults are the paper's HRQ.
-
-    Args:
-        quantizer: "vq" (one level) or "hrq" (one level per tap).
-        level_sizes: codes per level, coarsest first; the paper's K = 512 gives (512,) for VQ and (1024, 2048) for HRQ.
-        taps: latent-encoder blocks (from 1) whose output each level quantizes; the last one is the last block.
-            Default: evenly spaced.
-        bases_per_position: bases that one position advances.
-        commitment_weight: the paper's beta.
-        codebook_learning: "ema", or "gradient" for the poster's codebook loss (weight `codebook_weight`).
-        codebook_decay: EMA decay per optimizer step.
-        dead_code_threshold: EMA count per step below which a code is revived; 0 turns revival off.
-    """
-
-    model_type = "vqdna_vqvae"
-
-    def __init__(
-        self,
-        quantizer: str = "hrq",
-        level_sizes: Sequence[int] = (1024, 2048),
-        taps: Sequence[int] | None = None,
-        width: int = 384,
-        stem_width: int = 256,
-        stem_kernel_size: int = 5,
-        num_blocks: int = 6,
-        kernel_size: int = 7,
-        expansion: int = 4,
-        bases_per_position: int = 1,
-        commitment_weight: float = 0.5,
-        codebook_weight: float = 1.0,
-        codebook_learning: str = "ema",
-        codebook_decay: float = 0.99,
-        dead_code_threshold: float = 0.5,
-        stop_residual_gradient: bool = True,
-        codebook_seed: int = 0,
-        format_version: int = FORMAT_VERSION,
-        **kwargs: Any,
-    ) -> None:
-        self.quantizer, self.level_sizes = quantizer, list(level_sizes)
-        self.taps = list(taps) if taps is not None else _even_taps(num_blocks, len(self.level_sizes))
-        self.width, self.stem_width, self.stem_kernel_size = width, stem_width, stem_kernel_size
-        self.num_blocks, self.kernel_size, self.expansion = num_blocks, kernel_size, expansion
-        self.bases_per_position = bases_per_position
-        self.commitment_weight, self.codebook_weight = commitment_weight, codebook_weight
-        self.codebook_learning, self.codebook_decay = codebook_learning, codebook_decay
-        self.dead_code_threshold, self.stop_residual_gradient = dead_code_threshold, stop_residual_gradient
-        self.codebook_seed, self.format_version = codebook_seed, format_version
-        super().__init__(**kwargs)
-        _check_config(self)
-
-    @property
-    def context_bases(self) -> int:
-        """Bases on either side of a position's span that its codes can depend on (20 with the paper's shape)."""
-        stem = -(-(self.stem_kernel_size - self.bases_per_position) // 2)
-        return stem + self.taps[-1] * (self.kernel_size // 2) * self.bases_per_position
-
-
-def _even_taps(num_blocks: int, num_levels: int) -> list[int]:
-    return [num_blocks * (level + 1) // num_levels for level in range(num_levels)]
-
-
-def _check_config(config: VQVAEConfig) -> None:
-    """Refuses sizes that contradict each other, naming the key."""
-    sizes, taps = config.level_sizes, config.taps
-    checks = [
-        (
-            config.format_version == FORMAT_VERSION,
-            f"format_version: got {config.format_version}, this version reads {FORMAT_VERSION}",
-        ),
-        (config.quantizer in ("vq", "hrq"), f"quantizer: got '{config.quantizer}', expected 'vq' or 'hrq'"),
-        (len(sizes) > 0 and all(size > 1 for size in sizes), f"level_sizes: got {sizes}, expected sizes of at least 2"),
-        (config.quantizer != "vq" or len(sizes) == 1, f"level_sizes: vq has one level, got {len(sizes)} sizes {sizes}"),
-        (
-            config.quantizer != "hrq" or len(sizes) >= 2,
-            f"level_sizes: hrq has two levels or more, got {sizes}; one level is vq",
-        ),
-        (len(taps) == len(sizes), f"taps: expected one block per level ({len(sizes)}), got {taps}"),
-        (taps == sorted(set(taps)) and taps[:1] >= [1], f"taps: expected ascending blocks from 1, got {taps}"),
-        (
-            taps[-1:] == [config.num_blocks],
-            f"taps: the last tap must be the last block {config.num_blocks}, got {taps}",
-        ),
-        (config.kernel_size % 2 == 1, f"kernel_size: expected an odd number, got {config.kernel_size}"),
-        (
-            config.stem_kernel_size >= config.bases_per_position,
-            f"stem_kernel_size: {config.stem_kernel_size} is below bases_per_position {config.bases_per_position}",
-        ),
-        (
-            config.codebook_learning in ("ema", "gradient"),
-            f"codebook_learning: got '{config.codebook_learning}', expected 'ema' or 'gradient'",
-        ),
-        (0 < config.codebook_decay < 1, f"codebook_decay: expected between 0 and 1, got {config.codebook_decay}"),
-    ]
-    for holds, message in checks:
-        if not holds:
-            raise InputError(message)
+from vqdna.vocabulary.configuration import VQVAEConfig as VQVAEConfig
+from vqdna.vocabulary.convolution import (
+    NUM_BASES,
+    BaseDecoder,
+    LatentEncoder,
+    positions_with_bases,
+    reverse_complement,
+)
+from vqdna.vocabulary.gradients import Gradient
+from vqdna.vocabulary.objectives import NeighborHead, PointwiseDecoder, hidden, strand_disagreement, window_loss
+from vqdna.vocabulary.quantizer import (
+    HierarchicalQuantizer,
+    ProductQuantizer,
+    Quantizer,
+    QuantizerOutput,
+    ResidualQuantizer,
+)
+from vqdna.vocabulary.rivals import CosineQuantizer, FiniteScalarQuantizer, SimQuantizer
+from vqdna.vocabulary.tapping import Feed, encode_bases, quantize_bases
+from vqdna.vocabulary.views import ViewEncoder, ViewLayer
 
 
 @dataclass
 class VQVAEOutput(ModelOutput):
-    """Losses are means: `reconstruction` in nats per base that is not N; `loss` is their weighted sum."""
+    """Losses are means: `reconstruction` in nats per base that is not N; `loss` is their weighted sum.
+
+    Terms that the configuration does not ask for are zero.
+    """
 
     loss: Tensor | None = None
     reconstruction: Tensor | None = None
     commitment: Tensor | None = None
     codebook: Tensor | None = None
+    strand: Tensor | None = None
+    neighbor: Tensor | None = None
     logits: Tensor | None = None
     codes: Tensor | None = None
 
@@ -146,15 +66,20 @@ class VQVAE(PreTrainedModel):
 
     def __init__(self, config: VQVAEConfig) -> None:
         super().__init__(config)
-        shape = {name: getattr(config, name) for name in _SHARED_SHAPE}
-        self.latent_encoder = LatentEncoder(taps=config.taps, **shape)
+        self.latent_encoder = build_latent_encoder(config)
         self.quantizer = build_quantizer(config)
-        self.base_decoder = BaseDecoder(**shape)
+        self.base_decoder = build_decoder(config)
+        if config.neighbor_weight > 0:
+            self.neighbor_head = NeighborHead(
+                width=config.width, block=config.neighbor_bases, bases_per_position=config.bases_per_position
+            )
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Truncated normal weights of deviation 0.02, zero biases, as in ConvNeXt."""
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
+        """Truncated normal weights of deviation 0.02, zero biases, as in ConvNeXt; views start far apart."""
+        if isinstance(module, ViewLayer):
+            module.spread()
+        elif isinstance(module, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
             nn.init.trunc_normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -170,7 +95,15 @@ class VQVAE(PreTrainedModel):
         Raises:
             UntrainedCodebookError: the codebooks were neither trained nor loaded.
         """
-        return self.quantizer.encode(self.latent_encoder(base_ids, attention_mask))
+        feed = cast(Feed, self.config.feed)
+        return encode_bases(self.latent_encoder, self.quantizer, base_ids, attention_mask, feed)
+
+    def quantize(
+        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
+    ) -> QuantizerOutput:
+        """Codes, code vectors and loss terms; in training mode the codebooks take note of the latents."""
+        feed = cast(Feed, self.config.feed)
+        return quantize_bases(self.latent_encoder, self.quantizer, base_ids, attention_mask, feed)
 
     def decode(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch base 4"]:
         """Base logits from codes; `codes[..., :q]` decodes from the q coarsest levels alone."""
@@ -182,24 +115,90 @@ class VQVAE(PreTrainedModel):
         base_ids: UInt8[Tensor, "batch base"],
         attention_mask: Bool[Tensor, "batch base"] | None = None,
         return_logits: bool = True,
+        hidden_bases: Bool[Tensor, "batch base"] | None = None,
+        loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
     ) -> VQVAEOutput:
-        """Reconstruction and quantizer losses of a batch; in training mode the codebooks take note of its latents."""
+        """Losses of a batch; in training mode the codebooks take note of its latents.
+
+        Args:
+            base_ids: A, C, G, T = 0..3, N = 4.
+            attention_mask: False for padding at a row's end.
+            return_logits: False leaves them out of the output.
+            hidden_bases: True for bases that the latent encoder does not see; the decoder is to rebuild them.
+            loss_shares: factor of each loss term, by name; for a batch that is one pass of several, see `loss_items`.
+        """
         mask = torch.ones_like(base_ids, dtype=torch.bool) if attention_mask is None else attention_mask
-        quantized = self.quantizer(self.latent_encoder(base_ids, mask))
-        positions = positions_with_bases(mask, self.config.bases_per_position)
-        logits = self.base_decoder(quantized.code_vectors, positions)[:, : base_ids.shape[1]]
-        reconstruction = reconstruction_loss(logits, base_ids, mask)
-        loss = reconstruction + self.config.commitment_weight * quantized.commitment
-        if self.config.codebook_learning == "gradient":
-            loss = loss + self.config.codebook_weight * quantized.codebook
+        seen = hidden(base_ids, hidden_bases)
+        quantized = self.quantize(seen, mask)
+        reconstruction, logits = self._rebuilt(quantized.code_vectors, base_ids, mask)
+        terms = {
+            "reconstruction": reconstruction,
+            "commitment": quantized.commitment,
+            "codebook": quantized.codebook,
+            **self._further_terms(quantized, seen, base_ids, mask),
+        }
+        terms = {name: term * (loss_shares or {}).get(name, 1) for name, term in terms.items()}
         return VQVAEOutput(
-            loss=loss,
-            reconstruction=reconstruction.detach(),
-            commitment=quantized.commitment.detach(),
-            codebook=quantized.codebook.detach(),
+            loss=self._weighted(terms),
+            **{name: term.detach() for name, term in terms.items()},
             logits=logits if return_logits else None,
             codes=quantized.codes,
         )
+
+    def _rebuilt(
+        self, code_vectors: Float[Tensor, "batch position width"], base_ids: Tensor, mask: Tensor
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch base 4"]]:
+        """Reconstruction loss, and the logits of the bases themselves."""
+        if isinstance(self.base_decoder, PointwiseDecoder):
+            windows = self.base_decoder.windows(code_vectors)
+            loss = window_loss(windows, self.base_decoder.targets(base_ids, mask))
+            return loss, self.base_decoder.own_bases(windows)[:, : base_ids.shape[1]]
+        positions = positions_with_bases(mask, self.config.bases_per_position)
+        logits = self.base_decoder(code_vectors, positions)[:, : base_ids.shape[1]]
+        return reconstruction_loss(logits, base_ids, mask), logits
+
+    def _further_terms(
+        self, quantized: QuantizerOutput, seen: Tensor, base_ids: Tensor, mask: Tensor
+    ) -> dict[str, Float[Tensor, ""]]:
+        """What is asked for beside reconstruction."""
+        nothing = quantized.commitment.new_zeros(())
+        strand = neighbor = nothing
+        if self.config.strand_weight > 0:
+            other = self.latent_encoder(reverse_complement(seen), mask.flip(1))
+            strand = strand_disagreement(self.latent_encoder(seen, mask), other)
+        if self.config.neighbor_weight > 0:
+            neighbor = self.neighbor_head(
+                quantized.code_vectors, torch.where(mask, base_ids, NUM_BASES).to(torch.uint8)
+            )
+        return {"strand": strand, "neighbor": neighbor}
+
+    def loss_items(
+        self,
+        base_ids: UInt8[Tensor, "batch base"],
+        attention_mask: Bool[Tensor, "batch base"] | None = None,
+        return_logits: bool = True,
+        hidden_bases: Bool[Tensor, "batch base"] | None = None,
+    ) -> dict[str, Tensor | int]:
+        """How many items each loss term is a mean over: bases to be rebuilt, positions, neighboring blocks."""
+        del return_logits, hidden_bases
+        mask = torch.ones_like(base_ids, dtype=torch.bool) if attention_mask is None else attention_mask
+        known = torch.where(mask, base_ids, NUM_BASES).to(torch.uint8)
+        decoder = self.base_decoder
+        targets = decoder.targets(base_ids, mask) if isinstance(decoder, PointwiseDecoder) else known
+        positions = len(base_ids) * -(-base_ids.shape[1] // self.config.bases_per_position)
+        pairs = self.neighbor_head.num_pairs(known) if self.config.neighbor_weight > 0 else 0
+        counts = dict.fromkeys(("commitment", "codebook", "strand"), positions)
+        return {"reconstruction": (targets < NUM_BASES).sum(), **counts, "neighbor": pairs}
+
+    def _weighted(self, terms: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+        """Sum of the loss terms by their weights; the codebook's counts where codebooks learn by gradient."""
+        config = self.config
+        loss = terms["reconstruction"] + config.commitment_weight * terms["commitment"]
+        if config.codebook_learning == "gradient":
+            loss = loss + config.codebook_weight * terms["codebook"]
+        if config.strand_weight > 0:
+            loss = loss + config.strand_weight * terms["strand"]
+        return loss + config.neighbor_weight * terms["neighbor"] if config.neighbor_weight > 0 else loss
 
     def update_codebooks(self) -> None:
         """One codebook step; call it once after each optimizer step, on every rank. The trainer of stage 1 does."""
@@ -217,17 +216,58 @@ _SHARED_SHAPE = (
 )
 
 
-def build_quantizer(config: VQVAEConfig) -> HierarchicalQuantizer:
-    """Untrained quantizer of the configured shape."""
-    return HierarchicalQuantizer(
-        config.level_sizes,
-        config.width,
-        learning="gradient" if config.codebook_learning == "gradient" else "ema",
-        decay=config.codebook_decay,
-        dead_code_threshold=config.dead_code_threshold,
-        stop_residual_gradient=config.stop_residual_gradient,
-        seed=config.codebook_seed,
+def build_latent_encoder(config: VQVAEConfig) -> LatentEncoder | ViewEncoder:
+    """Untrained latent encoder: the paper's, or one that reads the configured views."""
+    if config.views is None:
+        shape = {name: getattr(config, name) for name in _SHARED_SHAPE}
+        return LatentEncoder(taps=config.taps, shared_strands=config.shared_strands, **shape)
+    return ViewEncoder(
+        views=config.views,
+        shared_strands=config.shared_strands,
+        hidden_width=config.stem_width,
+        width=config.width,
     )
+
+
+def build_decoder(config: VQVAEConfig) -> BaseDecoder | PointwiseDecoder:
+    """Untrained decoder: the paper's mirror of the latent encoder, or the pointwise one."""
+    if config.decoder == "mirror":
+        return BaseDecoder(**{name: getattr(config, name) for name in _SHARED_SHAPE})
+    return PointwiseDecoder(
+        width=config.width,
+        hidden_width=config.stem_width,
+        bases_per_position=config.bases_per_position,
+        reach=config.target_reach,
+    )
+
+
+def build_quantizer(config: VQVAEConfig) -> Quantizer:
+    """Untrained quantizer of the configured kind and shape.
+
+    Raises:
+        InputError: fsq and simvq without the extra `rivals`.
+    """
+    sizes, width, gradient = config.level_sizes, config.width, cast(Gradient, config.gradient)
+    if config.quantizer == "fsq":
+        return FiniteScalarQuantizer(config.fsq_levels or (), width)
+    if config.quantizer == "simvq":
+        return SimQuantizer(sizes[0], width, gradient=gradient)
+    books: dict[str, Any] = {
+        "learning": config.codebook_learning,
+        "decay": config.codebook_decay,
+        "warm_up_decay": config.codebook_warm_up_decay,
+        "dead_code_threshold": config.dead_code_threshold,
+        "revival": config.codebook_revival,
+        "gradient": gradient,
+        "seed": config.codebook_seed,
+    }
+    if config.quantizer == "cosine":
+        return CosineQuantizer(sizes[0], width, code_dim=config.code_dim or width, **books)
+    if config.quantizer == "rvq":
+        return ResidualQuantizer(sizes, width, **books)
+    if config.quantizer == "product":
+        return ProductQuantizer(sizes, width, **books)
+    return HierarchicalQuantizer(sizes, width, stop_residual_gradient=config.stop_residual_gradient, **books)
 
 
 def reconstruction_loss(

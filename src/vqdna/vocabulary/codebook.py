@@ -1,8 +1,9 @@
 """One codebook: nearest code, k-means start, EMA update and dead-code revival, the same on one rank or many.
 
 Flow: latents [row, width] -> codes [row]; during training `observe` adds up statistics and `update`, called once an
-optimizer step, turns them into new code vectors. Everything runs in float32 whatever the autocast. Every statistic is
-summed over ranks and random draws depend on (seed, update number) alone, so all ranks hold the same codebook.
+optimizer step, turns them into new code vectors. Everything runs in float32 whatever the autocast. Statistics are sums
+over all ranks and passes, and random draws depend on (seed, update number) and a row's place in the joint batch alone:
+ranks and accumulated passes give the codebook of one rank that saw the whole batch at once.
 It must not know how its latents were made nor how levels are combined. Paper: section 3.2 (Eq. 1 and EMA).
 """
 
@@ -15,31 +16,50 @@ import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vqdna.vocabulary.row_sample import RowSample, is_distributed
+
 MAX_DISTANCE_ENTRIES = 16 * 2**20
 """Largest [row x code] distance matrix held at a time (64 MiB in float32); more rows go in slices."""
 
+MAX_DISTANCE_ENTRIES_ON_CPU = 2**20
+"""The same without a GPU: slices that stay in the processor's cache (4 MiB)."""
+
 EPSILON = 1e-5
 """Added to every code's EMA count before dividing, after van den Oord et al. 2017, so that no code divides by zero."""
+
+START_ROWS_PER_CODE = 32
+"""Rows per code of the sample that k-means starts from, at most."""
+
+
+MAX_REVIVAL_POOL = 4096
+"""Latents drawn per update among which the farthest are looked for."""
+
+Revival = Literal["random", "farthest"]
 
 
 class UntrainedCodebookError(RuntimeError):
     """A codebook that has never seen latents was asked for codes."""
 
 
+@torch.no_grad()
 def nearest_codes(latents: Float[Tensor, "row dim"], code_vectors: Float[Tensor, "size dim"]) -> Int[Tensor, "row"]:
     """Code of the closest code vector for each latent, by squared Euclidean distance.
 
     Ties go to the lowest code. Neither argument is normalized here. The latent's own norm is the same for all codes
-    and left out, so one matrix product does the work.
+    and left out, so one matrix product does the work, in slices of at most `MAX_DISTANCE_ENTRIES` distances; besides
+    them only the codes are allocated.
 
     Reference: VQDNA Eq. 1, see docs/paper.md.
     """
     half_norms = code_vectors.square().sum(dim=1).mul_(0.5)
-    rows_at_a_time = max(1, MAX_DISTANCE_ENTRIES // len(code_vectors))
+    most = MAX_DISTANCE_ENTRIES if latents.is_cuda else min(MAX_DISTANCE_ENTRIES, MAX_DISTANCE_ENTRIES_ON_CPU)
+    rows_at_a_time = min(len(latents), max(1, most // len(code_vectors)))
+    distances = code_vectors.new_empty(rows_at_a_time, len(code_vectors))
     codes = torch.empty(len(latents), dtype=torch.long, device=latents.device)
-    for start in range(0, len(latents), rows_at_a_time):
-        rows = slice(start, start + rows_at_a_time)
-        torch.argmin(torch.addmm(half_norms, latents[rows], code_vectors.T, alpha=-1), dim=1, out=codes[rows])
+    for start in range(0, len(latents), max(1, rows_at_a_time)):
+        rows = latents[start : start + rows_at_a_time].to(code_vectors.dtype)
+        held = torch.addmm(half_norms, rows, code_vectors.T, alpha=-1, out=distances[: len(rows)])
+        torch.argmin(held, dim=1, out=codes[start : start + len(rows)])
     return codes
 
 
@@ -52,8 +72,12 @@ class Codebook(nn.Module):
         learning: "ema" moves code vectors to the running mean of their latents; "gradient" leaves them to the optimizer
             through the codebook loss (then `code_vectors` is a parameter).
         decay: EMA decay per update.
+        warm_up_decay: whether update t (from 0) decays by min(decay, (1 + t) / (10 + t)), so that codes forget the
+            latents of the first steps, which are soon far away, and dead ones are found at once.
         dead_code_threshold: a code whose EMA count falls below this many latents per update is revived; 0 turns
             revival off.
+        revival: dead codes move onto "random" latents of the update, or onto the "farthest" from all code vectors among
+            some drawn at random, which finds rare latents that share a code.
         kmeans_iterations: Lloyd iterations on the first latents.
         seed: seed of the random draws.
     """
@@ -71,13 +95,16 @@ class Codebook(nn.Module):
         *,
         learning: Literal["ema", "gradient"] = "ema",
         decay: float = 0.99,
+        warm_up_decay: bool = False,
         dead_code_threshold: float = 0.5,
+        revival: Revival = "random",
         kmeans_iterations: int = 10,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.revival: Revival = revival
         self.learning, self.decay, self.dead_code_threshold = learning, decay, dead_code_threshold
-        self.kmeans_iterations, self.seed = kmeans_iterations, seed
+        self.warm_up_decay, self.kmeans_iterations, self.seed = warm_up_decay, kmeans_iterations, seed
         if learning == "gradient":
             self.code_vectors = nn.Parameter(torch.zeros(size, width))
         else:
@@ -86,9 +113,9 @@ class Codebook(nn.Module):
         self.register_buffer("ema_sums", torch.zeros(size, width))
         self.register_buffer("is_initialized", torch.zeros((), dtype=torch.bool))
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
-        self._pending_counts: Tensor | None = None
-        self._pending_sums: Tensor | None = None
-        self._candidates: Tensor | None = None
+        self._pending: Tensor | None = None
+        self._candidates: RowSample | None = None
+        self._start: RowSample | None = None
 
     @property
     def size(self) -> int:
@@ -105,10 +132,12 @@ class Codebook(nn.Module):
         Raises:
             UntrainedCodebookError: the codebook was never initialized from latents or loaded.
         """
+        if self._start is not None:
+            return torch.zeros(len(latents), dtype=torch.long, device=latents.device)
         if not self.is_initialized:
             raise UntrainedCodebookError("this codebook has never been trained; train a vocabulary or load one first")
         with torch.autocast(latents.device.type, enabled=False):
-            return nearest_codes(latents.detach().float(), self.code_vectors.detach())
+            return nearest_codes(latents.detach(), self.code_vectors.detach())
 
     def lookup(self, codes: Int[Tensor, "*position"]) -> Float[Tensor, "*position dim"]:
         """Code vector of each code."""
@@ -119,8 +148,37 @@ class Codebook(nn.Module):
         """Code vectors set to k-means centers of a sample of all ranks' latents (at most 32 rows a code); once only."""
         if self.is_initialized:
             return
-        sample = self._draw_rows(latents.detach().float(), 32 * self.size)
-        centers, counts = kmeans(sample, self.size, self.kmeans_iterations, self._generator(latents.device))
+        if self._start is not None:
+            self._start.add(latents.detach().float())
+            return
+        self.gather()
+        self.initialize(latents)
+        self.start()
+
+    def gather(self) -> None:
+        """Until `start`, passes only gather latents to start from: all codes are 0 and nothing is observed.
+
+        For a training loop that cuts its first batch into several passes; without it the first pass is all that k-means
+        sees. Called again it forgets what was gathered. An initialized codebook takes no notice.
+        """
+        if not self.is_initialized:
+            self._start = RowSample(START_ROWS_PER_CODE * self.size, self._key(0))
+
+    def start(self) -> None:
+        """Code vectors set to k-means centers of what was gathered."""
+        if self._start is not None:
+            sample, self._start = self._start.draw(START_ROWS_PER_CODE * self.size), None
+            self._start_from(sample)
+
+    def forget_observed(self) -> None:
+        """Drops what waits for `update`."""
+        self._pending = self._candidates = None
+
+    @torch.no_grad()
+    def _start_from(self, sample: Tensor) -> None:
+        generator = torch.Generator(device=sample.device).manual_seed(self._key(0))
+        with torch.autocast(sample.device.type, enabled=False):
+            centers, counts = kmeans(sample, self.size, self.kmeans_iterations, generator)
         self.code_vectors.copy_(centers)
         self.ema_counts.copy_(counts.clamp_min(1.0))
         self.ema_sums.copy_(centers * self.ema_counts[:, None])
@@ -128,67 +186,85 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def observe(self, latents: Float[Tensor, "row dim"], codes: Int[Tensor, "row"]) -> None:
-        """Statistics of one forward pass added to those waiting for `update`."""
+        """Statistics of one forward pass added to those waiting for `update`.
+
+        Between two updates every rank must observe the same number of passes; a pass may have no rows.
+        """
+        if self._start is not None:
+            return
         latents = latents.detach().float()
-        if self._pending_counts is None or self._pending_sums is None:
-            self._pending_counts = torch.zeros_like(self.ema_counts)
-            self._pending_sums = torch.zeros_like(self.ema_sums)
-        self._pending_counts += torch.bincount(codes, minlength=self.size)
-        self._pending_sums.index_add_(0, codes, latents)
-        self._candidates = latents
+        counts, sums = self._waiting()
+        counts += torch.bincount(codes, minlength=self.size)
+        sums.index_add_(0, codes, latents)
+        if self.dead_code_threshold > 0:
+            self._candidates = self._candidates or self._no_candidates()
+            self._candidates.add(latents)
 
     @torch.no_grad()
     def update(self) -> None:
         """One EMA step over all latents observed since the last update on all ranks, then dead codes are revived.
 
-        Every rank of a distributed run must call it at the same step. Does nothing where nothing was observed.
+        Every rank of a distributed run must call it at the same step, also one that saw no latents. Does nothing where
+        no rank observed any.
         """
-        if self._pending_counts is None or self._pending_sums is None or self._candidates is None:
+        if self._pending is None and not is_distributed():
             return
-        counts, sums = self._summed_over_ranks(self._pending_counts, self._pending_sums)
-        self.ema_counts.lerp_(counts, 1 - self.decay)
-        self.ema_sums.lerp_(sums, 1 - self.decay)
-        if self.learning == "ema":
-            self.code_vectors.copy_(self.ema_sums / smoothed_counts(self.ema_counts)[:, None])
-        self.num_updates += 1
-        self._revive(self._candidates)
-        self._pending_counts = self._pending_sums = self._candidates = None
+        counts, sums = self._waiting()
+        if is_distributed():
+            dist.all_reduce(self._pending)
+        if counts.any():
+            rate = 1 - self._decay_now()
+            self.ema_counts.lerp_(counts, rate)
+            self.ema_sums.lerp_(sums, rate)
+            if self.learning == "ema":
+                torch.div(self.ema_sums, smoothed_counts(self.ema_counts)[:, None], out=self.code_vectors)
+            self._revive()
+            self.num_updates += 1
+        self.forget_observed()
 
-    def _revive(self, latents: Tensor) -> None:
-        """Dead codes moved onto random latents of the last forward pass; all three buffers are reset with them."""
+    def _waiting(self) -> tuple[Tensor, Tensor]:
+        """Counts and sums that wait for `update`: views of one tensor, so that ranks add them up in one call."""
+        if self._pending is None:
+            self._pending = self.ema_sums.new_zeros(self.ema_counts.numel() + self.ema_sums.numel())
+        return self._pending[: self.size], self._pending[self.size :].view_as(self.ema_sums)
+
+    def _decay_now(self) -> float:
+        if not self.warm_up_decay:
+            return self.decay
+        updates = int(self.num_updates)
+        return min(self.decay, (1 + updates) / (10 + updates))
+
+    def _revive(self) -> None:
+        """Dead codes moved onto random latents of those observed; all three buffers are reset with them."""
         dead = torch.nonzero(self.ema_counts < self.dead_code_threshold).flatten()
         if len(dead) == 0:
             return
-        drawn = self._draw_rows(latents, len(dead))
+        if self._candidates is None:  # a rank that saw no latents still takes part in the draw
+            self._candidates = self._no_candidates()
+            self._candidates.add(self.ema_sums[:0])
+        drawn = self._reviving_rows(self._candidates, len(dead))
         dead = dead[: len(drawn)]
         self.code_vectors.data[dead] = drawn
         self.ema_counts[dead] = 1.0
         self.ema_sums[dead] = drawn
 
-    def _generator(self, device: torch.device) -> torch.Generator:
-        """Random source that is the same on every rank and after a resume: a function of (seed, update number)."""
-        return torch.Generator(device=device).manual_seed(self.seed * 1_000_003 + int(self.num_updates))
+    def _no_candidates(self) -> RowSample:
+        size = self.size if self.revival == "random" else max(self.size, MAX_REVIVAL_POOL)
+        return RowSample(size, self._key(1 + int(self.num_updates)))
 
-    def _draw_rows(self, latents: Tensor, num_rows: int) -> Tensor:
-        """At most `num_rows` distinct random rows of all ranks' latents, in rank order; the same on every rank."""
-        totals = _rows_per_rank(len(latents), latents.device)
-        first = sum(totals[: _rank()])
-        chosen = torch.randperm(sum(totals), generator=self._generator(latents.device), device=latents.device)
-        chosen = chosen[:num_rows]
-        mine = (chosen >= first) & (chosen < first + len(latents))
-        rows = torch.zeros(len(chosen), latents.shape[1], device=latents.device)
-        rows[mine] = latents[chosen[mine] - first]
-        if len(totals) > 1:
-            dist.all_reduce(rows)
-        return rows
+    def _reviving_rows(self, candidates: RowSample, num_rows: int) -> Float[Tensor, "row dim"]:
+        """Where `num_rows` dead codes are to go; the same on every rank."""
+        if self.revival == "random":
+            return candidates.draw(num_rows)
+        pool = torch.unique(candidates.draw(MAX_REVIVAL_POOL), dim=0)
+        distances = (pool - self.code_vectors[nearest_codes(pool, self.code_vectors.detach())]).square().sum(dim=1)
+        farthest = torch.argsort(distances, descending=True, stable=True)[:num_rows]
+        chosen: Tensor = pool[farthest[distances[farthest] > 0]]
+        return chosen
 
-    @staticmethod
-    def _summed_over_ranks(counts: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-        if not _is_distributed():
-            return counts, sums
-        joint = torch.cat([counts[:, None], sums], dim=1)
-        dist.all_reduce(joint)
-        return joint[:, 0].clone(), joint[:, 1:].clone()
+    def _key(self, draw: int) -> int:
+        """Key of a draw, the same on every rank and after a resume; draw 0 is the start's, t + 1 that of update t."""
+        return self.seed * 1_000_003 + draw
 
 
 def smoothed_counts(counts: Float[Tensor, "size"]) -> Float[Tensor, "size"]:
@@ -218,21 +294,3 @@ def kmeans(
         occupied = counts > 0
         centers[occupied] = sums[occupied] / counts[occupied, None]
     return centers, counts
-
-
-def _is_distributed() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
-def _rank() -> int:
-    return dist.get_rank() if _is_distributed() else 0
-
-
-def _rows_per_rank(num_rows: int, device: torch.device) -> list[int]:
-    """Number of rows that each rank holds, in rank order."""
-    if not _is_distributed():
-        return [num_rows]
-    counts = torch.zeros(dist.get_world_size(), dtype=torch.long, device=device)
-    counts[_rank()] = num_rows
-    dist.all_reduce(counts)
-    return [int(count) for count in counts]

@@ -25,6 +25,11 @@ def one_hot_bases(
     return nn.functional.embedding(base_ids.long(), table)
 
 
+def reverse_complement(base_ids: UInt8[Tensor, "batch base"]) -> UInt8[Tensor, "batch base"]:
+    """The other strand of every row, N staying N."""
+    return torch.where(base_ids < NUM_BASES, NUM_BASES - 1 - base_ids, base_ids).flip(1)
+
+
 def positions_with_bases(
     attention_mask: Bool[Tensor, "batch base"], bases_per_position: int
 ) -> Bool[Tensor, "batch position"]:
@@ -49,6 +54,13 @@ def convolve(
     image = features.transpose(1, 2).unsqueeze(2)
     convolved = nn.functional.conv2d(image, weight, convolution.bias, padding=padding, groups=convolution.groups)
     return convolved.squeeze(2).transpose(1, 2)
+
+
+def kept(
+    features: Float[Tensor, "batch position channel"], keep: Bool[Tensor, "batch position 1"] | None
+) -> Float[Tensor, "batch position channel"]:
+    """Features with zeros where `keep` is False; as they are where it is None."""
+    return features if keep is None else features * keep
 
 
 class ConvNeXtBlock(nn.Module):
@@ -82,6 +94,7 @@ class LatentEncoder(nn.Module):
         num_blocks: ConvNeXt blocks.
         kernel_size: depth-wise kernel, in positions.
         taps: blocks (counted from 1) after which latents are taken, ascending; blocks behind the last tap do not exist.
+        shared_strands: for each tap whether its latent is the mean over both strands; default none.
     """
 
     def __init__(
@@ -95,9 +108,10 @@ class LatentEncoder(nn.Module):
         kernel_size: int,
         expansion: int,
         taps: Sequence[int],
+        shared_strands: Sequence[bool] = (),
     ) -> None:
         super().__init__()
-        self.bases_per_position, self.taps = bases_per_position, tuple(taps)
+        self.bases_per_position, self.taps, self.shared_strands = bases_per_position, tuple(taps), tuple(shared_strands)
         overhang = stem_kernel_size - bases_per_position
         self.stem_padding = (overhang // 2, overhang - overhang // 2)
         self.stem = nn.Conv1d(NUM_BASES, stem_width, stem_kernel_size, stride=bases_per_position)
@@ -109,18 +123,47 @@ class LatentEncoder(nn.Module):
         self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
     ) -> list[Float[Tensor, "batch position width"]]:
         """Latents after each tap; bases where `attention_mask` is False are padding at the row's end."""
+        latents = self._one_strand(base_ids, attention_mask)
+        if not any(self.shared_strands):
+            return latents
+        mask = None if attention_mask is None else attention_mask.flip(1)
+        other = self._one_strand(reverse_complement(base_ids), mask)
+        pairs = zip(latents, other, self.shared_strands, strict=True)
+        return [0.5 * (latent + mirrored.flip(1)) if shared else latent for latent, mirrored, shared in pairs]
+
+    def _one_strand(
+        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None
+    ) -> list[Float[Tensor, "batch position width"]]:
+        """Latents after each tap as the bases are given."""
+        features, keep = self.start(base_ids, attention_mask)
+        latents = []
+        for level in range(len(self.taps)):
+            features = self.segment(level, features, keep)
+            latents.append(features)
+        return latents
+
+    def start(
+        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
+    ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position 1"] | None]:
+        """Features before the first block, and which positions to keep (None for all)."""
         bases = one_hot_bases(base_ids, self.stem.weight.dtype)
         keep = None
         if attention_mask is not None and not bool(attention_mask.all()):
             bases = bases * attention_mask[..., None]
             keep = positions_with_bases(attention_mask, self.bases_per_position)[..., None]
-        features = self._keep(self._stem(bases), keep)
-        latents = []
-        for number, block in enumerate(self.blocks, 1):
-            features = self._keep(block(features), keep)
-            if number in self.taps:
-                latents.append(features)
-        return latents
+        return kept(self._stem(bases), keep), keep
+
+    def segment(
+        self,
+        level: int,
+        features: Float[Tensor, "batch position width"],
+        keep: Bool[Tensor, "batch position 1"] | None,
+    ) -> Float[Tensor, "batch position width"]:
+        """Features at tap `level` (from 0), from those at the tap before it or, for the first, from `start`."""
+        first = self.taps[level - 1] if level else 0
+        for number in range(first, self.taps[level]):
+            features = kept(self.blocks[number](features), keep)
+        return features
 
     def _stem(self, bases: Float[Tensor, "batch base 4"]) -> Float[Tensor, "batch position width"]:
         left, right = self.stem_padding
@@ -129,10 +172,6 @@ class LatentEncoder(nn.Module):
         features: Tensor = self.stem_norm(self.stem(padded).transpose(1, 2))
         widened: Tensor = self.widen(nn.functional.gelu(features))
         return widened
-
-    @staticmethod
-    def _keep(features: Tensor, keep: Tensor | None) -> Tensor:
-        return features if keep is None else features * keep
 
 
 class BaseDecoder(nn.Module):

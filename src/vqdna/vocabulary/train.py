@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+import torch
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from transformers import PreTrainedModel, set_seed
 
 from vqdna.config import StrictModel
+from vqdna.errors import nearest_name_hint
 from vqdna.genome import Corpus
 from vqdna.results import command_line
 from vqdna.training.run_folder import RunFolder, is_main_process
@@ -29,15 +33,15 @@ from vqdna.training.window_batches import (
     window_sampler,
 )
 from vqdna.vocabulary.audit import code_map, evaluate_vocabulary
-from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
-
-LOSS_TERMS = ("reconstruction", "commitment")
+from vqdna.vocabulary.autoencoder import VQVAE
+from vqdna.vocabulary.configuration import QUANTIZERS, VQVAEConfig
+from vqdna.vocabulary.objectives import draw_hidden_bases
 
 
 class VocabularySettings(StrictModel):
     """Shape and losses of a vocabulary; see `VQVAEConfig` for what each means."""
 
-    quantizer: Literal["vq", "hrq"]
+    quantizer: str
     level_sizes: tuple[int, ...]
     taps: tuple[int, ...] | None = None
     width: int = Field(default=384, ge=1)
@@ -51,8 +55,31 @@ class VocabularySettings(StrictModel):
     codebook_weight: float = Field(default=1.0, ge=0)
     codebook_learning: Literal["ema", "gradient"] = "ema"
     codebook_decay: float = 0.99
+    codebook_warm_up_decay: bool = False
     dead_code_threshold: float = Field(default=0.5, ge=0)
+    codebook_revival: Literal["random", "farthest"] = "random"
     stop_residual_gradient: bool = True
+    gradient: Literal["straight_through", "rotation"] = "straight_through"
+    feed: Literal["continuous", "quantized"] = "continuous"
+    code_dim: int | None = Field(default=None, ge=2)
+    fsq_levels: tuple[int, ...] | None = None
+    views: tuple[tuple[int, ...], ...] | None = None
+    shared_strands: bool | tuple[bool, ...] = False
+    decoder: Literal["mirror", "pointwise"] = "mirror"
+    target_reach: int = Field(default=0, ge=0)
+    masked_base_fraction: float = Field(default=0.0, ge=0, lt=1)
+    masked_base_span: int = Field(default=1, ge=1)
+    strand_weight: float = Field(default=0.0, ge=0)
+    neighbor_weight: float = Field(default=0.0, ge=0)
+    neighbor_bases: int = Field(default=128, ge=8)
+
+    @field_validator("quantizer")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in QUANTIZERS:
+            known = ", ".join(QUANTIZERS)
+            raise PydanticCustomError("quantizer", f"expected one of {known}{nearest_name_hint(name, QUANTIZERS)}")  # type: ignore[arg-type]
+        return name
 
 
 class VocabularyConfig(StrictModel):
@@ -61,6 +88,31 @@ class VocabularyConfig(StrictModel):
     model: VocabularySettings
     data: CorpusSettings = CorpusSettings()
     training: TrainingSettings
+
+
+def loss_terms(settings: VocabularySettings) -> tuple[str, ...]:
+    """Names of the loss terms that the settings ask for."""
+    asked = {
+        "codebook": settings.codebook_learning == "gradient",
+        "strand": settings.strand_weight > 0,
+        "neighbor": settings.neighbor_weight > 0,
+    }
+    return ("reconstruction", "commitment", *(name for name, is_asked in asked.items() if is_asked))
+
+
+def collate_vocabulary(items: Sequence[tuple[int, Any]], settings: VocabularySettings, seed: int) -> dict[str, Any]:
+    """Batch with `base_ids` and, where some are to be hidden from the latent encoder, `hidden_bases`."""
+    batch = collate_windows(items)
+    if settings.masked_base_fraction > 0:
+        drawn = draw_hidden_bases(
+            seed,
+            [number for number, _ in items],
+            batch["base_ids"].shape[1],
+            settings.masked_base_fraction,
+            settings.masked_base_span,
+        )
+        batch["hidden_bases"] = torch.from_numpy(drawn)
+    return batch
 
 
 def build_vocabulary(settings: VocabularySettings, seed: int) -> VQVAE:
@@ -88,8 +140,8 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
     if held is not None:
         return held
     started = time.monotonic()
-    corpus = Corpus.build(genomes, gaps=config.data.gaps)
-    model = build_vocabulary(config.model, seed)
+    model = build_vocabulary(config.model, seed)  # first: a shape that contradicts itself is refused before all reading
+    corpus = Corpus.build(genomes, gaps=config.data.gaps, repeated_names=config.data.repeated_names)
     windows = evaluation_windows(corpus, config.data, seed)
     sampler = window_sampler(corpus, config.data, seed, "train")
     dataset = WindowDataset(sampler, config.training.steps * config.training.batch_size)
@@ -100,8 +152,8 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
         config.training,
         folder,
         seed=seed,
-        collate=collate_windows,
-        loss_terms=LOSS_TERMS if config.model.codebook_learning == "ema" else (*LOSS_TERMS, "codebook"),
+        collate=partial(collate_vocabulary, settings=config.model, seed=seed),
+        loss_terms=loss_terms(config.model),
         evaluate=lambda trained: _evaluation_numbers(trained, windows[:64]),
         description=f"vocabulary ({config.model.quantizer})",
     )
@@ -127,7 +179,7 @@ def _results(
     config: VocabularyConfig, model: VQVAE, windows: Any, seed: int, seconds: float, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     evaluation, statistics = evaluate_vocabulary(model, windows)
-    code_vectors = sum(size * config.model.width for size in config.model.level_sizes)
+    code_vectors = model.quantizer.num_code_values
     weights = sum(parameter.numel() for name, parameter in model.named_parameters() if "code_vectors" not in name)
     return {
         "stage": "vocabulary",

@@ -1,0 +1,349 @@
+"""Rivals of the paper's quantizers at the same rate: cosine codebook, FSQ and SimVQ, one level on the last tap.
+
+Flow: latents [batch, position, width] -> codes [batch, position, 1] and code vectors [batch, position, width].
+FSQ's rounding and SimVQ's codebook are those of vector-quantize-pytorch (extra `rivals`). The cosine codebook is ours,
+after its `use_cosine_sim`: that one moves inside the forward pass and decides when it is built whether it runs on many
+ranks, so its result depends on how a batch is cut. It must not know how latents are made nor what is decoded.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from vqdna.errors import InputError
+from vqdna.vocabulary.codebook import Codebook, Revival, UntrainedCodebookError, nearest_codes
+from vqdna.vocabulary.gradients import Gradient, settle
+from vqdna.vocabulary.quantizer import CodebookQuantizer, Quantizer, QuantizerOutput, codes_of
+from vqdna.vocabulary.row_sample import is_distributed
+
+
+class UnitCodebook(Codebook):
+    """Codebook of directions, for latents of length 1: the nearest code vector is that of the largest cosine."""
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Code vectors set to the directions of k-means centers of what was gathered."""
+        was_initialized = bool(self.is_initialized)
+        super().start()
+        if not was_initialized:
+            self.code_vectors.copy_(_unit(self.code_vectors))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """The codebook's own step, its outcome brought back to length 1."""
+        updates = int(self.num_updates)
+        super().update()
+        if int(self.num_updates) > updates:
+            self.code_vectors.copy_(_unit(self.code_vectors))
+
+
+class CosineQuantizer(CodebookQuantizer):
+    """One level of codes that are directions in a narrow space; a linear map leads in and another out.
+
+    Args:
+        size: number of codes.
+        width: length of latents and tokens.
+        code_dim: dimensions in which codes are compared.
+        learning: how the codebook learns, see `Codebook`.
+        decay: EMA decay per update.
+        warm_up_decay: whether the first updates decay faster, see `Codebook`.
+        dead_code_threshold: EMA count below which a code is revived.
+        revival: where dead codes go, see `Codebook`.
+        gradient: how the gradient passes, see `settle`.
+        seed: seed of the codebook's random draws.
+
+    Reference: Yu et al. 2021 (ViT-VQGAN), section 3.2.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        width: int,
+        *,
+        code_dim: int,
+        learning: Literal["ema", "gradient"] = "ema",
+        decay: float = 0.99,
+        warm_up_decay: bool = False,
+        dead_code_threshold: float = 0.5,
+        revival: Revival = "random",
+        gradient: Gradient = "straight_through",
+        seed: int = 0,
+    ) -> None:
+        book = UnitCodebook(
+            size,
+            code_dim,
+            learning=learning,
+            decay=decay,
+            warm_up_decay=warm_up_decay,
+            dead_code_threshold=dead_code_threshold,
+            revival=revival,
+            seed=seed,
+        )
+        super().__init__([book], gradient)
+        self.narrow, self.widen = nn.Linear(width, code_dim), nn.Linear(code_dim, width)
+
+    def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
+        """The last tap's directions; the distances are those between directions."""
+        output = self.settle_level(self.books[0], _unit(in_float32(self.narrow, latents[-1])))
+        return QuantizerOutput(
+            output.codes[..., None], in_float32(self.widen, output.code_vectors), output.commitment, output.codebook
+        )
+
+    def choose(self, latents: list[Float[Tensor, "batch position width"]]) -> Int[Tensor, "batch position level"]:
+        """Codes of the last tap's directions."""
+        return codes_of(self.books[0], _unit(in_float32(self.narrow, latents[-1])))[..., None]
+
+    def lookup(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
+        """Token of each position."""
+        return in_float32(self.widen, self.books[0].lookup(codes[..., 0]))
+
+    @torch.no_grad()
+    def code_table(self, level: int) -> Float[Tensor, "size width"]:
+        """Token of every code."""
+        return in_float32(self.widen, self.books[level].code_vectors)
+
+
+class LibraryQuantizer(Quantizer):
+    """What the quantizers share whose codes come from the library: one level, fitted to the first training batch.
+
+    Like a `Codebook` it may be told to `gather` over several passes before it is to `start`.
+    """
+
+    is_initialized: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.level_sizes = (size,)
+        self.register_buffer("is_initialized", torch.zeros((), dtype=torch.bool))
+        self._gathered: list[Tensor] | None = None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a training batch was seen."""
+        return bool(self.is_initialized)
+
+    def gather(self) -> None:
+        """Until `start`, passes only add to what the fit is made from. Once fitted it takes no notice."""
+        if not self.is_initialized:
+            self._gathered = []
+
+    def start(self) -> None:
+        """The fit, to all that was gathered on all ranks."""
+        if self._gathered is not None:
+            count, total, squares = _summed_over_ranks(torch.stack(self._gathered).sum(dim=0))
+            mean = total / count
+            deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
+            self._gathered = None
+            with torch.no_grad():
+                self.fit(mean.float(), deviation.float().clamp_min(torch.finfo(torch.float32).tiny))
+                self.is_initialized.fill_(True)
+
+    def forget_observed(self) -> None:
+        """Nothing: a library quantizer keeps no statistics between updates."""
+
+    def ready(self, latent: Float[Tensor, "batch position width"]) -> None:
+        """Fits the quantizer to its first training batch, as k-means does a codebook.
+
+        Raises:
+            UntrainedCodebookError: in evaluation mode, before any training batch.
+        """
+        if not self.training or self.is_initialized:
+            return self.refuse_untrained()
+        if self._gathered is not None:
+            return self._gathered.append(self._moments(latent))
+        self.gather()
+        self.ready(latent)
+        self.start()
+
+    @torch.no_grad()
+    def _moments(self, latent: Tensor) -> Tensor:
+        """Count, sum and sum of squares of what is measured, [3, dim]."""
+        values = self.measured(latent.detach().reshape(-1, latent.shape[-1])).double()
+        return torch.stack([torch.full_like(values[0], len(values)), values.sum(dim=0), values.square().sum(dim=0)])
+
+    def refuse_untrained(self) -> None:
+        """Nothing, once there was a training batch.
+
+        Raises:
+            UntrainedCodebookError: there was none.
+        """
+        if not self.is_initialized:
+            raise UntrainedCodebookError("this quantizer has never been trained; train a vocabulary or load one first")
+
+    @abstractmethod
+    def measured(self, rows: Float[Tensor, "row width"]) -> Float[Tensor, "row dim"]:
+        """Values whose mean and deviation the fit needs."""
+
+    @abstractmethod
+    def fit(self, mean: Float[Tensor, "dim"], deviation: Float[Tensor, "dim"]) -> None:
+        """Weights scaled to the first latents."""
+
+
+class FiniteScalarQuantizer(LibraryQuantizer):
+    """FSQ: a linear map to a few scalars, each rounded to one of its steps, and a linear map back.
+
+    There is nothing to commit to: both distances are zero.
+
+    Args:
+        fsq_levels: steps per scalar; their product is the number of codes.
+        width: length of latents and tokens.
+
+    Reference: Mentzer et al. 2023, through vector-quantize-pytorch's `FSQ`.
+    """
+
+    def __init__(self, fsq_levels: Sequence[int], width: int) -> None:
+        super().__init__(math.prod(fsq_levels))
+        self.fsq_levels = tuple(fsq_levels)
+        self.narrow, self.widen = nn.Linear(width, len(self.fsq_levels)), nn.Linear(len(self.fsq_levels), width)
+        _library()
+
+    def measured(self, rows: Float[Tensor, "row width"]) -> Float[Tensor, "row dim"]:
+        """The scalars before rounding."""
+        return in_float32(self.narrow, rows)
+
+    def fit(self, mean: Float[Tensor, "dim"], deviation: Float[Tensor, "dim"]) -> None:
+        """Every scalar gets mean 0 and deviation 1 over the first latents, so that its steps are used."""
+        self.narrow.weight.div_(deviation[:, None])
+        self.narrow.bias.sub_(mean).div_(deviation)
+
+    def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
+        """The last tap's scalars, rounded with the straight-through gradient."""
+        self.ready(latents[-1])
+        scalars, codes = self._rounding(latents[-1].device)(in_float32(self.narrow, latents[-1]))
+        nothing = scalars.new_zeros(())
+        return QuantizerOutput(codes.long()[..., None], in_float32(self.widen, scalars), nothing, nothing)
+
+    def choose(self, latents: list[Float[Tensor, "batch position width"]]) -> Int[Tensor, "batch position level"]:
+        """Codes of the last tap's scalars."""
+        self.refuse_untrained()
+        codes: Tensor = self._rounding(latents[-1].device)(in_float32(self.narrow, latents[-1]))[1]
+        return codes.long()[..., None]
+
+    def lookup(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
+        """Token of each position."""
+        return in_float32(self.widen, self._rounding(codes.device).indices_to_codes(codes[..., 0]))
+
+    @torch.no_grad()
+    def code_table(self, level: int) -> Float[Tensor, "size width"]:
+        """Token of every code."""
+        codes = torch.arange(self.level_sizes[level], device=self.widen.weight.device)
+        return self.lookup(codes[None, :, None])[0]
+
+    @property
+    def num_code_values(self) -> int:
+        """None: the steps are fixed."""
+        return 0
+
+    def _rounding(self, device: torch.device) -> Any:
+        return _finite_scalars(self.fsq_levels, device)
+
+
+class SimQuantizer(LibraryQuantizer):
+    """SimVQ: code vectors are frozen random vectors times one learned matrix, so every step moves all codes.
+
+    Nearest codes are found by our search: the library's holds all distances of a batch at once. The two distances are
+    kept apart, so that the configuration's weights apply.
+
+    Args:
+        size: number of codes.
+        width: length of latents and code vectors.
+        gradient: how the gradient passes, see `settle`.
+
+    Reference: Zhu et al. 2024, through vector-quantize-pytorch's `SimVQ`.
+    """
+
+    def __init__(self, size: int, width: int, *, gradient: Gradient = "straight_through") -> None:
+        super().__init__(size)
+        self.gradient: Gradient = gradient
+        self.library = _library().SimVQ(dim=width, codebook_size=size)
+
+    def measured(self, rows: Float[Tensor, "row width"]) -> Float[Tensor, "row dim"]:
+        """The latents themselves."""
+        return rows
+
+    def fit(self, mean: Float[Tensor, "dim"], deviation: Float[Tensor, "dim"]) -> None:
+        """The matrix is scaled until code vectors are as long as the first latents, in the mean of squares."""
+        target = (mean.square() + deviation.square()).mean().sqrt()
+        self.library.code_transform.weight.mul_(target / self.library.codebook.square().mean().sqrt())
+
+    def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
+        """The last tap's nearest code vectors."""
+        self.ready(latents[-1])
+        table = self.library.codebook
+        codes = self._nearest(latents[-1], table)
+        settled = settle(latents[-1], nn.functional.embedding(codes, table), self.gradient)
+        return QuantizerOutput(codes[..., None], *settled)
+
+    def choose(self, latents: list[Float[Tensor, "batch position width"]]) -> Int[Tensor, "batch position level"]:
+        """Codes of the last tap."""
+        self.refuse_untrained()
+        return self._nearest(latents[-1], self.library.codebook)[..., None]
+
+    def lookup(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
+        """Code vector of each position."""
+        vectors: Tensor = nn.functional.embedding(codes[..., 0], self.library.codebook)
+        return vectors
+
+    @torch.no_grad()
+    def code_table(self, level: int) -> Float[Tensor, "size width"]:
+        """All code vectors."""
+        del level
+        table: Tensor = self.library.codebook
+        return table
+
+    @property
+    def num_code_values(self) -> int:
+        """Numbers in the frozen vectors."""
+        return int(self.library.frozen_codebook.numel())
+
+    @staticmethod
+    def _nearest(latent: Tensor, table: Tensor) -> Tensor:
+        rows = latent.detach().reshape(-1, latent.shape[-1])
+        return nearest_codes(rows, table.detach()).view(latent.shape[:-1])
+
+
+def in_float32(linear: nn.Linear, values: Float[Tensor, "*position dim"]) -> Float[Tensor, "*position dim_out"]:
+    """The linear map in float32 whatever the precision of its weights."""
+    return nn.functional.linear(values.float(), linear.weight.float(), linear.bias.float())
+
+
+def _summed_over_ranks(values: Tensor) -> Tensor:
+    if is_distributed():
+        dist.all_reduce(values)
+    return values
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return nn.functional.normalize(vectors, dim=-1)
+
+
+@cache
+def _finite_scalars(fsq_levels: tuple[int, ...], device: torch.device) -> Any:
+    """The library's rounding, used as a function: without its linear maps it has no weights, so no model holds it.
+
+    Its tables are left out of a state dict, and transformers would load a model with empty ones.
+    """
+    with torch.device("cpu"):
+        return _library().FSQ(levels=list(fsq_levels), dim=len(fsq_levels)).to(device)
+
+
+def _library() -> Any:
+    """vector-quantize-pytorch.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import vector_quantize_pytorch
+    except ImportError:
+        raise InputError('quantizer: fsq and simvq need vector-quantize-pytorch; pip install "vqdna[rivals]"') from None
+    return vector_quantize_pytorch
