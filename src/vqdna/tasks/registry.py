@@ -1,7 +1,7 @@
 """The datasets by name: what is known of each, and where its files lie under the data root.
 
 Flow: name -> Dataset (a row of gue.yaml) -> DatasetFiles(train, dev, test). The table ships with the package, the files
-do not. It must not read sequences.
+do not; `covid-windows` is cut from genomes of the data root when it is first asked for. It must not read sequences.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import yaml
 
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
+from vqdna.tasks.sars_cov_2 import VARIANTS_FILE, WindowSizes, variant_window_files
 
+COVID_WINDOWS = "covid-windows"
 SPLIT_SUFFIXES = (".csv.gz", ".csv", ".tsv.gz", ".tsv", ".parquet")
 
 
@@ -64,13 +66,22 @@ def datasets() -> dict[str, Dataset]:
     return {name: Dataset(name, **row) for name, row in rows.items()}
 
 
+@cache
+def variant_windows() -> Dataset:
+    """The dataset `covid-windows` in its default sizes; its folder is the file that it is cut from."""
+    sizes = WindowSizes()
+    counts = {split: 9 * getattr(sizes, split) * sizes.windows_per_genome for split in ("train", "dev", "test")}
+    about = {"group": "virus", "species": "SARS-CoV-2", "classes": 9, "length": sizes.window, "metric": "f1_macro"}
+    return Dataset(COVID_WINDOWS, VARIANTS_FILE, **about, **counts)  # type: ignore[arg-type]
+
+
 def dataset(name: str) -> Dataset:
     """Dataset called `name`, or whose folder is `name` (`prom/prom_core_tata` is `prom_core_tata`).
 
     Raises:
         InputError: no such dataset; names the nearest one.
     """
-    known = datasets()
+    known = {**datasets(), COVID_WINDOWS: variant_windows()}
     if name in known:
         return known[name]
     for row in known.values():
@@ -82,11 +93,15 @@ def dataset(name: str) -> Dataset:
 def known_dataset(train: Path) -> str | None:
     """Name of the published dataset in whose folder the file lies, or None."""
     parent = train.resolve().parent.as_posix()
+    if train.resolve().parent.parent.name == COVID_WINDOWS:
+        return COVID_WINDOWS
     return next((row.name for row in datasets().values() if parent.endswith(f"/{row.folder}")), None)
 
 
 def find_dataset(name: str, data_root: Path | None = None) -> DatasetFiles:
     """Files of the dataset's three splits under `data_root` (None: where `find_data_root` finds it).
+
+    Those of `covid-windows` lie in the cache folder and are written there first where they are missing.
 
     Raises:
         InputError: unknown name, no data root, or a split that is not there.
@@ -95,12 +110,23 @@ def find_dataset(name: str, data_root: Path | None = None) -> DatasetFiles:
     root = data_root if data_root is not None else find_data_root()
     if root is None:
         raise InputError(f"{row.name} needs the data root: set VQDNA_DATA to the folder that holds '{row.folder}'")
-    found = {split: _split_file(root / row.folder, split) for split in ("train", "dev", "test")}
+    if row.name == COVID_WINDOWS:
+        return DatasetFiles(**variant_window_files(root, WindowSizes()))
+    return files_in_folder(root / row.folder, row.name)
+
+
+def files_in_folder(folder: Path, name: str) -> DatasetFiles:
+    """Tables of the three splits in a folder: train, dev and test as CSV, TSV or Parquet.
+
+    Raises:
+        InputError: a split that is not there; `name` is what the message calls the dataset.
+    """
+    found = {split: _split_file(folder, split) for split in ("train", "dev", "test")}
     absent = [split for split, path in found.items() if path is None]
     if absent:
         present = ", ".join(split for split, path in found.items() if path is not None) or "no split at all"
         raise InputError(
-            f"{row.name}: no {' or '.join(absent)} file in {root / row.folder} (there is {present}); "
+            f"{name}: no {' or '.join(absent)} file in {folder} (there is {present}); "
             f"put it there as {absent[0]}.csv or {absent[0]}.csv.gz"
         )
     return DatasetFiles(**{split: path for split, path in found.items() if path is not None})
