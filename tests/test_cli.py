@@ -112,6 +112,11 @@ MISTAKES = [
     ("report empty -o report.html", "empty"),
     ("report absent -o report.html", "absent"),
     ("bpe --genomes absent.fa --out run", r"absent\.fa"),
+    ("probe --tokenizer kmer:2 --train table.csv --test table.csv --max-train 2 --out table.csv", "table.csv"),
+    ("study codebook --genomes a.fa --out run --cells vq_k521 kmer_6", "no cell 'vq_k521'.*did you mean 'vq_k512'"),
+    ("study codebook --genomes a.fa --out run --datasets empty", "empty: no train or dev or test file"),
+    ("study codebook --genomes a.fa --out run --datasets mouse/33", "no dataset 'mouse/33'"),
+    ("study codebook --genomes a.fa --out run --preset scale", "no preset 'scale'.*did you mean 'scaled'"),
 ]
 
 

@@ -1,0 +1,32 @@
+"""The command line: one function per command, each importing its stage only when called.
+
+`vqdna vocabulary -> pretrain -> finetune -> predict` is the pipeline; the commands of `research` and `study` stand
+beside it. Results go to standard output (`--json` for machines), progress and errors to standard error.
+"""
+
+from vqdna.cli import application, audit, research, stages, study
+from vqdna.cli.application import app, main, spread_options
+from vqdna.cli.research import benchmark, bpe, doctor, probe, report, simulate
+from vqdna.cli.stages import encode, finetune, predict, pretrain, vocabulary
+
+__all__ = [
+    "app",
+    "application",
+    "audit",
+    "benchmark",
+    "bpe",
+    "doctor",
+    "encode",
+    "finetune",
+    "main",
+    "predict",
+    "pretrain",
+    "probe",
+    "report",
+    "research",
+    "simulate",
+    "spread_options",
+    "stages",
+    "study",
+    "vocabulary",
+]

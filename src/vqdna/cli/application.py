@@ -1,0 +1,75 @@
+"""The `vqdna` application: what holds the commands, how their arguments are spread, and how a mistake is told.
+
+Bad input is one line on standard error and exit code 2. It must not know any command: each registers itself with
+`app`, from a module of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from vqdna import __version__
+from vqdna.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="A learned vocabulary for DNA: from bases to codes, embeddings and predictions.",
+    epilog="Start here: `vqdna vocabulary --config demo --genomes genome.fa --out runs/vocabulary`",
+)
+
+SPREADING = ("--genomes", "--set", "--systems", "--datasets", "--cells")
+"""Options that take several values behind one name, as in `--genomes a.fa b.fa`."""
+
+STOPPED = 130
+"""Exit code of a command that was interrupted, as of a shell's."""
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, Option("--version", is_eager=True, help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        print(__version__, flush=True)
+        raise typer.Exit
+
+
+def spread_options(arguments: Sequence[str]) -> list[str]:
+    """Arguments with `--genomes a b` written out as `--genomes a --genomes b`, which is what the parser takes."""
+    spread: list[str] = []
+    repeating: str | None = None
+    for argument in arguments:
+        if argument.startswith("-") and argument != "-":
+            repeating = argument if argument in SPREADING else None
+            spread.append(argument)
+        elif repeating and spread[-1] != repeating:
+            spread.extend([repeating, argument])
+        else:
+            spread.append(argument)
+    return spread
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: runs a command; a user's mistake becomes one line on standard error and exit code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=spread_options(given), prog_name="vqdna")
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
+    except SystemExit as end:
+        if end.code == STOPPED:  # typer turns an interrupt into this code and says nothing
+            print("vqdna: stopped; a training resumes from its last checkpoint with the same command", file=sys.stderr)
+        raise
+
+
+def _fail(message: str) -> None:
+    print(f"vqdna: error: {message}", file=sys.stderr)
+    raise SystemExit(2)

@@ -1,0 +1,67 @@
+"""What looks into a tokenizer: `audit`, which measures its codes on genomes and writes a page beside the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from vqdna.cli.application import app
+from vqdna.cli.options import AsJson, Genomes, Quiet, Seed, TokenizerName, VocabularyFolder, prepare, show
+from vqdna.errors import InputError
+
+
+@app.command(
+    epilog="Example: `vqdna audit --vocabulary runs/hrq --tokenizer kmer:6 --genomes genome.fa --out runs/audit`"
+)
+def audit(
+    genomes: Genomes,
+    out: Annotated[Path, Option("--out", "-o", help="Folder for results.json and audit.html.")],
+    vocabulary: VocabularyFolder = None,
+    tokenizer: TokenizerName = None,
+    annotation: Annotated[
+        Path | None, Option("--annotation", help="GFF3, GTF or BED of the genome's sequences (.gz too).")
+    ] = None,
+    windows: Annotated[int, Option("--windows", min=0, help="Windows to look at; 0 takes all of the input.")] = 256,
+    window: Annotated[int, Option("--window", min=1, help="Bases of a window.")] = 512,
+    kmer: Annotated[int, Option("--kmer", min=2, max=12, help="Bases of the k-mers that describe a code.")] = 6,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """What the codes of a vocabulary hold, beside a second tokenizer: numbers and an HTML page."""
+    from vqdna.audit import run_audit
+    from vqdna.genome.streams import sequence_files
+    from vqdna.reports.audit import needed_for_audit, write_audit_page
+
+    prepare(quiet)
+    specs = [*([f"vq:{vocabulary}"] if vocabulary else []), *([tokenizer] if tokenizer else [])]
+    if not specs:
+        raise InputError("give --vocabulary DIR, --tokenizer NAME, or both to see them side by side")
+    needed_for_audit()
+    results = run_audit(
+        specs,
+        genomes=sequence_files(genomes),
+        out=out,
+        annotation=annotation,
+        num_windows=windows,
+        window=window,
+        kmer=kmer,
+        seed=seed,
+    )
+    write_audit_page(out)
+    record = {str(entry["name"]): headline(entry) for entry in results["tokenizers"]}
+    show(results if as_json else {**record, **results}, as_json, out, (*record, "seconds"))
+
+
+def headline(entry: dict[str, object]) -> dict[str, object]:
+    """The numbers of a tokenizer that stand on the terminal."""
+    from vqdna.reports.runs import nested
+
+    wanted = {
+        "bits_per_base": ("usage", "nominal_bits_per_base"),
+        "nats_per_base": ("nats_per_base", "total"),
+        "changes_seen": ("sensitivity", "altered_fraction"),
+    }
+    return {name: nested(entry, *keys) for name, keys in wanted.items()}

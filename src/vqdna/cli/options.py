@@ -1,0 +1,88 @@
+"""Options that several commands share, and how a command prints: results on standard output, progress elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Option
+
+from vqdna.errors import InputError
+
+ConfigName = Annotated[str, Option("--config", "-c", help="A YAML file, or a name in configs/ of this stage.")]
+Overrides = Annotated[list[str] | None, Option("--set", help="Change one key: training.steps=100. May be repeated.")]
+Out = Annotated[
+    Path, Option("--out", "-o", help="Run folder. The same command on it resumes or reports what is there.")
+]
+Seed = Annotated[int, Option("--seed", help="Seed of every random draw.")]
+AsJson = Annotated[bool, Option("--json", help="Print the results record as JSON.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on standard error.")]
+Genomes = Annotated[list[Path], Option("--genomes", help="FASTA or FASTQ files (gzip too), or folders of them.")]
+TokenizerName = Annotated[
+    str | None, Option("--tokenizer", help="nucleotide, kmer:K, kmer:K:STRIDE, bpe:DIR, or a vocabulary's folder.")
+]
+VocabularyFolder = Annotated[str | None, Option("--vocabulary", help="Run folder of a trained vocabulary.")]
+TrainTable = Annotated[Path, Option("--train", help="Table with columns sequence,label (CSV, TSV, Parquet; .gz too).")]
+DevTable = Annotated[Path | None, Option("--dev", help="Table to choose by; without it a seeded tenth of --train.")]
+Gaps = Annotated[str, Option("--gaps", help="What to do with - . * in sequences: error or drop.")]
+TestTable = Annotated[Path | None, Option("--test", help="Table scored once at the end.")]
+
+
+def one_tokenizer(vocabulary: str | None, tokenizer: str | None) -> str:
+    """The tokenizer named by one of the two options.
+
+    Raises:
+        InputError: both are given, or none.
+    """
+    if (vocabulary is None) == (tokenizer is None):
+        raise InputError("give either --vocabulary DIR or --tokenizer NAME")
+    return vocabulary if vocabulary is not None else str(tokenizer)
+
+
+def gap_override(gaps: str) -> list[str]:
+    """What `--gaps` changes in a configuration; nothing where it is the default. Refuses what it does not know."""
+    if gaps not in ("error", "drop"):
+        raise InputError(f"--gaps: got '{gaps}', expected 'error' or 'drop'")
+    return [] if gaps == "error" else [f"data.gaps={gaps}"]
+
+
+def prepare(quiet: bool = False) -> None:
+    """No second progress bar from the libraries underneath, and none of ours where `quiet`."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if quiet:
+        os.environ["VQDNA_QUIET"] = "1"
+
+
+def print_result(text: str) -> None:
+    """Text on standard output, with a single line end."""
+    print(text.rstrip("\n"), flush=True)
+
+
+def show(results: Mapping[str, Any], as_json: bool, out: Path | None, keys: Sequence[str]) -> None:
+    """The record as JSON, or its main numbers a line each; under torchrun from the first rank only."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if as_json:
+        print_result(json.dumps(results, indent=2))
+        return
+    for key in keys:
+        value: Any = results
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None:
+            print_result(f"{key}: {json.dumps(_rounded(value))}")
+    if out is not None:
+        print_result(f"-> {out}")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, Mapping):
+        return {key: _rounded(part) for key, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,141 @@
+"""What compares and reports: `probe`, `report`, `benchmark`, `bpe`, `simulate` and `doctor`.
+
+One function per command, its docstring the help text; each imports what it drives only when called.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from vqdna.cli.application import app
+from vqdna.cli.options import (
+    AsJson,
+    DevTable,
+    Genomes,
+    Out,
+    Quiet,
+    Seed,
+    TokenizerName,
+    TrainTable,
+    VocabularyFolder,
+    one_tokenizer,
+    prepare,
+    print_result,
+    show,
+)
+from vqdna.errors import InputError
+
+
+@app.command(epilog="Example: `vqdna probe --tokenizer kmer:4 --train train.csv --test test.csv --json`")
+def probe(
+    train: TrainTable,
+    test: Annotated[Path, Option("--test", help="Table scored once at the end.")],
+    dev: DevTable = None,
+    vocabulary: VocabularyFolder = None,
+    tokenizer: TokenizerName = None,
+    out: Annotated[Path | None, Option("--out", "-o", help="Folder for results.json.")] = None,
+    max_train: Annotated[
+        int | None, Option("--max-train", min=2, help="Fit on so many sequences, a seeded draw; all without it.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The paper's *Lin.*: logistic regression on a tokenizer's output alone."""
+    from vqdna.benchmark.probe import Limits, probe_files
+
+    prepare()
+    spec = one_tokenizer(vocabulary, tokenizer)
+    results = probe_files(spec, train=train, dev=dev, test=test, out=out, seed=seed, limits=Limits(train=max_train))
+    show(results, as_json, out, ("features", "dev", "test", "seconds"))
+
+
+@app.command(epilog="Example: `vqdna report runs/ -o report.html`")
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of run folders.")],
+    output: Annotated[Path, Option("--output", "-o", help="The HTML file; it works offline.")] = Path("report.html"),
+    title: Annotated[str, Option("--title", help="Headline of the page.")] = "VQDNA report",
+    summary: Annotated[
+        Path | None, Option("--summary", help="Also write the main numbers of all runs as JSON here.")
+    ] = None,
+) -> None:
+    """One self-contained HTML page from run folders: curves, code usage, scores, configurations."""
+    from vqdna.reports import write_report, write_summary
+
+    write_report(runs, output, title=title)
+    if summary is not None:
+        write_summary(runs, summary)
+    print_result(str(output))
+
+
+@app.command(epilog="Example: `vqdna benchmark --systems kmer-logreg cnn --datasets mouse/3 --seeds 3 --out runs/gue`")
+def benchmark(
+    systems: Annotated[
+        list[str],
+        Option("--systems", help="kmer-logreg[:K], probe:TOKENIZER[@DIMENSIONS], cnn, encoder:DIR[@CONFIG]."),
+    ],
+    datasets: Annotated[
+        list[str], Option("--datasets", help="GUE names such as mouse/3, tf/0, prom_core_tata; covid-windows.")
+    ],
+    out: Out,
+    seeds: Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Systems x datasets x seeds under one protocol, resumable; a table of means and spread."""
+    from vqdna.benchmark.runner import run_benchmark
+    from vqdna.data_root import find_data_root
+
+    prepare(quiet)
+    root = find_data_root()
+    if root is None:
+        raise InputError("no data root: set VQDNA_DATA to the folder that holds gue/")
+    rows = run_benchmark(systems, datasets, seeds, out, root)
+    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
+
+
+@app.command(epilog="Example: `vqdna bpe --genomes genomes/ --out runs/bpe`, then `--tokenizer bpe:runs/bpe`")
+def bpe(
+    genomes: Genomes,
+    out: Out,
+    vocabulary_size: Annotated[int, Option("--vocabulary-size", min=5)] = 4096,
+    max_bases: Annotated[
+        int, Option("--max-bases", min=1000, help="Bases to train on, in windows spread over the genomes.")
+    ] = 4_000_000,
+    seed: Seed = 0,
+) -> None:
+    """Train the BPE rival (DNABERT-2's tokenizer) on genomes."""
+    from vqdna.genome.streams import sequence_files
+    from vqdna.tokenizers.learning import learn_bpe
+
+    tokenizer = learn_bpe(sequence_files(genomes), vocabulary_size=vocabulary_size, max_bases=max_bases, seed=seed)
+    tokenizer.save(out)
+    print_result(f"{tokenizer.level_sizes[0]} words, {tokenizer.bases_per_position:.2f} bases per word -> {out}")
+
+
+@app.command(epilog="Example: `vqdna simulate --out simulated`, then `--train simulated/promoter/train.csv`")
+def simulate(
+    out: Annotated[Path, Option("--out", "-o", help="Folder for genomes/ and promoter/.")],
+    species: Annotated[int, Option("--species", min=1)] = 4,
+    bases: Annotated[int, Option("--bases", min=1000, help="Bases of each species.")] = 200_000,
+    sequences: Annotated[int, Option("--sequences", min=10, help="Training sequences of the labelled task.")] = 3000,
+    seed: Seed = 0,
+) -> None:
+    """Genomes and a labelled promoter task with known truth, to try things on without any data."""
+    from vqdna.genome.simulate import write_example
+
+    write_example(out, num_species=species, bases_per_species=bases, num_train=sequences, seed=seed)
+    print_result(f"{species} genomes and a promoter task -> {out}")
+
+
+@app.command(epilog="Example: `vqdna doctor --json`")
+def doctor(as_json: AsJson = False) -> None:
+    """What this installation can use: versions, processor, data root, packages of the extras."""
+    from vqdna.inspection import inspect_installation, show_installation
+
+    facts = inspect_installation()
+    print_result(json.dumps(facts, indent=2) if as_json else show_installation(facts))

@@ -1,0 +1,168 @@
+"""The pipeline: `vocabulary -> pretrain -> finetune -> predict`, and `encode` beside it.
+
+One function per command, its docstring the help text; each imports its stage only when called.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from vqdna.cli.application import app
+from vqdna.cli.options import (
+    AsJson,
+    ConfigName,
+    DevTable,
+    Gaps,
+    Genomes,
+    Out,
+    Overrides,
+    Quiet,
+    Seed,
+    TestTable,
+    TokenizerName,
+    TrainTable,
+    VocabularyFolder,
+    gap_override,
+    one_tokenizer,
+    prepare,
+    print_result,
+    show,
+)
+
+
+@app.command(
+    epilog="Example: `vqdna vocabulary --config cpu --genomes genomes/ --out runs/hrq --set training.steps=2000`"
+)
+def vocabulary(
+    genomes: Genomes,
+    out: Out,
+    config: ConfigName = "cpu",
+    overrides: Overrides = None,
+    gaps: Gaps = "error",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Stage 1: learn a vocabulary (VQ or HRQ) from genomes."""
+    from vqdna.config import load_config
+    from vqdna.genome.streams import sequence_files
+    from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
+
+    prepare(quiet)
+    resolved = load_config(VocabularyConfig, config, "vocabulary", [*(overrides or ()), *gap_override(gaps)])
+    results = run_vocabulary(resolved, genomes=sequence_files(genomes), out=out, seed=seed)
+    show(results, as_json, out, ("evaluation.reconstruction_accuracy", "evaluation.bits_per_base", "seconds"))
+
+
+@app.command(
+    epilog="Example: `vqdna pretrain --config cpu --vocabulary runs/hrq --genomes genomes/ --out runs/encoder`"
+)
+def pretrain(
+    genomes: Genomes,
+    out: Out,
+    vocabulary: VocabularyFolder = None,
+    tokenizer: TokenizerName = None,
+    config: ConfigName = "cpu",
+    overrides: Overrides = None,
+    gaps: Gaps = "error",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Stage 2: pre-train a genome encoder by masked code modelling over a frozen tokenizer."""
+    from vqdna.config import load_config
+    from vqdna.genome.streams import sequence_files
+    from vqdna.pretrain.train import PretrainConfig, run_pretrain
+
+    prepare(quiet)
+    resolved = load_config(PretrainConfig, config, "pretrain", [*(overrides or ()), *gap_override(gaps)])
+    spec = one_tokenizer(vocabulary, tokenizer)
+    results = run_pretrain(resolved, tokenizer=spec, genomes=sequence_files(genomes), out=out, seed=seed)
+    show(
+        results,
+        as_json,
+        out,
+        ("evaluation.masked_accuracy", "evaluation.base_nats", "evaluation.nats_per_base", "seconds"),
+    )
+
+
+@app.command(
+    epilog="Example: `vqdna finetune --encoder runs/encoder --train train.csv --test test.csv --out runs/task --json`"
+)
+def finetune(
+    encoder: Annotated[Path, Option("--encoder", help="Run folder of a pre-trained genome encoder.")],
+    train: TrainTable,
+    out: Out,
+    dev: DevTable = None,
+    test: TestTable = None,
+    labels: Annotated[
+        Path | None, Option("--labels", help="Table name,label where the splits are FASTA files.")
+    ] = None,
+    config: ConfigName = "cpu",
+    overrides: Overrides = None,
+    task: Annotated[
+        str | None, Option("--task", help="classification, multilabel or regression; else seen from the labels.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Stage 3: fine-tune a genome encoder on labelled sequences (LoRA, full, or a linear head)."""
+    from vqdna.config import load_config
+    from vqdna.finetune.train import FinetuneConfig, run_finetune
+
+    prepare(quiet)
+    resolved = load_config(FinetuneConfig, config, "finetune", overrides or ())
+    results = run_finetune(
+        resolved, encoder=encoder, train=train, dev=dev, test=test, out=out, seed=seed, task=task, labels=labels
+    )
+    show(results, as_json, out, ("dev", "test", "seconds"))
+
+
+@app.command(
+    epilog="Example: `vqdna predict --model runs/task sequences.fa -o predictions.csv`; `-` reads standard input."
+)
+def predict(
+    source: Annotated[str, typer.Argument(help="FASTA, FASTQ, CSV, TSV or Parquet; - for FASTA on standard input.")],
+    model: Annotated[Path, Option("--model", help="Run folder of a fine-tuned model.")],
+    output: Annotated[
+        str, Option("--output", "-o", help="Table to write (.csv, .tsv, .parquet); - for standard output.")
+    ] = "-",
+    batch_size: Annotated[int, Option("--batch-size", min=1)] = 64,
+) -> None:
+    """Apply a fine-tuned model: a table with predictions and probabilities."""
+    from vqdna.inference.predict import predict as run_predict
+
+    prepare()
+    run_predict(model, Path(source), Path(output), batch_size=batch_size)
+
+
+@app.command(epilog="Example: `vqdna encode --vocabulary runs/hrq genome.fa.gz -o codes.parquet`")
+def encode(
+    source: Annotated[str, typer.Argument(help="FASTA or FASTQ (gzip too); - for standard input.")],
+    vocabulary: Annotated[str, Option("--vocabulary", help="Run folder of a trained vocabulary.")],
+    output: Annotated[
+        str, Option("--output", "-o", help=".parquet, .csv, .tsv or .bed; - for rows on standard output.")
+    ] = "-",
+    gaps: Gaps = "error",
+    as_json: AsJson = False,
+) -> None:
+    """Codes of whole sequences: name, start, end (0-based, half-open) and one column per level."""
+    from vqdna.inference.encode import encode_file
+    from vqdna.tokenizers import load_tokenizer
+
+    gap_override(gaps)
+    prepare()
+    totals = encode_file(load_tokenizer(f"vq:{vocabulary}"), source, output, gaps=gaps)
+    if output == "-":
+        return
+    ambiguous = f"{totals['ambiguous']} letters read as N"
+    text = (
+        f"{totals['sequences']} sequences, {totals['bases']} bases ({ambiguous}), {totals['codes']} codes -> {output}"
+    )
+    print_result(json.dumps(totals) if as_json else text)

@@ -1,0 +1,68 @@
+"""`vqdna study`: experiments of many cells, resumable, which several processes may share.
+
+One function per study, its docstring the help text; each imports what it drives only when called.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from vqdna.cli.application import app
+from vqdna.cli.options import AsJson, Genomes, Out, Quiet, prepare, print_result
+
+study = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Experiments of many cells: resumable, and several processes may share one folder.",
+    epilog="Example: `vqdna study codebook --genomes genomes/ --out runs/codebook --cells hrq_k512 vq_k512 kmer_6`",
+)
+app.add_typer(study, name="study")
+
+
+@study.callback()
+def _together() -> None:
+    """Experiments of many cells: resumable, and several processes may share one folder."""
+
+
+@study.command(
+    epilog="Example: `vqdna study codebook --genomes genomes/ --out runs/codebook --cells hrq_k512 vq_k512 kmer_6`"
+)
+def codebook(
+    genomes: Genomes,
+    out: Out,
+    cells: Annotated[
+        list[str] | None, Option("--cells", help="Rows of configs/vocabulary/ablations/, kmer_6, ...; all without it.")
+    ] = None,
+    seeds: Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
+    preset: Annotated[str, Option("--preset", help="scaled (an eighth of the paper's widths) or paper.")] = "scaled",
+    datasets: Annotated[
+        list[str] | None,
+        Option("--datasets", help="Names, or folders of train, dev and test tables; 13 GUE sets and covid-windows."),
+    ] = None,
+    max_train: Annotated[
+        int | None, Option("--max-train", min=2, help="Training sequences of each dataset; the preset's without it.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """The paper's codebook ablation: Rec. and Lin. of quantizers, codebook sizes and widths, beside k-mers and BPE."""
+    from vqdna.benchmark.codebook_study import DATASETS, run_codebook_study
+    from vqdna.data_root import find_data_root
+    from vqdna.genome.streams import sequence_files
+
+    prepare(quiet)
+    rows = run_codebook_study(
+        sequence_files(genomes),
+        out,
+        names=cells,
+        seeds=seeds,
+        preset=preset,
+        datasets=datasets or DATASETS,
+        max_train=max_train,
+        data_root=find_data_root(),
+    )
+    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
