@@ -1,59 +1,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 import pytest
-import torch
+from example_tokenizer import TwoLevelTokenizer, planted
 
-from vqdna.benchmark.probe import code_histogram, extract_features, mean_code_vector, run_probe
+from vqdna.benchmark.probe import Limits, limited, run_probe
 from vqdna.errors import InputError
 from vqdna.tasks.loading import LabelledSequences
-from vqdna.tokenizers import Tokenizer, Tokens, load_tokenizer
-
-MOTIF = np.array([3, 0, 3, 0, 0, 0], dtype=np.uint8)  # TATAAA
-
-
-class TwoLevelTokenizer(Tokenizer):
-    """Learned tokenizers' shape at no cost: level 0 is purine or pyrimidine, level 1 the base; vectors are 5 wide."""
-
-    kind = "two-level"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.level_sizes = (2, 5)
-        self.bases_per_position = 1.0
-        self.vector_size = 5
-
-    def encode(self, base_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Tokens:
-        tokens = load_tokenizer("nucleotide").encode(base_ids, attention_mask)
-        return Tokens(torch.cat([tokens.codes % 2, tokens.codes], dim=-1), tokens.spans, tokens.attention_mask)
-
-    def code_vectors(self, codes: torch.Tensor) -> torch.Tensor:
-        return torch.eye(5)[codes[..., 1]]
-
-    def settings(self) -> dict[str, Any]:
-        return {"kind": self.kind}
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> TwoLevelTokenizer:
-        return cls()
-
-
-def planted(num_rows: int, seed: int, num_classes: int = 2, shuffled: bool = False) -> LabelledSequences:
-    """Random sequences; class 1 holds a motif, further classes a run of one base, class 0 nothing."""
-    random = np.random.default_rng(seed)
-    labels = np.arange(num_rows) % num_classes
-    rows = []
-    for label in labels:
-        row = random.integers(0, 4, size=int(random.integers(40, 60)), dtype=np.uint8)
-        start = int(random.integers(0, 30))
-        if label:
-            row[start : start + 6] = MOTIF if label == 1 else label - 1
-        rows.append(row)
-    return LabelledSequences(rows, random.permutation(labels) if shuffled else labels)
+from vqdna.tokenizers import load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +47,7 @@ def test_the_record_has_the_agreed_keys(splits):
 def test_the_representation_with_the_better_dev_score_is_reported(splits):
     train, dev, test = splits
     record = run_probe(TwoLevelTokenizer(), train, test, dev, seed=0)
-    assert set(record["representations"]) == {"mean", "histogram"}
+    assert set(record["representations"]) == {"mean", "histogram", "coarse", "fine"}
     best = max(record["representations"].values(), key=lambda one: one["dev"]["mcc"])
     assert record["dev"] == best["dev"] == record["representations"][record["features"]]["dev"]
     assert record["test"] == record["representations"][record["features"]]["test"]
@@ -130,39 +87,6 @@ def test_a_class_without_training_sequences_gets_probability_zero():
     assert 0.3 < record["test"]["accuracy"] <= 2 / 3
 
 
-def test_histogram_by_hand():
-    base_ids = torch.tensor([[0, 0, 1, 3], [2, 4, 0, 0]], dtype=torch.uint8)
-    mask = torch.tensor([[True] * 4, [True, True, False, False]])
-    histogram = code_histogram(TwoLevelTokenizer().encode(base_ids, mask), (2, 5)).toarray()
-    assert histogram.tolist() == [[0.5, 0.5, 0.5, 0.25, 0, 0.25, 0], [1, 0, 0, 0, 0.5, 0, 0.5]]
-
-
-def test_mean_vector_leaves_out_padding():
-    base_ids = torch.tensor([[0, 1, 1, 1], [2, 0, 0, 0], [0, 0, 0, 0]], dtype=torch.uint8)
-    mask = torch.tensor([[True] * 4, [True, False, False, False], [False] * 4])
-    tokenizer = TwoLevelTokenizer()
-    means = mean_code_vector(tokenizer, tokenizer.encode(base_ids, mask))
-    assert means.tolist() == [[0.25, 0.75, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
-
-
-@pytest.mark.parametrize("bases_per_batch", [1, 100, 333])
-def test_features_do_not_depend_on_the_batch_size(splits, bases_per_batch: int):
-    rows = [*splits[0].base_ids[:40], np.array([], np.uint8), np.array([1], np.uint8)]
-    for tokenizer in (TwoLevelTokenizer(), load_tokenizer("kmer:3"), load_tokenizer("kmer:4:4")):
-        whole = extract_features(tokenizer, rows, bases_per_batch=10**6)
-        parts = extract_features(tokenizer, rows, bases_per_batch=bases_per_batch)
-        assert list(whole) == list(parts)
-        assert np.array_equal(whole["histogram"].toarray(), parts["histogram"].toarray())
-        if "mean" in whole:
-            np.testing.assert_allclose(whole["mean"], parts["mean"], rtol=0, atol=1e-12)
-
-
-def test_features_stand_in_the_order_of_the_rows():
-    rows = [np.full(length, base, np.uint8) for length, base in ((9, 3), (2, 0), (5, 2))]
-    features = extract_features(load_tokenizer("nucleotide"), rows)["histogram"].toarray()
-    assert features.argmax(axis=1).tolist() == [3, 0, 2]
-
-
 def test_what_cannot_be_classified_is_refused(splits):
     train, dev, test = splits
     tokenizer = load_tokenizer("kmer:3")
@@ -175,3 +99,65 @@ def test_what_cannot_be_classified_is_refused(splits):
         run_probe(tokenizer, train, test.subset([]), dev, seed=0)
     with pytest.raises(InputError, match="dev split holds no sequence"):
         run_probe(tokenizer, train, test, dev.subset([]), seed=0)
+
+
+def test_limits_draw_a_seeded_part_that_keeps_each_class_its_share(splits):
+    train = splits[0].subset([*range(0, 600, 2), *range(1, 600, 6)])  # 300 of class 0, 100 of class 1
+    part, again, other = (limited(train, 40, seed) for seed in (0, 0, 1))
+    assert np.bincount(part.labels).tolist() == [30, 10]
+    assert all(np.array_equal(one, same) for one, same in zip(part.base_ids, again.base_ids, strict=True))
+    assert not all(np.array_equal(one, same) for one, same in zip(part.base_ids, other.base_ids, strict=True))
+    assert limited(train, 1000, 0) is train
+
+
+def test_limits_are_named_in_the_record_where_they_cut(splits):
+    train, dev, test = splits
+    limits = Limits(train=100, test=50)
+    record = run_probe(load_tokenizer("kmer:3"), train, test, dev, seed=0, limits=limits)
+    assert record["num_sequences"] == {"train": 100, "dev": 200, "test": 50}
+    whole = {"train": 600, "dev": 200, "test": 200}
+    assert record["limits"] == {**asdict(limits), "num_whole": whole, "left_out": []}
+    assert "limits" not in run_probe(load_tokenizer("kmer:3"), train, test, dev, seed=0, limits=Limits(train=600))
+    with pytest.raises(InputError, match="limit of the dev split: got 1"):
+        Limits(dev=1)
+
+
+def test_the_probe_s_seed_changes_nothing_where_dev_is_given(splits):
+    train, dev, test = splits
+    limits = Limits(train=100)
+    one, other = (run_probe(load_tokenizer("kmer:3"), train, test, dev, seed=seed, limits=limits) for seed in (0, 1))
+    assert one["representations"] == other["representations"]
+
+
+def test_the_record_says_how_many_dimensions_the_chosen_representation_has(splits):
+    train, dev, test = splits
+    record = run_probe(TwoLevelTokenizer(), train, test, dev, seed=0)
+    sizes = {name: one["num_features"] for name, one in record["representations"].items()}
+    assert sizes == {"mean": 5, "histogram": 7, "coarse": 2, "fine": 5}
+    assert record["num_features"] == record["representations"][record["features"]]["num_features"]
+
+
+@pytest.mark.parametrize(
+    ("most", "kept"),
+    [
+        (7, ["mean", "histogram", "coarse", "fine"]),
+        (6, ["mean", "coarse", "fine"]),
+        (2, ["coarse"]),
+        (1, ["coarse"]),  # all are larger: the smallest stands for them
+    ],
+)
+def test_representations_of_more_dimensions_than_allowed_are_left_out_and_the_record_says_so(splits, most, kept):
+    train, dev, test = splits
+    record = run_probe(TwoLevelTokenizer(), train, test, dev, seed=0, limits=Limits(features=most))
+    assert list(record["representations"]) == kept
+    assert record["features"] in kept
+    left_out = [name for name in ("mean", "histogram", "coarse", "fine") if name not in kept]
+    assert record.get("limits", {}).get("left_out", []) == left_out
+    assert ("limits" in record) == bool(left_out)
+
+
+def test_a_tokenizer_of_one_representation_keeps_it_whatever_the_limit(splits):
+    train, dev, test = splits
+    whole = run_probe(load_tokenizer("kmer:3"), train, test, dev, seed=0)
+    limited_ = run_probe(load_tokenizer("kmer:3"), train, test, dev, seed=0, limits=Limits(features=10))
+    assert limited_["test"] == whole["test"]

@@ -206,3 +206,12 @@ def test_the_best_k_is_the_one_with_the_highest_dev_mcc(data_root, tmp_path):
     assert set(scores) == {"3", "4", "5", "6"}
     assert math.isclose(scores[str(record["k"])], max(scores.values()))
     assert record["dev"]["mcc"] == max(scores.values())
+
+
+def test_a_probe_s_scores_are_computed_once_for_all_seeds(data_root, tmp_path, fake):
+    out = tmp_path / "out"
+    rows = run_benchmark(["kmer-logreg:3", "cnn"], ["mouse/3"], 3, out, data_root, console=SILENT)
+    assert fake.calls == [("3", 0), ("3", 0), ("3", 1), ("3", 2)]
+    assert {row["system"]: row["seeds"] for row in rows} == {"kmer-logreg:3": [0, 1, 2], "cnn": [0, 1, 2]}
+    record = read_json(out / "kmer-logreg-3/mouse/3/seed-2/results.json")
+    assert (record["seed"], record["same_as_seed"]) == (2, 0)

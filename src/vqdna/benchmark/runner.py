@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vqdna.benchmark.systems import Record, System, find_system
+from vqdna.benchmark.systems import Record, System, find_system, is_seedless
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_atomically, write_json
 from vqdna.tasks.registry import DatasetFiles, dataset, find_dataset
@@ -70,8 +70,9 @@ def run_benchmark(
     console = console or Console(stderr=True)
     cells = [Cell(system, name, seed) for name in names for system in systems for seed in chosen_seeds]
     for number, cell in enumerate(cells, 1):
-        record = known_record(cell, out)
-        how = "known"
+        record, how = known_record(cell, out), "known"
+        if record is None:
+            record, how = reused_record(cell, out), "as with another seed"
         if record is None:
             record = run_cell(cell, runs[cell.system], files[cell.dataset], out)
             how = f"{record['seconds']:.0f} s"
@@ -106,6 +107,20 @@ def known_record(cell: Cell, out: Path) -> Record | None:
             f"{path}: holds results of '{record.get('system')}', expected '{cell.system}'; use another folder"
         )
     return record
+
+
+def reused_record(cell: Cell, out: Path) -> Record | None:
+    """Record of another seed written to this cell's folder too, where the system is the same for all; else None."""
+    if not is_seedless(cell.system):
+        return None
+    for path in sorted(cell.folder(out).parent.glob(f"seed-*/{RESULTS_FILE}")):
+        other = int(path.parent.name.removeprefix("seed-"))
+        known = known_record(Cell(cell.system, cell.dataset, other), out)
+        if known is not None:
+            record = {**known, "seed": cell.seed, "same_as_seed": known.get("same_as_seed", other)}
+            write_json(cell.folder(out) / RESULTS_FILE, record)
+            return record
+    return None
 
 
 def summarize(out: Path) -> list[Record]:

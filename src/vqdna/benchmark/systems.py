@@ -22,7 +22,15 @@ Record = dict[str, Any]
 System = Callable[[DatasetFiles, int, Path], Record]
 
 KMER_SIZES = (3, 4, 5, 6)
-SYSTEM_NAMES = ("cnn", "kmer-logreg", "kmer-logreg:K", "probe:TOKENIZER", "encoder:DIR", "encoder:DIR@CONFIG")
+SYSTEM_NAMES = (
+    "cnn",
+    "kmer-logreg",
+    "kmer-logreg:K",
+    "probe:TOKENIZER",
+    "probe:TOKENIZER@DIMENSIONS",
+    "encoder:DIR",
+    "encoder:DIR@CONFIG",
+)
 FINETUNE_CONFIG = "cpu"
 
 
@@ -30,6 +38,7 @@ def find_system(name: str) -> System:
     """System called `name`, one of SYSTEM_NAMES; `kmer-logreg` without K chooses k on dev.
 
     CONFIG is a fine-tuning configuration by path or by its name in `configs/finetune/`, `cpu` if it is left out.
+    DIMENSIONS is how many a representation may have at most, for a comparison at equal size.
 
     Raises:
         InputError: no such system; names the nearest one. A folder that is not there.
@@ -42,12 +51,17 @@ def find_system(name: str) -> System:
     if kind == "kmer-logreg" and re.fullmatch(r"[1-9]\d*", argument):
         return partial(run_probe_system, f"kmer:{argument}")
     if kind == "probe" and argument:
-        return partial(run_probe_system, argument)
+        return _probe_system(argument)
     if kind == "encoder" and argument:
         return _encoder_system(name, *argument.partition("@")[::2])
     raise InputError(
         f"no system '{name}', expected one of {', '.join(SYSTEM_NAMES)}{nearest_name_hint(name, SYSTEM_NAMES)}"
     )
+
+
+def is_seedless(name: str) -> bool:
+    """Whether the system called `name` gives the same scores for every seed: a probe of a finished tokenizer does."""
+    return name.partition(":")[0] in ("kmer-logreg", "probe")
 
 
 def read_dataset(files: DatasetFiles) -> tuple[LabelledSequences, LabelledSequences, LabelledSequences]:
@@ -64,13 +78,15 @@ def run_cnn_system(files: DatasetFiles, seed: int, folder: Path) -> Record:
     return run_cnn(train, dev, test, seed=seed)
 
 
-def run_probe_system(tokenizer: str, files: DatasetFiles, seed: int, folder: Path) -> Record:
+def run_probe_system(
+    tokenizer: str, files: DatasetFiles, seed: int, folder: Path, most_features: int | None = None
+) -> Record:
     """Record of logistic regression on the codes of `tokenizer` alone: k-mer counts for `kmer:K`."""
-    from vqdna.benchmark.probe import run_probe
+    from vqdna.benchmark.probe import Limits, run_probe
     from vqdna.tokenizers import load_tokenizer
 
     train, dev, test = read_dataset(files)
-    return run_probe(load_tokenizer(tokenizer), train, test, dev, seed=seed)
+    return run_probe(load_tokenizer(tokenizer), train, test, dev, seed=seed, limits=Limits(features=most_features))
 
 
 def run_best_kmer_system(files: DatasetFiles, seed: int, folder: Path) -> Record:
@@ -96,6 +112,13 @@ def run_encoder_system(encoder: Path, config: str, files: DatasetFiles, seed: in
         out=folder / "run",
         seed=seed,
     )
+
+
+def _probe_system(argument: str) -> System:
+    tokenizer, at, dimensions = argument.rpartition("@")
+    if at and tokenizer and re.fullmatch(r"[1-9]\d*", dimensions):
+        return partial(run_probe_system, tokenizer, most_features=int(dimensions))
+    return partial(run_probe_system, argument)
 
 
 def _encoder_system(name: str, folder: str, config: str) -> System:
