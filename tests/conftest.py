@@ -7,7 +7,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from jaxtyping import install_import_hook
 
-CHECKED = ("genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "benchmark", "inference")
+CHECKED = ("genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "benchmark", "inference", "audit")
 install_import_hook([f"vqdna.{package}" for package in CHECKED], "beartype.beartype")
 
 import pytest

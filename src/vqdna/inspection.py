@@ -21,7 +21,7 @@ REQUIRED = (
     "scikit-learn",
     "pyarrow",
 )
-EXTRAS = {"report": ("plotly", "jinja2")}
+EXTRAS = {"report": ("plotly", "jinja2", "logomaker")}
 
 
 def inspect_installation() -> dict[str, Any]:

@@ -1,0 +1,157 @@
+"""What a code stands for: the k-mers it is enriched in and the bases around it, for the codes that matter most.
+
+Flow: Windows and CodedPositions -> the most used and the most telling codes of a level -> a portrait of each: count,
+ten strongest k-mers, position weight matrix [15, 4]. Bases are counted around the middle of a position's span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from vqdna.audit.reading import CodedPositions, places_in
+from vqdna.audit.windows import Windows
+from vqdna.genome import BASES, N
+
+LOGO_REACH = 7
+NUM_KMERS = 10
+SMALLEST_KMER_COUNT = 5
+SMALLEST_CODE_COUNT = 20
+MAX_CODES_SHOWN = 64
+
+
+def portraits(
+    windows: Windows, positions: CodedPositions, level: int, *, k: int, partners: Mapping[int, tuple[int, float]]
+) -> list[dict[str, Any]]:
+    """Portraits of up to 64 codes of a level, most used first.
+
+    Half of the places go to the codes used most, the others to those whose surroundings differ most from the input's.
+
+    Args:
+        windows: the audit's windows.
+        positions: their inner positions.
+        level: level of the codes.
+        k: bases of a k-mer.
+        partners: code of the other strand for each code, with the share of positions that agree.
+    """
+    codes, number, counts = np.unique(positions.codes[:, level], return_inverse=True, return_counts=True)
+    number = number.reshape(-1)
+    around = bases_around(windows.base_ids, positions)
+    background = composition(windows)
+    matrices = weight_matrices(around, number, len(codes), background)
+    telling = (matrices * np.log2(matrices / background)).sum(axis=-1)
+    shown = choose_codes(counts, _corrected(telling.sum(axis=1), counts))
+    kmers = KmerCounts(windows.base_ids, positions, k)
+    return [
+        {
+            "code": int(codes[index]),
+            "count": int(counts[index]),
+            "share": float(counts[index] / len(positions)),
+            "information_bits": float(telling[index].sum()),
+            "kmers": kmers.strongest(number == index),
+            "matrix": matrices[index].round(4).tolist(),
+            "partner": _partner(partners, int(codes[index])),
+        }
+        for index in shown.tolist()
+    ]
+
+
+def composition(windows: Windows) -> Float[np.ndarray, "4"]:
+    """Share of each base in the windows, none of them zero."""
+    counts = np.bincount(windows.base_ids.ravel(), minlength=N + 1)[:N] + 1.0
+    shares: Float[np.ndarray, "4"] = counts / counts.sum()
+    return shares
+
+
+def choose_codes(
+    counts: Int[np.ndarray, "code"], telling: Float[np.ndarray, "code"], most: int = MAX_CODES_SHOWN
+) -> Int[np.ndarray, "shown"]:
+    """Indices of the most used codes and of the most telling ones that occur at least 20 times, most used first."""
+    by_use = np.lexsort((np.arange(len(counts)), -counts)).tolist()
+    by_telling = [
+        i for i in np.lexsort((np.arange(len(counts)), -telling)).tolist() if counts[i] >= SMALLEST_CODE_COUNT
+    ]
+    chosen = list(dict.fromkeys([*by_use[: most - most // 2], *by_telling, *by_use]))[:most]
+    return np.array(sorted(chosen, key=lambda i: (-counts[i], i)), dtype=np.int64)
+
+
+def bases_around(
+    base_ids: UInt8[np.ndarray, "window base"], positions: CodedPositions, reach: int = LOGO_REACH
+) -> UInt8[np.ndarray, "position place"]:
+    """The bases from `reach` before to `reach` after the middle of each position."""
+    places = positions.center[:, None] + np.arange(-reach, reach + 1)
+    around: UInt8[np.ndarray, "position place"] = base_ids[positions.window[:, None], places]
+    return around
+
+
+def weight_matrices(
+    around: UInt8[np.ndarray, "position place"],
+    number: Int[np.ndarray, "position"],
+    num_codes: int,
+    background: Float[np.ndarray, "4"],
+) -> Float[np.ndarray, "code place 4"]:
+    """Frequencies of the bases at each place around each code; one observation of the background is added to each."""
+    places = around.shape[1]
+    counts = np.zeros((num_codes, places, N))
+    for place in range(places):
+        known = around[:, place] < N
+        cells = number[known] * N + around[known, place]
+        counts[:, place] = np.bincount(cells, minlength=num_codes * N).reshape(num_codes, N)
+    counts += background
+    matrices: Float[np.ndarray, "code place 4"] = counts / counts.sum(axis=-1, keepdims=True)
+    return matrices
+
+
+class KmerCounts:
+    """k-mers at the middle of every position, and how often each occurs over all of them.
+
+    Args:
+        base_ids: the windows.
+        positions: their positions.
+        k: bases of a k-mer.
+    """
+
+    def __init__(self, base_ids: UInt8[np.ndarray, "window base"], positions: CodedPositions, k: int) -> None:
+        self.k = k
+        starts = positions.center - k // 2
+        letters = base_ids[positions.window[:, None], starts[:, None] + np.arange(k)].astype(np.int64)
+        self.known: Bool[np.ndarray, "position"] = (letters < N).all(axis=1)
+        self.number = (letters * 4 ** np.arange(k - 1, -1, -1)).sum(axis=1)
+        self.kinds, self.totals = np.unique(self.number[self.known], return_counts=True)
+
+    def strongest(self, chosen: Bool[np.ndarray, "position"]) -> list[dict[str, Any]]:
+        """Up to ten k-mers most enriched at the chosen positions, each seen there five times or more.
+
+        Enrichment is the k-mer's share of the chosen positions over its share of all positions.
+        """
+        kinds, counts = np.unique(self.number[self.known & chosen], return_counts=True)
+        overall = self.totals[places_in(kinds, self.kinds)] / max(int(self.known.sum()), 1)
+        enrichment = counts / max(int(counts.sum()), 1) / overall
+        enough = np.flatnonzero(counts >= SMALLEST_KMER_COUNT)
+        best = enough[np.lexsort((kinds[enough], -counts[enough], -enrichment[enough].round(9)))][:NUM_KMERS]
+        return [
+            {"kmer": kmer_text(int(kinds[i]), self.k), "count": int(counts[i]), "enrichment": float(enrichment[i])}
+            for i in best.tolist()
+        ]
+
+
+def kmer_text(number: int, k: int) -> str:
+    """Letters of a k-mer's number, A = 0, leftmost base most significant."""
+    return "".join(BASES[number // 4**place % 4] for place in range(k - 1, -1, -1))
+
+
+def _corrected(bits: Float[np.ndarray, "code"], counts: Int[np.ndarray, "code"]) -> Float[np.ndarray, "code"]:
+    """Information less what so few observations give by chance (three degrees of freedom per place)."""
+    places = 2 * LOGO_REACH + 1
+    corrected: Float[np.ndarray, "code"] = bits - places * 3 / (2 * np.log(2) * np.maximum(counts, 1))
+    return corrected
+
+
+def _partner(partners: Mapping[int, tuple[int, float]], code: int) -> dict[str, Any] | None:
+    if code not in partners:
+        return None
+    partner, share = partners[code]
+    return {"code": partner, "share": share}

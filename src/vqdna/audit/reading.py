@@ -1,0 +1,129 @@
+"""Codes as an audit counts them: a flat list of positions, the same for every tokenizer.
+
+Flow: base_ids [window, base] -> batches through the tokenizer contract -> CodedPositions (codes [position, level],
+each with its window and base span). It must not know what a measure asks of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, UInt8
+
+from vqdna.tokenizers import Tokenizer
+
+BASES_PER_BATCH = 16_384
+
+
+@dataclass(frozen=True, eq=False)
+class CodedPositions:
+    """Positions of many windows, in order of window and base.
+
+    Attributes:
+        window: row each position comes from.
+        start: first base of its span, 0-based in the window.
+        end: last base of its span, exclusive.
+        codes: level last.
+    """
+
+    window: Int[np.ndarray, "position"]
+    start: Int[np.ndarray, "position"]
+    end: Int[np.ndarray, "position"]
+    codes: Int[np.ndarray, "position level"]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def center(self) -> Int[np.ndarray, "position"]:
+        """Middle base of each span, the right one of two."""
+        middle: Int[np.ndarray, "position"] = (self.start + self.end) // 2
+        return middle
+
+    @property
+    def mean_advance(self) -> float:
+        """Mean bases from one position's start to the next one's; the span's size where no window has two."""
+        steps = np.diff(self.start)[np.diff(self.window) == 0]
+        spans = self.end - self.start
+        return float(steps.mean() if len(steps) else spans.mean() if len(spans) else 1.0)
+
+    def __getitem__(self, chosen: Any) -> CodedPositions:
+        return CodedPositions(self.window[chosen], self.start[chosen], self.end[chosen], self.codes[chosen])
+
+    def between(self, first: int, last: int) -> CodedPositions:
+        """Positions whose spans lie within `[first, last)` of their window."""
+        return self[(self.start >= first) & (self.end <= last)]
+
+    def columns(self) -> list[Int[np.ndarray, "position"]]:
+        """Codes of each level; with several levels, last of all one number per combination of codes."""
+        levels = [self.codes[:, level] for level in range(self.codes.shape[1])]
+        return [*levels, numbered_rows(self.codes)] if len(levels) > 1 else levels
+
+    def column_names(self) -> list[str]:
+        """What `columns` holds: `level 0`, `level 1`, ..., `joint`."""
+        names = [f"level {level}" for level in range(self.codes.shape[1])]
+        return [*names, "joint"] if len(names) > 1 else names
+
+    def keys(self, window_size: int) -> Int[np.ndarray, "position"]:
+        """A number for window and span, which two readings of windows of this size share."""
+        base = window_size + 1
+        keys: Int[np.ndarray, "position"] = (self.window * base + self.start) * base + self.end
+        return keys
+
+
+class CodeReader:
+    """Reads codes of windows in batches.
+
+    Args:
+        tokenizer: any that keeps the contract.
+        on_bases: called with the number of bases after each batch.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, on_bases: Callable[[int], None] = lambda _: None) -> None:
+        self.tokenizer = tokenizer
+        self.on_bases = on_bases
+
+    def read(self, base_ids: UInt8[np.ndarray, "window base"]) -> CodedPositions:
+        """Every position of every window."""
+        size = max(1, BASES_PER_BATCH // max(1, base_ids.shape[1]))
+        parts = [self._read_batch(base_ids[start : start + size], start) for start in range(0, len(base_ids), size)]
+        return joined(parts, len(self.tokenizer.level_sizes))
+
+    @torch.no_grad()
+    def _read_batch(self, base_ids: UInt8[np.ndarray, "window base"], first: int) -> CodedPositions:
+        tokens = self.tokenizer.encode(torch.from_numpy(np.ascontiguousarray(base_ids)))
+        kept: Bool[np.ndarray, "window place"] = tokens.attention_mask.numpy()
+        start, end = tokens.spans.numpy()[kept].T
+        self.on_bases(base_ids.size)
+        return CodedPositions(np.nonzero(kept)[0] + first, start, end, tokens.codes.numpy()[kept])
+
+
+def joined(parts: Sequence[CodedPositions], num_levels: int) -> CodedPositions:
+    """All positions of the parts, in their order."""
+    none = np.zeros(0, np.int64)
+    parts = [*parts, CodedPositions(none, none, none, np.zeros((0, num_levels), np.int64))]
+    window, start, end, codes = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("window", "start", "end", "codes")
+    )
+    return CodedPositions(window, start, end, codes)
+
+
+def numbered_rows(rows: Int[np.ndarray, "row column"]) -> Int[np.ndarray, "row"]:
+    """Number from 0 for each distinct row."""
+    numbers = np.zeros(len(rows), np.int64)
+    for column in rows.T:
+        values = np.unique(column, return_inverse=True)[1].reshape(-1)
+        numbers = np.unique(numbers * (values.max(initial=0) + 1) + values, return_inverse=True)[1].reshape(-1)
+    return numbers
+
+
+def places_in(keys: Int[np.ndarray, "wanted"], sorted_keys: Int[np.ndarray, "held"]) -> Int[np.ndarray, "wanted"]:
+    """Index of each key among `sorted_keys`, -1 where it is not there."""
+    if not len(sorted_keys):
+        return np.full(len(keys), -1)
+    places = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.where(sorted_keys[places] == keys, places, -1)
