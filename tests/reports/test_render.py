@@ -152,7 +152,7 @@ def test_a_finetuning_run_without_test_scores_shows_its_curves_only(tmp_path: Pa
     assert report(tmp_path).sections == ["overview", "finetune", "runs"]
 
 
-@pytest.mark.parametrize("stage", ["vocabulary", "pretrain", "finetune", "probe", "benchmark"])
+@pytest.mark.parametrize("stage", ["vocabulary", "pretrain", "finetune", "probe", "benchmark", "study", "audit"])
 def test_a_results_file_with_nothing_but_its_stage_breaks_nothing(tmp_path: Path, stage: str) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "results.json").write_text(json.dumps({"stage": stage}))

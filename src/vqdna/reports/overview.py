@@ -22,6 +22,7 @@ from vqdna.reports.content import (
     magnitude,
     number_cell,
     percent,
+    plural,
 )
 from vqdna.reports.runs import STAGES, Run, nested, number
 from vqdna.reports.vocabulary import evaluated_levels
@@ -33,6 +34,8 @@ NOUNS = {
     "finetune": ("fine-tuning run", "fine-tuning runs"),
     "probe": ("probe", "probes"),
     "benchmark": ("benchmark run", "benchmark runs"),
+    "study": ("codebook study", "codebook studies"),
+    "audit": ("audit", "audits"),
 }
 
 
@@ -140,11 +143,25 @@ def _outcome(run: Run) -> str:
             value for item in run.items("evaluation", "masked_accuracy") if (value := number(item)) is not None
         ]
         return f"{listed([percent(value) for value in accuracies])} of masked codes right" if accuracies else ""
+    if run.stage == "study":
+        return f"{plural(len(run.items('cells')), 'cell')}, see the codebook study"
+    if run.stage == "audit":
+        return "; ".join(_audited(record) for record in run.items("tokenizers"))
     metric = next((metric for metric in metric_order(run) if run.value("test", metric) is not None), None)
     if metric is None:
         return ""
     score = run.value("test", metric) or 0.0
     return f"test {METRICS[metric]} {score if metric in NOT_A_PERCENTAGE else 100 * score:.2f}"
+
+
+def _audited(record: object) -> str:
+    """Codes in use and single-base changes seen of one audited tokenizer; the page beside the audit has the rest."""
+    levels = nested(record, "usage", "levels")
+    usages = [number(nested(level, "usage")) for level in levels] if isinstance(levels, list) else []
+    seen = number(nested(record, "sensitivity", "altered_fraction"))
+    parts = [f"{listed([percent(usage) for usage in usages])} of codes used"] if usages else []
+    parts += [f"{percent(seen)} of single-base changes seen"] if seen is not None else []
+    return f"{nested(record, 'name') or 'tokenizer'}: {', '.join(parts) or MISSING}"
 
 
 def _version_sentences(runs: Sequence[Run]) -> list[str]:

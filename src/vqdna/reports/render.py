@@ -18,6 +18,7 @@ from vqdna.reports.finetune import finetune_section
 from vqdna.reports.overview import overview_section, runs_table, settings_of
 from vqdna.reports.pretrain import pretrain_section
 from vqdna.reports.runs import Run, find_runs
+from vqdna.reports.study import study_section
 from vqdna.reports.vocabulary import vocabulary_section
 from vqdna.results import write_atomically
 
@@ -47,18 +48,18 @@ def render_report(runs: Sequence[Run], *, title: str = TITLE) -> str:
     from plotly.offline import get_plotlyjs
 
     sections = report_sections(runs)
-    template = _environment().get_template("report.html.j2")
+    template = page_environment().get_template("report.html.j2")
     records = {"table": runs_table(runs), "settings": settings_of(runs)}
     return str(template.render(title=title, sections=sections, records=records, plotly_js=get_plotlyjs()))
 
 
 def report_sections(runs: Sequence[Run]) -> list[Section]:
     """Sections that the runs have something to say to, in reading order."""
-    makers = (comparison_section, vocabulary_section, pretrain_section, finetune_section)
+    makers = (comparison_section, study_section, vocabulary_section, pretrain_section, finetune_section)
     return [overview_section(runs), *(section for make in makers if (section := make(runs)) is not None)]
 
 
-def _environment() -> Any:
+def page_environment() -> Any:
     """Template environment that escapes every value and fails on a name it does not know."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -1,8 +1,9 @@
 """Run folders as the report sees them: found below the paths a user names, read from files only.
 
 Owns the flow paths -> folders with a results.json of a known stage -> `Run` (results, metrics, resolved configuration,
-manifest). Only results.json is required; what else is missing stays empty. Must not know what any stage computes, and
-trusts no value: numbers come out through `number`, which turns everything that is not a finite number into None.
+manifest). Only results.json is required; what else is missing stays empty. The cells of a study are one run together.
+Must not know what any stage computes, and trusts no value: numbers come out through `number`, which turns everything
+that is not a finite number into None.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 from vqdna.errors import InputError
 from vqdna.results import METRICS_FILE, RESULTS_FILE, read_json, read_metrics
 
-STAGES = ("vocabulary", "pretrain", "finetune", "probe", "benchmark")
+STAGES = ("vocabulary", "pretrain", "finetune", "probe", "benchmark", "study", "audit")
+STUDY_SUMMARY = "summary.json"
 LABELLED_STAGES = ("finetune", "probe", "benchmark")
 
 
@@ -111,13 +113,16 @@ def find_runs(paths: Iterable[Path]) -> list[Run]:
         raise InputError(
             f"no run in {named}: wanted a folder that holds, at any depth, a {RESULTS_FILE} with a 'stage'"
         )
-    runs = [_read_run(folder, name, records) for folder, name in _names(_outermost(records)).items()]
+    # A cell of a study is OUT/<row>/seed-<n>.
+    studies = list(dict.fromkeys(folder.parent.parent for folder in records if records[folder]["stage"] == "study"))
+    names = _names([*_outermost(records, studies), *studies])
+    runs = [(_read_study if folder in studies else _read_run)(folder, name, records) for folder, name in names.items()]
     return sorted(runs, key=lambda run: STAGES.index(run.stage))
 
 
-def _outermost(records: Mapping[Path, Mapping[str, Any]]) -> list[Path]:
-    """Folders of the records without those inside a benchmark cell, whose scores the cell's own record repeats."""
-    cells = {folder for folder, record in records.items() if record["stage"] == "benchmark"}
+def _outermost(records: Mapping[Path, Mapping[str, Any]], studies: Iterable[Path]) -> list[Path]:
+    """Folders of the records without those inside a benchmark cell, whose scores the cell repeats, or a study."""
+    cells = {folder for folder, record in records.items() if record["stage"] == "benchmark"} | set(studies)
     return [folder for folder in records if cells.isdisjoint(folder.parents)]
 
 
@@ -149,3 +154,24 @@ def _read_run(folder: Path, name: str, records: Mapping[Path, dict[str, Any]]) -
         config=config.read_text(errors="replace") if config.exists() else "",
         manifest=read_json(manifest) if manifest.exists() else {},
     )
+
+
+def _read_study(folder: Path, name: str, records: Mapping[Path, dict[str, Any]]) -> Run:
+    """Run of all cells found in a study's folder: `cells` and the `rows` of its summary, where there is one.
+
+    Time is that of all cells; genomes and versions are those of the first vocabulary trained in one.
+    """
+    inside = {path: record for path, record in sorted(records.items()) if folder in path.parents}
+    cells = [record for path, record in inside.items() if path.parent.parent == folder and record["stage"] == "study"]
+    trained = next((path for path, record in inside.items() if record["stage"] == "vocabulary"), folder)
+    summary, manifest = folder / STUDY_SUMMARY, trained / "manifest.json"
+    results = {
+        "stage": "study",
+        "study": next((cell["study"] for cell in cells if isinstance(cell.get("study"), str)), ""),
+        "command": "\n".join(dict.fromkeys(str(cell["command"]) for cell in cells if "command" in cell)),
+        "seconds": sum(seconds for cell in cells if (seconds := number(cell.get("seconds"))) is not None) or None,
+        "genomes": records[trained].get("genomes") if trained in records else None,
+        "cells": cells,
+        "rows": read_json(summary).get("rows") if summary.exists() else None,
+    }
+    return Run(name, results, manifest=read_json(manifest) if manifest.exists() else {})
