@@ -72,9 +72,11 @@ def test_every_configuration_is_valid_and_a_small_difference_to_its_base(stage, 
 def test_every_vocabulary_has_codes_for_each_level(name):
     model = shape_of_vocabulary(name)
     latents = model.latent_encoder(torch.zeros(1, 30, dtype=torch.uint8, device="meta"))
-    sizes = [tuple(book.code_vectors.shape) for book in model.quantizer.codebooks]
-    assert sizes == [(size, latents[0].shape[-1]) for size in model.config.level_sizes]
-    assert len(latents) == len(sizes)
+    tables = [model.quantizer.code_table(level) for level in range(len(model.config.level_sizes))]
+    assert [tuple(table.shape) for table in tables] == [
+        (size, latents[0].shape[-1]) for size in model.config.level_sizes
+    ]
+    assert len(latents) == len(model.config.taps)
 
 
 @pytest.mark.parametrize("name", names("pretrain"))

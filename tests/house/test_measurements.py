@@ -45,6 +45,138 @@ def test_speed_figures_of_the_readme_are_measured_ones():
         assert f"{genome[name]['megabases_per_second']['Mb/s']} Mb/s" in readme
 
 
+def audit_lines():
+    """The table of the audit's guide, made from the results file."""
+    audits = json.loads((RESULTS / "audit.json").read_text())["audits"]
+    tokenizers = [*audits["hrq"]["tokenizers"].values(), *audits["views"]["tokenizers"].values()]
+    hrq, kmers, views = tokenizers
+
+    def line(measure, whole):
+        """One row; several values of a tokenizer stand side by side, coarsest level first."""
+        cells = [" / ".join(whole(tokenizer)) for tokenizer in (hrq, views, kmers)]
+        return f"| {measure} | {' | '.join(cells)} |"
+
+    def ends(values, form):
+        values = list(values)
+        return [form(value) for value in ([values[0], values[-1]] if len(values) > 1 else values)]
+
+    def levels(columns):
+        return [value for name, value in columns.items() if name != "joint" or len(columns) == 1]
+
+    def percent(value):
+        return f"{100 * value:.1f} %"
+
+    def joint(columns):
+        return list(columns.values())[-1]
+
+    gc = {id(t): next(f for f in t["information"] if f["name"] == "GC") for t in tokenizers}
+    return [
+        line("codes in use", lambda t: ends((x["usage"] for x in t["usage"]["levels"]), percent)),
+        line("perplexity", lambda t: ends((x["perplexity"] for x in t["usage"]["levels"]), lambda v: f"{v:,.0f}")),
+        line("all levels together are as varied as", lambda t: [f"{t['usage']['joint']['perplexity']:,.0f} codes"]),
+        line("bits per base by size", lambda t: [f"{t['usage']['nominal_bits_per_base']:.1f}"]),
+        line("nats per base, order 2", lambda t: [f"{t['nats_per_base']['total']:.2f}"]),
+        line("single-base changes seen", lambda t: [percent(t["sensitivity"]["altered_fraction"])]),
+        line(
+            "positions flipped by a change", lambda t: [f"{joint(t['sensitivity']['columns'])['flips_per_change']:.1f}"]
+        ),
+        line("farthest flip, in bases", lambda t: [f"{joint(t['sensitivity']['columns'])['farthest']}"]),
+        line("same codes when read one base later", lambda t: [percent(joint(t["shift"][0]["columns"]))]),
+        line(
+            "same code on the other strand",
+            lambda t: ends((x["same_code"] for x in levels(t["reverse_complement"]["columns"])), percent),
+        ),
+        line(
+            "other strand follows from this one",
+            lambda t: ends((x["normalized_information"] for x in levels(t["reverse_complement"]["columns"])), percent),
+        ),
+        line(
+            "bits on GC content beyond chance",
+            lambda t: ends((x["excess_bits"] for x in levels(gc[id(t)]["columns"])), lambda v: f"{v:.2f}"),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("line", audit_lines())
+def test_figures_of_the_audit_guide_are_those_of_the_results_file(line):
+    assert line in (ROOT / "docs" / "guides" / "audit.md").read_text()
+
+
+def test_bases_and_levels_in_the_audit_guide_are_those_of_the_results_file():
+    audit = json.loads((RESULTS / "audit.json").read_text())["audits"]["hrq"]
+    guide = (ROOT / "docs" / "guides" / "audit.md").read_text()
+    for key in ("order_2", "context_mixing", "gzip", "xz"):
+        assert f"{audit['bases'][key]:.2f}" in guide
+    between = next(iter(audit["tokenizers"].values()))["between_levels"][0]
+    for key in ("bits", "fine_entropy_bits", "null_bits", "fine_given_coarse_bits"):
+        assert f"{between[key]:.2f}" in guide
+
+
+def test_speed_figures_of_the_quantizers_decision_are_measured_ones():
+    results = json.loads((ROOT / "benchmarks" / "results" / "vocabulary.json").read_text())
+    decision = next((ROOT / "docs" / "decisions").glob("0006-*.md")).read_text()
+    for name, ratio in results["median_ratio"].items():
+        assert f"{ratio:.1f} x" in decision, name
+    assert f"{results['search_memory']['megabytes_beyond_inputs']:.0f} MB" in decision
+
+
 def test_no_placeholder_is_left():
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         assert not re.search(r"^[A-Z_]{6,}$", path.read_text(), re.MULTILINE), path
+
+
+GUE_13 = [f"tf/{n}" for n in range(5)] + [f"mouse/{n}" for n in (0, 2, 3, 4)]
+GUE_13 += ["prom_core_all", "prom_core_notata", "prom_core_tata", "prom_300_tata"]
+
+
+def percent(value):
+    return f"{100 * value:.1f}"
+
+
+def views_lines():
+    """The table of the vocabulary beside k-mers: MCC of 13 GUE sets, their mean, macro-F1 of the variant windows."""
+    rows = json.loads((RESULTS / "views_probes.json").read_text())["rows"]
+    scores = {(row["system"], row["dataset"]): row for row in rows}
+    systems = ["kmer-logreg", "kmer-logreg:6", "probe:work/views@4101"]
+
+    def line(title, values):
+        return f"| {title} | {' | '.join(percent(value) for value in values)} |"
+
+    lines = [line(name, (scores[system, name]["mcc"]["mean"] for system in systems)) for name in GUE_13]
+    means = [sum(scores[system, name]["mcc"]["mean"] for name in GUE_13) / len(GUE_13) for system in systems]
+    variants = [scores[system, "covid-windows"]["f1_macro"]["mean"] for system in systems]
+    return [*lines, line("**mean of the 13**", means), line("variant windows, macro-F1", variants)]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/decisions/0005-views.md"])
+def test_table_of_the_vocabulary_beside_kmers_is_that_of_the_results_file(document):
+    text = (ROOT / document).read_text()
+    assert [line for line in views_lines() if line not in text] == []
+
+
+def study_lines():
+    """The table of the codebook study's K: both Lin. of VQ and HRQ, mean and spread over seeds."""
+    rows = {row["cell"]: row for row in json.loads((RESULTS / "codebook_study.json").read_text())["rows"]}
+
+    def score(row, metric):
+        lin = row["lin"][metric]
+        return percent(lin["mean"]) + ("" if lin["sd"] is None else f" ± {percent(lin['sd'])}")
+
+    return [
+        f"| {k} | {' | '.join(score(rows[f'{kind}_k{k}'], m) for m in ('mcc', 'f1_macro') for kind in ('vq', 'hrq'))} |"
+        for k in (128, 256, 512, 1024)
+    ]
+
+
+def test_table_of_the_codebook_study_is_that_of_the_results_file():
+    text = (ROOT / "README.md").read_text()
+    assert [line for line in study_lines() if line not in text] == []
+
+
+def test_words_tried_for_the_views_are_those_of_the_results_file():
+    results = json.loads((RESULTS / "views_search.json").read_text())
+    text = (ROOT / "docs" / "decisions" / "0005-views.md").read_text()
+    found = dict(results["fixed"])
+    found |= {f"greedy, {len(step['views'])} views": step for step in results["greedy"]}
+    for label, row in found.items():
+        assert f"| {label} | {row['dimensions']} | {percent(row['mean_dev_mcc'])} |" in text
