@@ -53,8 +53,14 @@ def passes(latents: torch.Tensor, cut: list[list[int]], rank: int) -> list[torch
 
 
 def learn(cut: list[list[int]], rank: int, bfloat16: bool = False) -> dict[str, torch.Tensor]:
+    """Codebooks after six updates, by either way of revival."""
+    random, farthest = (learn_reviving(revival, cut, rank, bfloat16) for revival in ("random", "farthest"))
+    return {**random, **{f"farthest.{name}": value for name, value in farthest.items()}}
+
+
+def learn_reviving(revival: str, cut: list[list[int]], rank: int, bfloat16: bool) -> dict[str, torch.Tensor]:
     """Codebooks after six updates."""
-    quantizer = HierarchicalQuantizer(SIZES, WIDTH, decay=0.1, dead_code_threshold=1.0, seed=7)
+    quantizer = HierarchicalQuantizer(SIZES, WIDTH, decay=0.1, dead_code_threshold=1.0, revival=revival, seed=7)
     generator = torch.Generator().manual_seed(1)
     revived = torch.zeros(())
     for step in range(STEPS):

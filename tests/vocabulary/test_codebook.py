@@ -215,3 +215,17 @@ def test_state_dict_round_trip_keeps_the_codes():
     other.load_state_dict(book.state_dict())
     latents = torch.randn(30, 2) * 4
     assert torch.equal(book.encode(latents), other.encode(latents))
+
+
+def test_farthest_revival_gives_rare_latents_a_code_of_their_own():
+    places = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
+    rows = places.repeat_interleave(torch.tensor([500, 300, 198, 2]), dim=0)
+    learned = {}
+    for revival in ("random", "farthest"):
+        book = Codebook(4, 2, decay=0.5, revival=revival)
+        book.initialize(rows[:998])  # the rare place is not among what the codebook starts from
+        for _ in range(8):
+            book.observe(rows, book.encode(rows))
+            book.update()
+        learned[revival] = len(book.encode(places).unique())
+    assert learned["farthest"] == 4

@@ -43,6 +43,7 @@ class VqTokenizer(Tokenizer):
         self.context_bases = self.config.context_bases
         self.vector_size = self.config.width
         self._tables: WordTables | None = None
+        self.register_load_state_dict_post_hook(_forget_tables)
         self.requires_grad_(False)
         self.train(False)
 
@@ -108,6 +109,12 @@ class VqTokenizer(Tokenizer):
         if not vocabulary.quantizer.is_trained:
             raise InputError(f"{directory}: this vocabulary was never trained; run `vqdna vocabulary` first")
         return cls(vocabulary)
+
+
+def _forget_tables(module: Any, keys: Any) -> None:
+    """After other weights were loaded the codes have to be worked out anew."""
+    del keys
+    module._tables = None
 
 
 def model_directory(path: Path) -> Path:
