@@ -61,9 +61,8 @@ class Balls:
 
     def __init__(self, genome, width, size, seed=0):
         self.width, self.size = width, size
-        rows = torch.from_numpy(
-            np.lib.stride_tricks.sliding_window_view(genome, width)[:: max(1, len(genome) // 60_000)]
-        )
+        windows = np.lib.stride_tricks.sliding_window_view(genome, width)
+        rows = torch.from_numpy(windows[:: max(1, len(genome) // 60_000)].copy())
         self.centers, _ = kmeans(self._one_hot(rows), size, 10, torch.Generator().manual_seed(seed))
 
     @staticmethod
@@ -163,5 +162,5 @@ if __name__ == "__main__":
     parser.add_argument("data_root", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--train", type=int, default=3000)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=2)
     main(parser.parse_args())

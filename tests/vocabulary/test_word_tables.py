@@ -46,9 +46,27 @@ def test_a_loaded_tokenizer_does_not_keep_the_tables_of_other_weights():
     assert torch.equal(first.encode(base_ids).codes, second.encode(base_ids))
 
 
-def test_only_short_views_have_tables():
-    assert word_tables(trained().latent_encoder, trained().quantizer) is not None
-    long = trained(views=[[-2, -1, 0, 1, 2], list(range(-4, 5))])
+def test_long_views_go_through_the_latent_encoder():
+    mixed = trained(views=[[-2, -1, 0, 1, 2], list(range(-4, 5))])
+    tables = word_tables(mixed.latent_encoder, mixed.quantizer)
+    assert list(tables.tables) == [0]
+    base_ids = torch.randint(0, 5, (5, 60), dtype=torch.uint8)
+    assert torch.equal(tables.encode(base_ids), mixed.encode(base_ids))
+
+
+def test_where_no_view_is_short_or_nothing_was_learned_there_are_no_tables():
+    long = trained(views=[list(range(-5, 6)), list(range(-4, 5))])
     assert word_tables(long.latent_encoder, long.quantizer) is None
     untrained = VQVAE(VQVAEConfig(**SHAPE, **VIEWS))
     assert word_tables(untrained.latent_encoder, untrained.quantizer) is None
+
+
+def test_fixed_latents_stay_as_they_were_started_while_codes_and_decoder_learn():
+    model = trained(fixed_latents=True).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model(torch.randint(0, 4, (8, 120), dtype=torch.uint8)).loss.backward()
+    optimizer.step()
+    model.update_codebooks()
+    changed = {name.split(".")[0] for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"base_decoder", "quantizer"}

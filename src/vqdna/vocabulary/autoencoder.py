@@ -73,6 +73,7 @@ class VQVAE(PreTrainedModel):
             self.neighbor_head = NeighborHead(
                 width=config.width, block=config.neighbor_bases, bases_per_position=config.bases_per_position
             )
+        self.latent_encoder.requires_grad_(not config.fixed_latents)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -57,6 +57,8 @@ class VQVAEConfig(PreTrainedConfig):
         fsq_levels: FSQ: steps of each scalar; their product is the level's size.
         views: for each level the offsets of the bases that it reads, in place of the convolutional latent encoder;
             `stem_width` is then the width of the hidden layer. Stride 1.
+        fixed_latents: whether the latent encoder stays as it was started, random features of the bases, and codebooks
+            and decoder alone learn.
         shared_strands: whether a position and its place on the other strand have the same latent; one value, or one for
             each level. Stride 1.
         decoder: "mirror" (the paper's, sees all positions) or "pointwise" (each position from its own token).
@@ -94,6 +96,7 @@ class VQVAEConfig(PreTrainedConfig):
         code_dim: int | None = None,
         fsq_levels: Sequence[int] | None = None,
         views: Sequence[Sequence[int]] | None = None,
+        fixed_latents: bool = False,
         shared_strands: bool | Sequence[bool] = False,
         decoder: str = "mirror",
         target_reach: int = 0,
@@ -122,6 +125,7 @@ class VQVAEConfig(PreTrainedConfig):
         self.views = None if views is None else [list(view) for view in views]
         shared = [shared_strands] * num_taps if isinstance(shared_strands, bool) else list(shared_strands)
         self.shared_strands: list[bool] = shared
+        self.fixed_latents = fixed_latents
         self.decoder, self.target_reach = decoder, target_reach
         self.masked_base_fraction, self.masked_base_span = masked_base_fraction, masked_base_span
         self.strand_weight, self.neighbor_weight, self.neighbor_bases = strand_weight, neighbor_weight, neighbor_bases

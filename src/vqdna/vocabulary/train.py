@@ -64,6 +64,7 @@ class VocabularySettings(StrictModel):
     code_dim: int | None = Field(default=None, ge=2)
     fsq_levels: tuple[int, ...] | None = None
     views: tuple[tuple[int, ...], ...] | None = None
+    fixed_latents: bool = False
     shared_strands: bool | tuple[bool, ...] = False
     decoder: Literal["mirror", "pointwise"] = "mirror"
     target_reach: int = Field(default=0, ge=0)

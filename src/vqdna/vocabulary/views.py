@@ -69,6 +69,12 @@ class ViewEncoder(nn.Module):
         starts = [self.reach + offset for offset in self.views[level]]
         return self._from_view(level, torch.cat([padded[:, start : start + num_bases] for start in starts], dim=-1))
 
+    def latents_at(
+        self, level: int, padded: UInt8[Tensor, "batch padded"], num_bases: int
+    ) -> Float[Tensor, "batch position width"]:
+        """Latents of one level, of base ids that were padded by `reach` on either side; 4 is no base."""
+        return self._latents(level, one_hot_bases(padded, next(self.parameters()).dtype), num_bases)
+
     def latents_of_words(self, level: int, words: UInt8[Tensor, "word base"]) -> Float[Tensor, "word width"]:
         """Latents of words of a level's view, 4 being no base."""
         return self._from_view(level, one_hot_bases(words, next(self.parameters()).dtype).flatten(1))

@@ -1,7 +1,8 @@
 """Codes of views by look-up: a level that reads few bases has few inputs, so all its codes are worked out once.
 
-Flow: frozen ViewEncoder + ProductQuantizer -> one table per level, word number -> code; then base_ids [batch, base] ->
-codes [batch, position, level] without a matrix product. It must not know tokenizers nor training.
+Flow: frozen ViewEncoder + ProductQuantizer -> one table per short level, word number -> code; then base_ids
+[batch, base] -> codes [batch, position, level], without a matrix product for these levels. It must not know tokenizers
+nor training.
 """
 
 from __future__ import annotations
@@ -18,27 +19,30 @@ LETTERS = NUM_BASES + 1
 """A, C, G, T and no base at all."""
 
 MAX_VIEW = 8
-"""Longest view with a table: 390,625 words."""
+"""Longest view with a table: 390,625 words. Longer ones go through the latent encoder."""
 
 
 class WordTables:
     """Every level's codes by word number; the codes are those of the latent encoder and the quantizer.
 
     Args:
-        latent_encoder: frozen encoder of views of at most `MAX_VIEW` bases.
+        latent_encoder: frozen encoder of views.
         quantizer: its trained quantizer, whose levels do not depend on each other.
     """
 
     @torch.no_grad()
     def __init__(self, latent_encoder: ViewEncoder, quantizer: ProductQuantizer) -> None:
+        self.latent_encoder, self.quantizer = latent_encoder, quantizer
         self.views, self.reach = latent_encoder.views, latent_encoder.reach
-        self.tables: list[Int[Tensor, "word"]] = []
+        self.tables: dict[int, Int[Tensor, "word"]] = {}
         device = next(latent_encoder.parameters()).device
         for level, view in enumerate(self.views):
+            if len(view) > MAX_VIEW:
+                continue
             places = LETTERS ** torch.arange(len(view) - 1, -1, -1, device=device)
             words = torch.arange(LETTERS ** len(view), device=device)[:, None] // places % LETTERS
             latents = latent_encoder.latents_of_words(level, words.to(torch.uint8))
-            self.tables.append(quantizer.books[level].encode(latents))
+            self.tables[level] = quantizer.books[level].encode(latents)
 
     def encode(
         self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
@@ -50,6 +54,9 @@ class WordTables:
 
     def _codes(self, level: int, padded: UInt8[Tensor, "batch padded"]) -> Int[Tensor, "batch position"]:
         num_bases = padded.shape[1] - 2 * self.reach
+        if level not in self.tables:
+            latents = self.latent_encoder.latents_at(level, padded, num_bases)
+            return self.quantizer.books[level].encode(latents.flatten(0, 1)).view(latents.shape[:2])
         words = torch.zeros(len(padded), num_bases, dtype=torch.int32, device=padded.device)
         for offset in self.views[level]:
             start = self.reach + offset
@@ -58,9 +65,9 @@ class WordTables:
 
 
 def word_tables(latent_encoder: object, quantizer: Quantizer) -> WordTables | None:
-    """Tables of a trained vocabulary, or None where its codes are not a function of few bases each."""
+    """Tables of a trained vocabulary, or None where no level's codes are a function of few bases."""
     if not (isinstance(latent_encoder, ViewEncoder) and isinstance(quantizer, ProductQuantizer)):
         return None
-    if not quantizer.is_trained or max(map(len, latent_encoder.views)) > MAX_VIEW:
+    if not quantizer.is_trained or min(map(len, latent_encoder.views)) > MAX_VIEW:
         return None
     return WordTables(latent_encoder, quantizer)
