@@ -15,6 +15,7 @@ from vqdna.vocabulary.rivals import CosineQuantizer, FiniteScalarQuantizer, SimQ
 OPTIONS = {
     "vq": {"level_sizes": (27,)},
     "hrq": {"level_sizes": (8, 16)},
+    "product": {"level_sizes": (8, 16)},
     "rvq": {"level_sizes": (8, 16)},
     "fsq": {"level_sizes": (27,), "fsq_levels": (3, 3, 3)},
     "cosine": {"level_sizes": (27,), "code_dim": 4},
@@ -118,7 +119,7 @@ def test_the_taps_learn_from_the_token(name, gradient):
     if (name, gradient) == ("fsq", "rotation"):
         gradient = "straight_through"  # the only one it has
     quantizer = trained(name, gradient=gradient).train()
-    taps = [latent.requires_grad_() for latent in latents()][: 2 if name == "hrq" else 1]
+    taps = [latent.requires_grad_() for latent in latents()][: 2 if name in ("hrq", "product") else 1]
     quantizer(taps).code_vectors.square().sum().backward()
     assert all(torch.isfinite(tap.grad).all() and tap.grad.any() for tap in taps)
 
