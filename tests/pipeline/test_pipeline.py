@@ -71,7 +71,7 @@ def test_from_genomes_to_predictions_and_a_report(tmp_path, capsys):
     probe = json.loads(
         run(capsys, "probe", "--vocabulary", tmp_path / "hrq", *splits, "--out", tmp_path / "probe", "--json")
     )
-    assert probe["representations"].keys() == {"mean", "histogram"}
+    assert probe["representations"].keys() == {"mean", "histogram", "coarse", "fine"}
 
     report = [tmp_path / name for name in ("hrq", "encoder", "task", "probe")]
     run(capsys, "report", *report, "-o", tmp_path / "report.html", "--summary", tmp_path / "results.json")
