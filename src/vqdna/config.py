@@ -91,6 +91,17 @@ def completed(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any
         return dict(values)
 
 
+def first_difference(held: Any, wanted: Any, key: str = "") -> str | None:
+    """Dotted key of the first value that differs between two saved configurations, or None."""
+    if isinstance(held, Mapping) and isinstance(wanted, Mapping):
+        for name in dict.fromkeys([*held, *wanted]):
+            found = first_difference(held.get(name), wanted.get(name), f"{key}.{name}" if key else str(name))
+            if found:
+                return found
+        return None
+    return None if held == wanted else key
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Mapping in a YAML file with its `base:` (a file beside it) underneath."""
     try:

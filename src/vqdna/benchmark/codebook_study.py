@@ -20,7 +20,7 @@ from vqdna.benchmark.codebook_cells import BPE, HAND_MADE, Cell, Preset, cells, 
 from vqdna.benchmark.codebook_summary import write_summary
 from vqdna.benchmark.probe import Limits, run_probe
 from vqdna.benchmark.systems import read_dataset
-from vqdna.config import completed
+from vqdna.config import completed, first_difference
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.tasks.loading import LabelledSequences
@@ -144,7 +144,7 @@ def known_cell(cell: Cell, study: Study) -> Record | None:
         raise InputError(f"{error}; delete it to run the cell again") from None
     if "lin" not in record or "settings" not in record:
         raise InputError(f"{path}: not a cell of the codebook study; delete it to run the cell again")
-    different = _first_difference(_filled_up(record["settings"]), study.settings(cell))
+    different = first_difference(_filled_up(record["settings"]), study.settings(cell))
     if different:
         raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
     return record
@@ -245,14 +245,3 @@ def _filled_up(settings: Record) -> Record:
     if "configuration" in settings:
         filled["configuration"] = completed(VocabularyConfig, settings["configuration"])
     return filled
-
-
-def _first_difference(held: Any, wanted: Any, key: str = "") -> str | None:
-    """Dotted key of the first value that differs, or None."""
-    if isinstance(held, Mapping) and isinstance(wanted, Mapping):
-        for name in dict.fromkeys([*held, *wanted]):
-            found = _first_difference(held.get(name), wanted.get(name), f"{key}.{name}" if key else str(name))
-            if found:
-                return found
-        return None
-    return None if held == wanted else key

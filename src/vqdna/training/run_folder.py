@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel
 from transformers import PreTrainedModel
 
-from vqdna.config import completed, read_yaml, write_yaml
+from vqdna.config import completed, first_difference, read_yaml, write_yaml
 from vqdna.errors import InputError
 from vqdna.results import (
     METRICS_FILE,
@@ -80,7 +80,7 @@ class RunFolder:
             held = read_yaml(self.config_file)
             about: dict[str, Any] = {name: held.pop(name) for name in ("seed", "inputs") if name in held}
             held = {**completed(type(config), held), **about}
-            different = _first_difference(held, resolved)
+            different = first_difference(held, resolved)
             if different:
                 raise InputError(
                     f"{self.path}: holds another run ('{different}' differs); choose another --out or remove the folder"
@@ -152,14 +152,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _first_difference(held: Any, wanted: Any, key: str = "") -> str | None:
-    """Dotted key of the first value that differs, or None."""
-    if isinstance(held, dict) and isinstance(wanted, dict):
-        for name in [*held, *(name for name in wanted if name not in held)]:
-            found = _first_difference(held.get(name), wanted.get(name), f"{key}.{name}" if key else str(name))
-            if found:
-                return found
-        return None
-    return None if held == wanted else key
