@@ -122,3 +122,21 @@ def test_splitmix_gives_its_published_sequence():
     # First outputs of the reference implementation (splitmix64.c, Vigna 2015) from state 1234567; it steps, then mixes.
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
     assert draw_bits(1234567, np.arange(1, 4)).tolist() == expected
+
+
+def test_whole_contigs_are_held_out_or_not_at_all():
+    bases = packed([3000] * 40, [50_000, 2000])
+    edges = set(map(tuple, np.stack([bases.contig_edges[:-1], bases.contig_edges[1:]], axis=1).tolist()))
+    held_out = stretches_of(bases, 500, "evaluation", whole_contigs=True)
+    kept = stretches_of(bases, 500, "train", whole_contigs=True)
+    assert set(map(tuple, held_out.tolist())) <= edges
+    assert set(map(tuple, held_out.tolist())) | set(map(tuple, kept.tolist())) == edges
+    assert len(held_out) + len(kept) == len(edges)
+    assert 0.05 * 120_000 <= (held_out[:, 1] - held_out[:, 0])[held_out[:, 0] < 120_000].sum() <= 0.1 * 120_000
+
+
+def test_a_species_of_one_contig_has_none_held_out():
+    bases = packed([200_000], [3000] * 40)
+    held_out = stretches_of(bases, 500, "evaluation", whole_contigs=True)
+    assert len(held_out)
+    assert (held_out[:, 0] >= 200_000).all()

@@ -151,6 +151,7 @@ class WindowSampler:
         reverse_complement: bool = True,
         max_n_fraction: float = 0.5,
         split: str = "train",
+        hold_out: str = "blocks",
     ) -> None:
         """Finds every eligible start of the split.
 
@@ -164,6 +165,7 @@ class WindowSampler:
             max_n_fraction: largest fraction of N in a window.
             split: "train", "evaluation" or "all"; "evaluation" is about a twentieth of every species and "train" the
                 rest, see `windows.stretches_of`.
+            hold_out: what "evaluation" is made of, "blocks" of contigs or whole "contigs".
 
         Raises:
             InputError: an argument is out of range, a weight names no species, or no window fits.
@@ -173,7 +175,7 @@ class WindowSampler:
         self.draws_strand = reverse_complement
         packed = corpus.packed
         max_n = int(max_n_fraction * window + 1e-9)
-        stretches = stretches_of(packed, window, split)
+        stretches = stretches_of(packed, window, split, whole_contigs=hold_out == "contigs")
         intervals = eligible_starts(stretches, packed.n_runs, window, max_n)
         sizes = intervals[:, 1] - intervals[:, 0]
         owner = packed.contig_species[np.searchsorted(packed.contig_edges, intervals[:, 0], "right") - 1]

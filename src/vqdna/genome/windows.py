@@ -16,6 +16,7 @@ from vqdna.genome.store import PackedBases
 SPLITS = ("train", "evaluation", "all")
 
 HELD_OUT_FRACTION = 0.05
+LARGEST_HELD_OUT_CONTIG = 0.1
 _BLOCKS_PER_SPECIES = 100
 _FINGERPRINT_BASES = 64
 _STEP, _FIRST_FACTOR, _SECOND_FACTOR, _64_BITS = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 2**64 - 1
@@ -33,21 +34,26 @@ def num_n_before(runs: Int[np.ndarray, "run 2"], positions: Int[np.ndarray, "pla
     return before
 
 
-def stretches_of(packed: PackedBases, window: int, split: str) -> Int[np.ndarray, "stretch 2"]:
+def stretches_of(
+    packed: PackedBases, window: int, split: str, *, whole_contigs: bool = False
+) -> Int[np.ndarray, "stretch 2"]:
     """Start and end of the stretches that belong to `split`, in order; "train" and "evaluation" share no base.
 
     Each contig is cut into blocks of about a hundredth of its species, at least two windows; a contig shorter than
     that is one block, so a species of many contigs is held out by whole contigs. Blocks in the order of a hash of their
     content go to "evaluation" until it has a twentieth of the species. A block goes there only if a window fits
     and at most half of it is N, and "train" keeps at least one such block. No seed is involved.
+
+    With `whole_contigs` the blocks are the contigs; those of more than a tenth of their species stay in "train", so a
+    species of few large contigs has nothing held out.
     """
     edges = packed.contig_edges
     if split == "all":
         return np.stack([edges[:-1], edges[1:]], axis=1)
     parts = []
     for species in range(len(packed.species)):
-        blocks = _blocks(packed, species, window)
-        held_out = _held_out(packed, blocks, window)
+        blocks = _contigs(packed, species) if whole_contigs else _blocks(packed, species, window)
+        held_out = _held_out(packed, blocks, window, whole_contigs)
         parts.append(blocks[held_out] if split == "evaluation" else blocks[~held_out])
     return _merged(np.concatenate(parts), edges)
 
@@ -109,10 +115,20 @@ def _blocks(packed: PackedBases, species: int, window: int) -> Int[np.ndarray, "
     return blocks + starts[contig][:, None].astype(np.int64)
 
 
-def _held_out(packed: PackedBases, blocks: Int[np.ndarray, "block 2"], window: int) -> Bool[np.ndarray, "block"]:
+def _contigs(packed: PackedBases, species: int) -> Int[np.ndarray, "contig 2"]:
+    contigs = np.flatnonzero(packed.contig_species == species)
+    return np.stack([packed.contig_edges[contigs], packed.contig_edges[contigs + 1]], axis=1)
+
+
+def _held_out(
+    packed: PackedBases, blocks: Int[np.ndarray, "block 2"], window: int, whole_contigs: bool
+) -> Bool[np.ndarray, "block"]:
     lengths = blocks[:, 1] - blocks[:, 0]
     num_n = num_n_before(packed.n_runs, blocks[:, 1]) - num_n_before(packed.n_runs, blocks[:, 0])
-    candidates = np.flatnonzero((lengths >= window) & (2 * num_n <= lengths))
+    is_candidate = (lengths >= window) & (2 * num_n <= lengths)
+    if whole_contigs:
+        is_candidate &= lengths <= LARGEST_HELD_OUT_CONTIG * lengths.sum()
+    candidates = np.flatnonzero(is_candidate)
     order = sorted(candidates.tolist(), key=lambda block: (_fingerprint(packed, *blocks[block].tolist()), block))
     before = np.cumsum(lengths[order]) - lengths[order]
     num_held_out = min(int((before < HELD_OUT_FRACTION * lengths.sum()).sum()), len(order) - 1)

@@ -6,9 +6,11 @@ It knows no stage.
 
 from __future__ import annotations
 
+import fnmatch
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vqdna.config import StrictModel
+from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome import Corpus, WindowSampler
 
 
@@ -28,11 +31,13 @@ class CorpusSettings(StrictModel):
         window: bases per window.
         species_weights: how often each species is drawn: in proportion to its "bases", to their square root ("sqrt"),
             all alike ("uniform"), or a weight by name (the file's stem).
+        species_factors: factors on those weights, by name or pattern (`Klebsiella_*`); several that match multiply.
         reverse_complement: half of the windows are read from the other strand.
         gaps: whether `-`, `.` and `*` in a genome are an error or dropped.
         repeated_names: whether two records of one name in a file are an error or numbered.
         max_n_fraction: windows with more N than this are drawn anew.
         evaluation_windows: windows from held-out stretches on which a run is evaluated.
+        hold_out: what is held out of training: "blocks" of each species, or whole "contigs" (none of a species of few).
     """
 
     window: int = Field(default=512, ge=16)
@@ -42,6 +47,8 @@ class CorpusSettings(StrictModel):
     repeated_names: Literal["error", "number"] = "error"
     max_n_fraction: float = Field(default=0.5, gt=0, le=1)
     evaluation_windows: int = Field(default=256, ge=1)
+    species_factors: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    hold_out: Literal["blocks", "contigs"] = "blocks"
 
 
 class WindowDataset(Dataset[Any]):
@@ -65,16 +72,39 @@ def window_sampler(
     corpus: Corpus, settings: CorpusSettings, seed: int, split: Literal["train", "evaluation"]
 ) -> WindowSampler:
     """Sampler of training windows, or of windows from the held-out stretches, which training never sees."""
-    weights: Any = settings.species_weights
     return WindowSampler(
         corpus,
         settings.window,
         seed,
-        species_weights=None if weights == "bases" else weights,
+        species_weights=species_weights(corpus, settings),
         reverse_complement=settings.reverse_complement,
         max_n_fraction=settings.max_n_fraction,
         split=split,
+        hold_out=settings.hold_out,
     )
+
+
+def species_weights(corpus: Corpus, settings: CorpusSettings) -> Any:
+    """What `WindowSampler` takes: a rule's name or None, or a weight for every species where there are factors.
+
+    Raises:
+        InputError: a factor's pattern matches no species.
+    """
+    rule = settings.species_weights
+    if not settings.species_factors:
+        return None if rule == "bases" else rule
+    for pattern in settings.species_factors:
+        if not fnmatch.filter(corpus.species, pattern):
+            hint = nearest_name_hint(pattern, corpus.species)
+            raise InputError(f"data.species_factors: '{pattern}' matches none of the genomes{hint}")
+    known = corpus.packed.num_known_bases()
+    power = {"bases": 1.0, "sqrt": 0.5, "uniform": 0.0}
+    weights = {}
+    for name in corpus.species:
+        base = rule.get(name, 0.0) if isinstance(rule, dict) else max(known[name], 1) ** power[rule]
+        factors = [factor for pattern, factor in settings.species_factors.items() if fnmatch.fnmatchcase(name, pattern)]
+        weights[name] = base * math.prod(factors)
+    return weights
 
 
 def evaluation_windows(corpus: Corpus, settings: CorpusSettings, seed: int) -> UInt8[Tensor, "batch base"]:
