@@ -1,13 +1,13 @@
-"""Whole sequences to codes: tiles with enough context that every code is that of the untiled sequence.
+"""Whole sequence files to tables of codes.
 
-Flow: sequences -> tiles [batch, base] with `context_bases` on either side -> codes -> rows (name, start, end, one
-column per level). Coordinates are 0-based, half-open. It must not know training.
+Flow: sequences -> codes of each, tile by tile -> rows (name, start, end, one column per level). Coordinates are
+0-based, half-open. It must not know training.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,70 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome import read_sequences
 from vqdna.results import atomic_output
 from vqdna.tokenizers import Tokenizer
+from vqdna.tokenizers.tiling import encode_sequence
 
-TILE_BASES = 8192
-TILES_AT_A_TIME = 8
 FORMATS = {".parquet": "parquet", ".tsv": "tsv", ".bed": "tsv", ".csv": "csv"}
-
-
-def encode_sequence(
-    tokenizer: Tokenizer, base_ids: UInt8[np.ndarray, "base"], *, tile_bases: int = TILE_BASES
-) -> tuple[Int[np.ndarray, "position level"], Int[np.ndarray, "position 2"]]:
-    """Codes and base spans of a whole sequence.
-
-    Args:
-        tokenizer: a learned tokenizer, whose `bases_per_position` is a whole number.
-        base_ids: the sequence.
-        tile_bases: bases encoded at a time, besides the context on either side; changes memory, not codes.
-    """
-    stride = int(tokenizer.bases_per_position)
-    tile_bases = max(1, tile_bases // stride) * stride
-    margin = -(-tokenizer.context_bases // stride) * stride
-    codes = [
-        tile
-        for batch in _in_batches(_tiles(base_ids, tile_bases, margin), TILES_AT_A_TIME)
-        for tile in _encode_tiles(tokenizer, batch, stride)
-    ]
-    joined = np.concatenate(codes) if codes else np.zeros((0, len(tokenizer.level_sizes)), dtype=np.int64)
-    starts = np.arange(len(joined), dtype=np.int64) * stride
-    return joined, np.stack([starts, np.minimum(starts + stride, len(base_ids))], axis=1)
-
-
-Tile = tuple[UInt8[np.ndarray, "base"], int, int]
-
-
-def _tiles(base_ids: UInt8[np.ndarray, "base"], tile_bases: int, margin: int) -> Iterator[Tile]:
-    """Slices with their context, each with the number of context bases before it and of its own bases."""
-    for start in range(0, len(base_ids), tile_bases):
-        end = min(start + tile_bases, len(base_ids))
-        first = max(0, start - margin)
-        yield base_ids[first : end + margin], start - first, end - start
-
-
-def _in_batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
-    """Runs of at most `size` tiles of equal length, so that no padding is needed."""
-    batch: list[Tile] = []
-    for tile in tiles:
-        if batch and (len(batch) == size or len(tile[0]) != len(batch[0][0])):
-            yield batch
-            batch = []
-        batch.append(tile)
-    if batch:
-        yield batch
-
-
-def _encode_tiles(tokenizer: Tokenizer, tiles: list[Tile], stride: int) -> Iterator[Int[np.ndarray, "position level"]]:
-    stacked = torch.from_numpy(np.stack([bases for bases, _, _ in tiles]))
-    codes = tokenizer.encode(stacked).codes.numpy()
-    for row, (_, before, length) in zip(codes, tiles, strict=True):
-        yield row[before // stride : before // stride + -(-length // stride)]
 
 
 def encode_file(tokenizer: Tokenizer, source: str, output: str, *, gaps: Any = "error") -> dict[str, int]:

@@ -47,6 +47,7 @@ class BpeTokenizer(Tokenizer):
         super().__init__()
         self.tokenizer = tokenizer
         self.bases_per_position = bases_per_position
+        self.max_span = max(map(len, tokenizer.get_vocab()))
         self.level_sizes = (tokenizer.get_vocab_size(),)
         words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
         self._word_lengths: Int[Tensor, "size"] = torch.tensor(

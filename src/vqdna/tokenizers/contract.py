@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
+from vqdna.errors import InputError
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -41,6 +43,7 @@ class Tokenizer(nn.Module, ABC):
         bases_per_position: mean bases by which one position advances.
         context_bases: bases on either side of a position's span that can change its code; 0 for hand-made tokenizers.
         vector_size: width of the code vectors, or None where codes have none (hand-made tokenizers).
+        max_span: bases of the longest span.
     """
 
     kind: ClassVar[str]
@@ -48,6 +51,7 @@ class Tokenizer(nn.Module, ABC):
     bases_per_position: float
     context_bases: int = 0
     vector_size: int | None = None
+    max_span: int = 1
 
     @abstractmethod
     def encode(
@@ -58,6 +62,16 @@ class Tokenizer(nn.Module, ABC):
     def code_vectors(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
         """Vector of each position's codes, merged over levels; only for tokenizers with a `vector_size`."""
         raise TypeError(f"the {self.kind} tokenizer has codes without vectors")
+
+    def with_levels(self, num_levels: int) -> Tokenizer:
+        """The tokenizer reduced to its first levels; only learned ones have several.
+
+        Raises:
+            InputError: it has fewer levels.
+        """
+        if num_levels != len(self.level_sizes):
+            raise InputError(f"num_levels: got {num_levels}, and the {self.kind} tokenizer has {len(self.level_sizes)}")
+        return self
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

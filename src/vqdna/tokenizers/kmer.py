@@ -44,6 +44,7 @@ class KmerTokenizer(Tokenizer):
         self.stride = stride
         self.level_sizes = (4**k + 5,)
         self.bases_per_position = float(stride)
+        self.max_span = k
 
     @property
     def unknown_code(self) -> int:

@@ -29,19 +29,25 @@ class VqTokenizer(Tokenizer):
 
     Args:
         vocabulary: trained VQ-VAE; its latent encoder and quantizer are taken over and frozen.
+        num_levels: codes of the first so many levels are given; None for all.
     """
 
     kind = "vq"
 
-    def __init__(self, vocabulary: VQVAE) -> None:
+    def __init__(self, vocabulary: VQVAE, num_levels: int | None = None) -> None:
         super().__init__()
         self.config: VQVAEConfig = vocabulary.config
         self.latent_encoder = vocabulary.latent_encoder
         self.quantizer = vocabulary.quantizer
         self.level_sizes = self.quantizer.level_sizes
+        if num_levels is not None and not 1 <= num_levels <= len(self.level_sizes):
+            raise InputError(f"num_levels: got {num_levels}, and the vocabulary has {len(self.level_sizes)} levels")
+        self.num_levels = num_levels or len(self.level_sizes)
+        self.level_sizes = self.level_sizes[: self.num_levels]
         self.bases_per_position = float(self.config.bases_per_position)
-        self.context_bases = self.config.context_bases
+        self.context_bases = _context_bases(self.config, self.num_levels)
         self.vector_size = self.config.width
+        self.max_span = self.config.bases_per_position
         self._tables: WordTables | None = None
         self.register_load_state_dict_post_hook(_forget_tables)
         self.requires_grad_(False)
@@ -70,8 +76,15 @@ class VqTokenizer(Tokenizer):
         if self._tables is None:
             self._tables = word_tables(self.latent_encoder, self.quantizer)
         if self._tables is not None:
-            return self._tables.encode(base_ids, mask)
-        return encode_bases(self.latent_encoder, self.quantizer, base_ids, mask, cast(Feed, self.config.feed))
+            return self._tables.encode(base_ids, mask, self.num_levels)
+        codes = encode_bases(self.latent_encoder, self.quantizer, base_ids, mask, cast(Feed, self.config.feed))
+        return codes[..., : self.num_levels]
+
+    def with_levels(self, num_levels: int) -> VqTokenizer:
+        """A tokenizer of the same vocabulary that gives its first levels alone."""
+        reduced = VqTokenizer.from_settings({**self.settings(), "num_levels": num_levels})
+        reduced.load_state_dict(self.state_dict())
+        return reduced
 
     def _spans(
         self, mask: Bool[Tensor, "batch base"], positions: Bool[Tensor, "batch position"]
@@ -87,12 +100,13 @@ class VqTokenizer(Tokenizer):
 
     def settings(self) -> dict[str, Any]:
         """The vocabulary's configuration; its weights are in the state dict."""
-        return {"kind": self.kind, "vocabulary": self.config.to_diff_dict()}
+        levels = {} if self.num_levels == len(self.quantizer.level_sizes) else {"num_levels": self.num_levels}
+        return {"kind": self.kind, "vocabulary": self.config.to_diff_dict(), **levels}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> VqTokenizer:
         """Tokenizer of the same shape, its weights still to be loaded."""
-        return cls(VQVAE(VQVAEConfig.from_dict(dict(settings["vocabulary"]))))
+        return cls(VQVAE(VQVAEConfig.from_dict(dict(settings["vocabulary"]))), settings.get("num_levels"))
 
     @classmethod
     def from_directory(cls, path: str | Path) -> VqTokenizer:
@@ -109,6 +123,13 @@ class VqTokenizer(Tokenizer):
         if not vocabulary.quantizer.is_trained:
             raise InputError(f"{directory}: this vocabulary was never trained; run `vqdna vocabulary` first")
         return cls(vocabulary)
+
+
+def _context_bases(config: VQVAEConfig, num_levels: int) -> int:
+    """Bases on either side of a span that codes of the first levels look at; each view has its own reach."""
+    if not config.views:
+        return config.context_bases
+    return max(abs(offset) for view in config.views[:num_levels] for offset in view)
 
 
 def _forget_tables(module: Any, keys: Any) -> None:

@@ -45,12 +45,15 @@ class WordTables:
             self.tables[level] = quantizer.books[level].encode(latents)
 
     def encode(
-        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
+        self,
+        base_ids: UInt8[Tensor, "batch base"],
+        attention_mask: Bool[Tensor, "batch base"] | None = None,
+        num_levels: int | None = None,
     ) -> Int[Tensor, "batch position level"]:
-        """Codes of every position; N, padding and what lies beyond the row's ends are no base."""
+        """Codes of every position, of the first levels; N, padding and what lies beyond the row's ends are no base."""
         known = base_ids if attention_mask is None else base_ids.masked_fill(~attention_mask, NUM_BASES)
         padded = torch.nn.functional.pad(known, (self.reach, self.reach), value=NUM_BASES)
-        return torch.stack([self._codes(level, padded) for level in range(len(self.views))], dim=-1)
+        return torch.stack([self._codes(level, padded) for level in range(num_levels or len(self.views))], dim=-1)
 
     def _codes(self, level: int, padded: UInt8[Tensor, "batch padded"]) -> Int[Tensor, "batch position"]:
         num_bases = padded.shape[1] - 2 * self.reach
