@@ -31,12 +31,19 @@ def test_mean_of_shared_losses_is_the_mean_over_all_items():
     assert model.weight.grad == (1 + 2 + 3 + 7) / 4
 
 
-def test_one_pass_counts_once():
-    assert share_losses(Mean(), [{"values": torch.ones(5)}], CPU)[0]["loss_shares"]["mean"] == 1.0
+def test_a_single_pass_is_the_joint_batch():
+    batches = [{"values": torch.ones(5)}]
+    assert share_losses(Mean(), batches, CPU) is batches
 
 
 def test_no_items_at_all_have_no_share():
-    assert share_losses(Mean(), [{"values": -torch.ones(5)}], CPU)[0]["loss_shares"]["mean"] == 0.0
+    batches = share_losses(Mean(), [{"values": -torch.ones(5)}] * 2, CPU)
+    assert [batch["loss_shares"]["mean"] for batch in batches] == [0.0, 0.0]
+
+
+def test_a_pass_that_only_fills_its_place_has_no_share():
+    batches = share_losses(Mean(), [{"values": torch.ones(5)}, {"values": torch.ones(3)}], CPU, counted=[False, True])
+    assert [batch["loss_shares"]["mean"] for batch in batches] == [0.0, 2.0]
 
 
 def test_a_model_that_counts_nothing_is_left_alone():

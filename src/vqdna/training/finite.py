@@ -8,8 +8,10 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from vqdna.errors import InputError
+from vqdna.training.passes import num_ranks
 
 NEVER = torch.iinfo(torch.long).max
 WHAT = ("loss", "gradient")
@@ -18,8 +20,8 @@ WHAT = ("loss", "gradient")
 class FiniteGuard:
     """Remembers the first step at which something was NaN or infinite.
 
-    On CPU it looks at every value at once. On a GPU, where looking would wait for the device, values are noted there
-    and looked at when `check` is called.
+    On one CPU process it looks at every value at once. On a GPU looking would wait for the device, and among several
+    ranks only one may have a bad loss: there values are noted, and looked at on all ranks when `check` is called.
 
     Args:
         device: where the values are.
@@ -29,18 +31,19 @@ class FiniteGuard:
         self._first_bad = torch.full((len(WHAT),), NEVER, device=device)
 
     def note(self, what: str, value: Tensor | float, step: int) -> None:
-        """Takes note of a scalar of this step: "loss" or "gradient" (its norm).
+        """Takes note of a scalar of this step: "loss", or "gradient" (its norm, which all ranks share).
 
         Raises:
-            InputError: on CPU, the value is no number.
+            InputError: on CPU, the value is no number (a loss among several ranks waits for the gradient).
         """
         value = torch.as_tensor(value, device=self._first_bad.device).detach()
-        if value.device.type == "cpu":
-            if not torch.isfinite(value):
-                raise _no_number(what, float(value), step)
-            return
         seen = torch.where(torch.isfinite(value), NEVER, step)
         self._first_bad[WHAT.index(what)].clamp_max_(seen)
+        if value.device.type == "cpu" and not torch.isfinite(value):
+            if num_ranks() == 1:
+                raise _no_number(what, str(float(value)), step)
+            if what == "gradient":
+                self.check()
 
     def check(self) -> None:
         """Looks at what was noted, on all ranks.
@@ -48,28 +51,34 @@ class FiniteGuard:
         Raises:
             InputError: something was no number.
         """
-        if self._first_bad.device.type == "cpu":
-            return
-        if dist.is_available() and dist.is_initialized():
+        if num_ranks() > 1:
             dist.all_reduce(self._first_bad, op=dist.ReduceOp.MIN)
         for what, step in zip(WHAT, self._first_bad.tolist(), strict=True):
             if step != NEVER:
-                raise _no_number(what, None, step)
+                raise _no_number(what, "no finite number", step)
 
     def check_weights(self, model: nn.Module, step: int) -> None:
-        """Looks at all weights and buffers after this many steps; all ranks hold the same.
+        """Looks at all weights and buffers after this many steps, each rank at what it holds of them.
 
         Raises:
-            InputError: one is no number; names it.
+            InputError: one is no number, on all ranks; names it.
         """
-        for name, tensor in model.state_dict().items():
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                raise InputError(f"{name} holds a NaN or an infinity after step {step}; {ADVICE}")
+        tensors = list(model.state_dict().items())
+        bad = [number for number, (_, tensor) in enumerate(tensors) if not _is_finite(tensor)]
+        first = torch.tensor(bad[0] if bad else NEVER, device=self._first_bad.device)
+        if num_ranks() > 1:
+            dist.all_reduce(first, op=dist.ReduceOp.MIN)
+        if first != NEVER:
+            raise InputError(f"{tensors[int(first)][0]} holds a NaN or an infinity after step {step}; {ADVICE}")
 
 
 ADVICE = "lower training.learning_rate (the last checkpoint is kept)"
 
 
-def _no_number(what: str, value: float | None, step: int) -> InputError:
-    shown = "no finite number" if value is None else str(value)
+def _no_number(what: str, shown: str, step: int) -> InputError:
     return InputError(f"the {what} is {shown} at step {step}; {ADVICE}")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return not local.is_floating_point() or bool(torch.isfinite(local).all())

@@ -2,9 +2,9 @@
 
 Flow: batches of an update on this rank -> codebooks started from all of them; batches with `loss_shares`, the factor of
 each loss term that makes means over passes and ranks the mean over the joint batch. What is asked of a model:
-`loss_items(**batch)` gives by term how many items its mean is over, and `forward` takes `loss_shares` by term; modules
-with `gather()`, `start()` and `forget_observed()` are codebooks that start from data. A model without them is left
-alone. It knows no stage.
+`loss_items(**batch)` gives by term how many items its mean is over, and `forward` takes `loss_shares` by term and
+multiplies what it reports of it too; modules with `gather()`, `start()` and `forget_observed()` are codebooks that
+start from data. A model without them is left alone. It knows no stage.
 """
 
 from __future__ import annotations
@@ -38,19 +38,30 @@ def start_codebooks(model: nn.Module, batches: Sequence[dict[str, Any]]) -> None
         book.forget_observed()
 
 
-def share_losses(model: nn.Module, batches: Sequence[dict[str, Any]], device: torch.device) -> Sequence[dict[str, Any]]:
+def share_losses(
+    model: nn.Module, batches: Sequence[dict[str, Any]], device: torch.device, counted: Sequence[bool] | None = None
+) -> Sequence[dict[str, Any]]:
     """Batches with `loss_shares`: by term, items of the pass over the mean number of items per pass and rank.
 
     The mean over passes and ranks of share x mean is then the sum over all items by their number, so passes of unequal
-    size, or with unequally many N, have the gradient of the joint batch. No rank waits for the device.
+    size, or with unequally many N, have the gradient of the joint batch. No rank waits for the device. A single pass on
+    a single rank is the joint batch and stays as it is.
+
+    Args:
+        model: may have `loss_items`.
+        batches: passes of this rank.
+        device: where the shares are needed.
+        counted: False for a pass that only fills its place: its share is 0. None counts all.
     """
     count_items: Callable[..., Mapping[str, Tensor | int]] | None = getattr(model, "loss_items", None)
-    if count_items is None or not batches:
+    if count_items is None or num_ranks() * len(batches) <= 1:
         return batches
     items = [count_items(**batch) for batch in batches]
     names = list(items[0])
-    counts = torch.stack([torch.stack([_number(counted[name], device) for name in names]) for counted in items])
-    mean = _mean_over_ranks(counts.mean(dim=0))
+    counts = torch.stack([torch.stack([_number(number[name], device) for name in names]) for number in items])
+    if counted is not None:
+        counts *= torch.tensor(counted, device=device)[:, None]
+    mean = mean_over_ranks(counts.mean(dim=0))
     shares = (counts / mean.clamp_min(torch.finfo(mean.dtype).tiny)).float()
     return [
         {**batch, "loss_shares": dict(zip(names, row, strict=True))} for batch, row in zip(batches, shares, strict=True)
@@ -61,8 +72,14 @@ def _number(items: Tensor | int, device: torch.device) -> Tensor:
     return torch.as_tensor(items, dtype=torch.double, device=device)
 
 
-def _mean_over_ranks(values: Tensor) -> Tensor:
-    if dist.is_available() and dist.is_initialized():
+def mean_over_ranks(values: Tensor) -> Tensor:
+    """Mean of each value over the ranks, which all must call it; in place."""
+    if num_ranks() > 1:
         dist.all_reduce(values)
-        values /= dist.get_world_size()
+        values /= num_ranks()
     return values
+
+
+def num_ranks() -> int:
+    """Processes that train together; 1 outside torchrun."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

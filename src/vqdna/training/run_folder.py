@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from vqdna.config import completed, first_difference, read_yaml, write_yaml
@@ -98,11 +99,17 @@ class RunFolder:
         found = [path for path in self.checkpoints.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
         return max(found, key=lambda path: int(path.name.split("-")[1])) if found else None
 
-    def save_model(self, model: PreTrainedModel, name: str = "model") -> None:
-        """Model directory `name` written whole or not at all."""
+    def save_model(self, model: PreTrainedModel, name: str = "model", weights: dict[str, Tensor] | None = None) -> None:
+        """Model directory `name` written whole or not at all.
+
+        Args:
+            model: what to save.
+            name: of the directory.
+            weights: its state dict, where the model itself holds a part of it only (see `sharding.full_weights`).
+        """
         staging = self.path / f".{name}.part"
         shutil.rmtree(staging, ignore_errors=True)
-        model.save_pretrained(staging)
+        model.save_pretrained(staging, state_dict=weights)
         put_in_place(staging, self.path / name)
 
     def write_results(self, results: Mapping[str, Any]) -> None:

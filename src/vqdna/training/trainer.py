@@ -1,32 +1,47 @@
 """transformers' Trainer with what all three stages add: named loss terms, atomic checkpoints, metrics.jsonl, progress.
 
-Flow: dataset (item i is a pure function of (seed, i)) -> passes of one update (see `passes`) -> model(**batch).loss and
-named terms -> optimizer step -> `model.update_codebooks()` where the model has codebooks -> metrics.jsonl, checkpoints.
-A loss, gradient or weight that is no number ends the run before it can reach a checkpoint. It knows no stage.
+Flow: dataset (item i is a pure function of (seed, i)) -> passes of one update (see `dealing`, `passes`) ->
+model(**batch).loss and named terms -> optimizer step -> `model.update_codebooks()` where the model has codebooks ->
+metrics.jsonl, checkpoints. A loss, gradient or weight that is no number ends the run before it can reach a checkpoint.
+On several ranks each holds a copy of the model (DDP) or a part of it (see `sharding`). It knows no stage.
 """
 
 from __future__ import annotations
 
+import copy
 import pickle
 import shutil
-from collections.abc import Callable, Mapping, Sequence, Sized
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from vqdna.errors import InputError
 from vqdna.results import put_in_place
+from vqdna.training.dealing import PartSampler, Pass, dealing_loader
 from vqdna.training.finite import FiniteGuard
-from vqdna.training.passes import share_losses, start_codebooks
+from vqdna.training.passes import mean_over_ranks, share_losses, start_codebooks
 from vqdna.training.progress import MetricsCallback, RichProgressCallback
 from vqdna.training.run_folder import RunFolder
 from vqdna.training.settings import TrainingSettings, training_arguments
+from vqdna.training.sharding import (
+    full_optimizer_state,
+    full_weights,
+    is_sharded,
+    shard,
+    split_optimizer_state,
+    whole,
+)
 
 Evaluate = Callable[[PreTrainedModel], Mapping[str, float]]
 
@@ -56,30 +71,59 @@ def train(
         collate: list of items (or what `__getitems__` gave) to a batch.
         loss_terms: names of fields of the model's output, logged as means; a field with one value per level becomes
             `name_0`, `name_1`, ...
-        evaluate: called every `evaluate_every` steps and at the end; its numbers are logged under `evaluation_prefix`.
+        evaluate: called every `evaluate_every` steps and at the end, on the first rank (on all of them where the model
+            is split); its numbers are logged under `evaluation_prefix`.
         callbacks: further transformers callbacks.
         description: what the progress bar says.
         evaluation_prefix: what the names of the evaluation's numbers begin with in the log.
 
     Raises:
         InputError: a loss, gradient or weight became NaN or infinite; names the step. The last checkpoint stays.
+            Or the batch or the model cannot be split over the ranks as asked.
     """
+    _check_sharding(model, settings)
     arguments = training_arguments(settings, folder.path, seed)
     resumed = folder.last_checkpoint()
     start = int(resumed.name.split("-")[1]) if resumed else 0
     added = [MetricsCallback(folder.metrics_file, start), RichProgressCallback(description), *callbacks]
-    trainer = StageTrainer(model, arguments, train_dataset=dataset, data_collator=collate, callbacks=added)
-    trainer.configure(loss_terms, evaluate, settings, evaluation_prefix)
+    shards = settings.sharding == "fsdp" and arguments.world_size > 1
+    trained = _copied(model) if shards else model  # torch has no way back from a model that it split
+    trainer = StageTrainer(trained, arguments, train_dataset=dataset, data_collator=collate, callbacks=added)
+    trainer.configure(loss_terms, evaluate, settings, evaluation_prefix, shards=shards)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    _draw_apart(seed, arguments.process_index)
     _run(trainer, resumed)
+    if shards:
+        model.load_state_dict(full_weights(trained))
+        model.to(arguments.device)  # type: ignore[arg-type]
     return trainer
+
+
+def _copied(model: PreTrainedModel) -> PreTrainedModel:
+    """Weights of its own, configurations shared: training notes things there."""
+    configs = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
+    return copy.deepcopy(model, {id(config): config for config in configs})
+
+
+def _check_sharding(model: PreTrainedModel, settings: TrainingSettings) -> None:
+    if settings.sharding == "fsdp" and hasattr(model, "update_codebooks"):
+        raise InputError("training.sharding: 'fsdp' cannot split codebooks that learn from what they see; use 'none'")
+
+
+def _draw_apart(seed: int, rank: int) -> None:
+    """Ranks draw dropout each by itself; the first as a single one does. A resumed run gets its state back later."""
+    if rank:
+        torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
 
 
 def _run(trainer: StageTrainer, resumed: Path | None) -> None:
     """Trains from the start or from a checkpoint; a damaged one is named, for it can only be removed by hand."""
     try:
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        with warnings.catch_warnings():
+            # torch renames an option of DDP that accelerate still passes by its old name
+            warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
         trainer.check_finite()
     except (pickle.UnpicklingError, SafetensorError, EOFError) as error:
         if resumed is None:
@@ -100,27 +144,54 @@ class StageTrainer(Trainer):
         evaluate: Evaluate | None,
         settings: TrainingSettings,
         evaluation_prefix: str,
+        *,
+        shards: bool,
     ) -> None:
         """Takes what the constructor of transformers has no place for."""
         self.loss_terms, self.keep_checkpoints = loss_terms, settings.keep_checkpoints
+        self._batch_size, self._shards = settings.batch_size, shards
         self._term_sums: dict[str, Tensor] = {}
         self._num_passes = 0
         self._guard = FiniteGuard(self.accelerator.device)
         self._staging: Path | None = None
         self.add_callback(_StepCallback(self, evaluate, settings.evaluate_every, evaluation_prefix))
 
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
-        """In order: the dataset's own item numbers carry the randomness."""
-        return SequentialSampler(cast(Sized, self.train_dataset))
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """This rank's part of each update, in the dataset's order: its own item numbers carry the randomness."""
+        args, dataset = self.args, self.train_dataset
+        sampler = PartSampler(
+            len(dataset),  # type: ignore[arg-type]
+            self._batch_size,
+            passes=args.gradient_accumulation_steps,
+            ranks=args.world_size,
+            rank=args.process_index,
+        )
+        return dealing_loader(dataset, self.data_collator, sampler, pin_memory=args.dataloader_pin_memory)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Optimizer of the weights that this rank holds; splits the model first where it is to be split."""
+        if self._shards:
+            shard(self._own_model(), self.accelerator.device)
+            prepare = self.accelerator.prepare_model
+            self.accelerator.prepare_model = lambda model, **_: prepare(  # type: ignore[method-assign]
+                model, device_placement=False, evaluation_mode=True
+            )  # no copy per rank (DDP) around a model that is split
+        return super().create_optimizer(model)
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
         """The passes of one update, dealt with as one batch: codebooks start from all of them, losses share them."""
-        batches, num_items = super().get_batch_samples(epoch_iterator, num_batches, device)
-        prepared = [self._prepare_inputs(batch) for batch in batches]
-        model = self.accelerator.unwrap_model(self.model)
+        passes: list[Pass] = list(islice(epoch_iterator, num_batches))
+        prepared = [self._prepare_inputs(one.batch) for one in passes]
+        model = self._own_model()
         with self.compute_loss_context_manager():
             start_codebooks(model, prepared)
-        return share_losses(model, prepared, self.accelerator.device), num_items
+        counted = [one.counts for one in passes]
+        return share_losses(model, prepared, self.accelerator.device, counted), None
+
+    def _own_model(self) -> PreTrainedModel:
+        """The model itself, without what copies its gradients among ranks."""
+        model: PreTrainedModel = self.accelerator.unwrap_model(self.model)
+        return model
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -136,16 +207,16 @@ class StageTrainer(Trainer):
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """Clips, and stops before the optimizer takes a gradient that is no number."""
-        norm = super()._clip_grad_norm(model)
+        norm = whole(super()._clip_grad_norm(model))
         self._guard.note("gradient", norm, self.state.global_step + 1)
         return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the named terms to a training log."""
+        """Adds the named terms to a training log, which all ranks make."""
         if "loss" in logs:
             self._guard.check()
             for name, total in self._term_sums.items():
-                mean = total / max(1, self._num_passes)
+                mean = mean_over_ranks(total / max(1, self._num_passes))
                 logs |= {f"{name}_{n}": float(v) for n, v in enumerate(mean)} if mean.ndim else {name: float(mean)}
             self._term_sums, self._num_passes = {}, 0
         super().log(logs, start_time)
@@ -153,7 +224,27 @@ class StageTrainer(Trainer):
     def check_finite(self) -> None:
         """InputError, on all ranks, if a loss or gradient was no number so far or a weight is none now."""
         self._guard.check()
-        self._guard.check_weights(self.accelerator.unwrap_model(self.model), self.state.global_step)
+        self._guard.check_weights(self._own_model(), self.state.global_step)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Model of a checkpoint, whole however it is held."""
+        super()._save(output_dir, full_weights(self._own_model()) if self._shards else state_dict)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Their states, whole, as a run that splits nothing writes them."""
+        if not self._shards:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        state = full_optimizer_state(self.optimizer)
+        if self.args.should_save:
+            torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)  # type: ignore[union-attr]
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Their states, of which a split model's rank keeps its part."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self._shards:
+            split_optimizer_state(self.optimizer)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self._staging) if self._staging else super()._get_output_dir(trial)
@@ -196,17 +287,18 @@ class _StepCallback(TrainerCallback):
             update()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Evaluates on the first rank and logs the numbers."""
+        """Evaluates on the first rank, a split model on all of them together, and logs the numbers."""
         if self.evaluate is None or not (
             state.global_step == state.max_steps or (self.every and state.global_step % self.every == 0)
         ):
             return
         model = kwargs["model"]
-        if state.is_world_process_zero:
+        if state.is_world_process_zero or is_sharded(model):
             model.eval()
             with torch.no_grad():
                 numbers = self.evaluate(model)
             model.train()
+        if state.is_world_process_zero:
             training_log_is_due = control.should_log  # transformers takes any log for the training log that is due
             self.trainer.log({f"{self.prefix}{name}": float(value) for name, value in numbers.items()})
             control.should_log = training_log_is_due
