@@ -7,7 +7,8 @@ code map. Paper: section 3 and 4.1 (AdamW, cosine schedule).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +16,14 @@ from typing import Any, Literal
 import torch
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
+from torch import nn
 from transformers import PreTrainedModel, set_seed
 
 from vqdna.config import StrictModel
 from vqdna.errors import nearest_name_hint
 from vqdna.genome import Corpus
 from vqdna.results import command_line
+from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process
 from vqdna.training.settings import TrainingSettings
 from vqdna.training.trainer import train
@@ -122,6 +125,56 @@ def build_vocabulary(settings: VocabularySettings, seed: int) -> VQVAE:
     return VQVAE(VQVAEConfig(**settings.model_dump(), codebook_seed=seed))
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from: the untrained model and the windows of all its steps."""
+
+    config: VocabularyConfig
+    model: VQVAE
+    corpus: Corpus
+    dataset: WindowDataset
+    collate: Callable[[Sequence[tuple[int, Any]]], dict[str, Any]]
+
+    @property
+    def title(self) -> str:
+        """What is to run."""
+        return f"vocabulary ({self.config.model.quantizer})"
+
+    def plan(self) -> Plan:
+        """What the run will take."""
+        config = self.config
+        bases = len(self.dataset) * config.data.window
+        stride = config.model.bases_per_position
+        reading = Reading(bases, int(self.corpus.num_bases), stride, lambda batch: batch["base_ids"].numel())
+        parts = parameter_counts(self.model)
+        return plan_training(
+            self.title, self.model, self.dataset, config.training, reading, collate=self.collate, parameters=parts
+        )
+
+
+def start_of_vocabulary(config: VocabularyConfig, genomes: Sequence[Path | str], seed: int) -> Start:
+    """Untrained vocabulary and its windows; writes nothing.
+
+    Raises:
+        InputError: a shape that contradicts itself, unreadable genomes.
+    """
+    model = build_vocabulary(config.model, seed)  # first: a shape that contradicts itself is refused before all reading
+    corpus = Corpus.build(genomes, gaps=config.data.gaps, repeated_names=config.data.repeated_names)
+    sampler = window_sampler(corpus, config.data, seed, "train")
+    dataset = WindowDataset(sampler, config.training.steps * config.training.batch_size)
+    collate = partial(collate_vocabulary, settings=config.model, seed=seed)
+    return Start(config, model, corpus, dataset, collate)
+
+
+def plan_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], seed: int) -> Plan:
+    """What `run_vocabulary` with the same arguments will take; writes nothing.
+
+    Raises:
+        InputError: a shape that contradicts itself, unreadable genomes.
+    """
+    return start_of_vocabulary(config, genomes, seed).plan()
+
+
 def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], out: Path, seed: int) -> dict[str, Any]:
     """Trains (or resumes, or finds finished) a vocabulary and returns its results record.
 
@@ -141,28 +194,36 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
     if held is not None:
         return held
     started = time.monotonic()
-    model = build_vocabulary(config.model, seed)  # first: a shape that contradicts itself is refused before all reading
-    corpus = Corpus.build(genomes, gaps=config.data.gaps, repeated_names=config.data.repeated_names)
+    start = start_of_vocabulary(config, genomes, seed)
+    model, corpus = start.model, start.corpus
     windows = evaluation_windows(corpus, config.data, seed)
-    sampler = window_sampler(corpus, config.data, seed, "train")
-    dataset = WindowDataset(sampler, config.training.steps * config.training.batch_size)
     folder.open(config, seed=seed, parents={}, inputs=inputs)
+    announce(start.plan)
     train(
         model,
-        dataset,
+        start.dataset,
         config.training,
         folder,
         seed=seed,
-        collate=partial(collate_vocabulary, settings=config.model, seed=seed),
+        collate=start.collate,
         loss_terms=loss_terms(config.model),
         evaluate=lambda trained: _evaluation_numbers(trained, windows[:64]),
-        description=f"vocabulary ({config.model.quantizer})",
+        description=start.title,
     )
     results = _results(config, model, windows, seed, time.monotonic() - started, describe_genomes(genomes, corpus))
     if is_main_process():
         folder.save_model(model)
         folder.write_results(results)
     return results
+
+
+def parameter_counts(model: VQVAE) -> dict[str, int]:
+    """Parameters by part; those of the quantizer include its code vectors, however they learn."""
+    parts: dict[str, nn.Module] = dict(model.named_children())  # type: ignore[arg-type]
+    counts = {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()}
+    learned = sum(w.numel() for name, w in model.quantizer.named_parameters() if "code_vectors" in name)
+    counts["quantizer"] += model.quantizer.num_code_values - learned
+    return counts
 
 
 def _evaluation_numbers(model: PreTrainedModel, windows: Any) -> Mapping[str, float]:

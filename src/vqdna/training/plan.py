@@ -1,0 +1,261 @@
+"""What a run will take, measured and shown before it starts: parameters, work, memory, time.
+
+Flow: model + dataset + settings -> a few measured passes of a copy (`trial`) -> Plan -> a table on standard error, or a
+record. It knows no stage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TextIO
+
+import torch
+import torch.distributed as dist
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from vqdna.training.run_folder import is_main_process
+from vqdna.training.settings import TrainingSettings, uses_bfloat16
+from vqdna.training.trial import Batch, measure_passes
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a run reads.
+
+    Attributes:
+        bases: of all its steps on all ranks together.
+        source_bases: of the genomes or the training sequences that they are taken from.
+        bases_per_token: of the tokenizer.
+        count_bases: bases of a batch.
+    """
+
+    bases: float
+    source_bases: float
+    bases_per_token: float
+    count_bases: Callable[[Batch], float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will take.
+
+    Attributes:
+        title: what is to run.
+        device: "cpu", or the name of the GPU.
+        precision: "fp32" or "bf16".
+        ranks: processes that share each step.
+        passes_per_step: accumulated ones on each rank.
+        sequences_per_pass: on each rank.
+        steps: of the optimizer.
+        bases: that all steps read.
+        tokens: that these bases make.
+        epochs: how often the genomes or the training sequences are read.
+        parameters: by part of the model, code vectors included.
+        trainable_parameters: those that the optimizer moves.
+        forward_flops_per_base: floating-point operations of a forward pass; one multiplication and addition are two.
+        training_flops_per_base: those of forward and backward pass.
+        memory: bytes on each rank's device by what they hold: weights, gradients, the optimizer's state, and the
+            activations that a pass keeps for its backward.
+        device_memory: bytes that there are; None where unknown.
+        seconds: of all forward and backward passes, at the speed just measured on one rank.
+    """
+
+    title: str
+    device: str
+    precision: str
+    ranks: int
+    passes_per_step: int
+    sequences_per_pass: int
+    steps: int
+    bases: float
+    tokens: float
+    epochs: float
+    parameters: Mapping[str, int]
+    trainable_parameters: int
+    forward_flops_per_base: float
+    training_flops_per_base: float
+    memory: Mapping[str, int]
+    device_memory: int | None
+    seconds: float
+
+    @property
+    def total_parameters(self) -> int:
+        """Of all parts."""
+        return sum(self.parameters.values())
+
+    @property
+    def total_memory(self) -> int:
+        """Bytes of everything in `memory`."""
+        return sum(self.memory.values())
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of the whole run."""
+        return self.training_flops_per_base * self.bases
+
+    @property
+    def bases_per_second(self) -> float:
+        """Of all ranks together."""
+        return self.bases / self.seconds
+
+    def to_record(self) -> dict[str, Any]:
+        """The plan as JSON takes it."""
+        derived = ("total_parameters", "total_memory", "flops", "bases_per_second")
+        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
+
+    def show(self, stream: TextIO) -> None:
+        """Writes the plan as a table."""
+        table = Table(title=f"plan: {self.title}", title_justify="left", box=box.SIMPLE, show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for name, text in _rows(self).items():
+            table.add_row(name, text)
+        Console(file=stream, markup=False, emoji=False).print(table)
+
+
+def plan_training(
+    title: str,
+    model: nn.Module,
+    dataset: Dataset[Any],
+    settings: TrainingSettings,
+    reading: Reading,
+    *,
+    collate: Callable[[Any], Batch],
+    parameters: Mapping[str, int],
+) -> Plan:
+    """Plan of the run that `train` would make of the same arguments; leaves model and random state as they are.
+
+    Args:
+        title: what is to run.
+        model: its forward takes what `collate` gives and returns an output with `loss`.
+        dataset: what the run reads; its first items are measured.
+        settings: length, batch, precision.
+        reading: how much the run reads.
+        collate: list of items (or what `__getitems__` gave) to a batch.
+        parameters: by part.
+    """
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    passes, device = ranks * settings.gradient_accumulation, _device()
+    sequences = -(-settings.batch_size // passes)
+    measured = measure_passes(
+        model, dataset, collate, reading.count_bases,
+        device=device, precision=settings.precision, max_sequences=sequences,
+    )  # fmt: skip
+    return Plan(
+        title=title,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        precision="bf16" if uses_bfloat16(settings.precision) else "fp32",
+        ranks=ranks,
+        passes_per_step=settings.gradient_accumulation,
+        sequences_per_pass=sequences,
+        steps=settings.steps,
+        bases=reading.bases,
+        tokens=reading.bases / reading.bases_per_token,
+        epochs=reading.bases / reading.source_bases,
+        parameters=dict(parameters),
+        trainable_parameters=sum(weight.numel() for weight in _trainable(model)),
+        forward_flops_per_base=measured.forward_flops,
+        training_flops_per_base=measured.training_flops,
+        memory=_memory(
+            model,
+            measured.activation_bytes(reading.bases / settings.steps / passes),
+            shards=ranks if settings.sharding == "fsdp" else 1,
+        ),
+        device_memory=_device_memory(device),
+        seconds=reading.bases * measured.seconds / ranks,
+    )
+
+
+def announce(make_plan: Callable[[], Plan]) -> None:
+    """Makes the plan and shows it on standard error, on the first rank; where runs are quiet it does nothing.
+
+    Ranks that are joined already all make it, for codebooks that start from data look at the data of all.
+    """
+    joined = dist.is_available() and dist.is_initialized()
+    if os.environ.get("VQDNA_QUIET") or not (joined or is_main_process()):
+        return
+    plan = make_plan()
+    if is_main_process():
+        plan.show(sys.stderr)
+
+
+def _rows(plan: Plan) -> dict[str, str]:
+    parts = ", ".join(f"{name.replace('_', ' ')} {number(count)}" for name, count in plan.parameters.items())
+    memory = ", ".join(f"{name} {decimal(size)}" for name, size in plan.memory.items())
+    sequences = plan.ranks * plan.passes_per_step * plan.sequences_per_pass
+    cut = f" ({plan.ranks} ranks x {plan.passes_per_step} passes x {plan.sequences_per_pass})"
+    forward, training = number(plan.forward_flops_per_base), number(plan.training_flops_per_base)
+    speed = f"{number(plan.bases_per_second)} bases a second on {plan.device} ({plan.precision})"
+    return {
+        "parameters": f"{number(plan.total_parameters)}, {number(plan.trainable_parameters)} of them learn: {parts}",
+        "steps": f"{plan.steps:,} of {sequences:,} sequences{cut if sequences > plan.sequences_per_pass else ''}",
+        "reads": f"{number(plan.bases)} bases, {number(plan.tokens)} tokens, {plan.epochs:.3g} times the data",
+        "work": f"{forward} FLOP per base forward, {training} with backward, {number(plan.flops)} in all",
+        "memory": f"{decimal(plan.total_memory)}{_of_device(plan)}: {memory}",
+        "time": f"about {duration(plan.seconds)} at {speed}",
+    }
+
+
+def _of_device(plan: Plan) -> str:
+    if plan.device_memory is None:
+        return ""
+    advice = ", too little (raise training.gradient_accumulation)" if plan.total_memory > plan.device_memory else ""
+    return f" of {decimal(plan.device_memory)}{advice}"
+
+
+def number(value: float) -> str:
+    """The value with three digits and k, M, G, T, P, E or Z: 85.9 M."""
+    power = 0
+    while value >= 999.5 and power < 7:
+        value, power = value / 1000, power + 1
+    return f"{value:#.3g}".rstrip(".") + " " + "kMGTPEZ"[power - 1] if power else f"{value:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """The time in the unit that suits it: 12 s, 4 min, 3.5 h, 20 days, 3 years."""
+    for size, unit, digits in ((31_557_600, "years", 0), (86_400, "days", 0), (3600, "h", 1), (60, "min", 0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:,.{digits}f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _memory(model: nn.Module, activations: int, shards: int) -> dict[str, int]:
+    held = sum(_size(tensor) for tensor in (*model.parameters(), *model.buffers()))
+    trainable = sum(_size(weight) for weight in _trainable(model))
+    share = -(-trainable // shards)
+    return {
+        "weights": held - trainable + share,
+        "gradients": share,
+        "optimizer": 2 * share,  # AdamW's two running means
+        "activations": activations,
+    }
+
+
+def _trainable(model: nn.Module) -> list[nn.Parameter]:
+    return [weight for weight in model.parameters() if weight.requires_grad]
+
+
+def _size(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _device() -> torch.device:
+    """Where the run will be on this rank."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _device_memory(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    known = {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= getattr(os, "sysconf_names", {}).keys()
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else None

@@ -1,0 +1,182 @@
+"""A few passes of a copy of a model: what they take, without the model noticing.
+
+Flow: model + first items of a dataset -> passes forward and backward in the run's precision -> operations, bytes kept
+for the backward and seconds, each per base. Weights, gradients, codebooks, training mode and random state stay as they
+are. It knows no stage.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from vqdna.training.settings import uses_bfloat16
+
+TIMED_SECONDS = 0.5
+"""Length of a timed pass that the number of its sequences aims at; it has one at least."""
+
+TIMED_PASSES = 2
+"""The faster one counts; the first may still warm something up."""
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a pass takes.
+
+    Attributes:
+        forward_flops: floating-point operations per base of a forward pass; one multiplication and addition are two.
+        training_flops: those of forward and backward pass.
+        seconds: per base, of forward and backward pass.
+        activations: bytes per base that a forward pass keeps for its backward.
+        fixed_activations: bytes that it keeps whatever the batch, such as weights in another precision.
+    """
+
+    forward_flops: float
+    training_flops: float
+    seconds: float
+    activations: float
+    fixed_activations: int
+
+    def activation_bytes(self, bases: float) -> int:
+        """What a pass over so many bases keeps."""
+        return round(self.fixed_activations + bases * self.activations)
+
+
+def measure_passes(
+    model: nn.Module,
+    dataset: Dataset[Any],
+    collate: Callable[[Any], Batch],
+    count_bases: Callable[[Batch], float],
+    *,
+    device: torch.device,
+    precision: str,
+    max_sequences: int,
+) -> Measured:
+    """Passes over the dataset's first items: one alone and twice, which tells what grows with the batch, then several.
+
+    Args:
+        model: its forward takes what `collate` gives and returns an output with `loss`.
+        dataset: items.
+        collate: list of items (or what `__getitems__` gave) to a batch.
+        count_bases: bases of a batch.
+        device: where the copy is put.
+        precision: see `TrainingSettings`.
+        max_sequences: of the timed passes.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        trial = _Trial(model, device, precision)
+        once, twice = (trial.batch(dataset, collate, [0] * copies) for copies in (1, 2))
+        kept_twice, kept_once = trial.kept_bytes(twice), trial.kept_bytes(once)  # the first pass also starts codebooks
+        started = time.perf_counter()
+        forward, training = trial.flops(once)
+        fitting = int(TIMED_SECONDS / (time.perf_counter() - started))
+        length: int = len(dataset)  # type: ignore[arg-type]
+        timed = trial.batch(dataset, collate, range(max(1, min(fitting, max_sequences, length))))
+        seconds = min(trial.seconds(timed) for _ in range(TIMED_PASSES))
+    bases = count_bases(once)
+    return Measured(
+        forward_flops=forward / bases,
+        training_flops=training / bases,
+        seconds=seconds / count_bases(timed),
+        activations=(kept_twice - kept_once) / bases,
+        fixed_activations=max(0, 2 * kept_once - kept_twice),
+    )
+
+
+class _Trial:
+    """A copy of the model in training mode."""
+
+    def __init__(self, model: nn.Module, device: torch.device, precision: str) -> None:
+        self.device, self.bfloat16 = device, uses_bfloat16(precision)
+        self.model = copy.deepcopy(model).to(device).train()
+        self.model.zero_grad(set_to_none=True)
+
+    def batch(self, dataset: Any, collate: Callable[[Any], Batch], rows: Sequence[int]) -> Batch:
+        """These items of the dataset, on the device."""
+        fetch = getattr(dataset, "__getitems__", None)
+        items = fetch(rows) if fetch else [dataset[row] for row in rows]
+        moved = collate(items).items()
+        return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in moved}
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Of a forward pass."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            loss: Tensor = self.model(**batch).loss
+        return loss
+
+    def kept_bytes(self, batch: Batch) -> int:
+        """Bytes that a forward pass keeps for its backward, the model's own tensors left out."""
+        own = {_place(tensor) for tensor in (*self.model.parameters(), *self.model.buffers())}
+        kept: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            if _place(tensor) not in own:
+                kept[_place(tensor)] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = self.loss(batch)
+        del loss  # not earlier: what is freed leaves its place to other tensors
+        return sum(kept.values())
+
+    def flops(self, batch: Batch) -> tuple[int, int]:
+        """Floating-point operations of the forward pass, and of forward and backward pass."""
+        with FlopCounterMode(display=False, custom_mapping=COUNTED_ANEW) as counter:
+            loss = self.loss(batch)
+            forward = counter.get_total_flops()
+            loss.backward()
+        return forward, counter.get_total_flops()
+
+    def seconds(self, batch: Batch) -> float:
+        """Wall time of a forward and a backward pass."""
+        self._wait()
+        started = time.perf_counter()
+        self.loss(batch).backward()
+        self._wait()
+        return time.perf_counter() - started
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _convolution_backward_flops(
+    gradient_shape: Sequence[int], features_shape: Sequence[int], weight_shape: Sequence[int], *rest: Any, **kwargs: Any
+) -> int:
+    """Of both products where asked for; torch's own count takes a depth-wise convolution's weights for dense ones."""
+    transposed, needed = rest[4], rest[7]
+    positions = math.prod((features_shape if transposed else gradient_shape)[2:])
+    return int(2 * features_shape[0] * positions * math.prod(weight_shape) * sum(needed[:2]))
+
+
+def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *rest: Any, **kwargs: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+def _attention_backward_flops(
+    gradient: Sequence[int], query: Sequence[int], key: Sequence[int], value: Sequence[int], *rest: Any, **kwargs: Any
+) -> int:
+    return int(sdpa_backward_flop_count(gradient, query, key, value))
+
+
+COUNTED_ANEW: dict[Any, Any] = {
+    torch.ops.aten.convolution_backward: _convolution_backward_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
+}
+"""Operations that torch's counter does not know, or counts wrongly."""
