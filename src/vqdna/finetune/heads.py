@@ -7,20 +7,31 @@ opens with `AutoModelForSequenceClassification`. It must not know training, adap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+)
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from vqdna.errors import InputError, nearest_name_hint
+from vqdna.finetune.standardizing import Standardizer
 from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.pretrain.sharing import DnaModel, register_beside, register_model
 
 TASKS = ("classification", "multilabel", "regression")
+PROBLEM_TYPES = dict(
+    zip(TASKS, ("single_label_classification", "multi_label_classification", "regression"), strict=True)
+)
+"""What transformers calls the tasks; its pipelines turn logits into scores by it."""
+
 POOLINGS = ("mean", "mean+max")
 
 
@@ -29,7 +40,7 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
 
     Args:
         task: "classification" (two classes or more), "multilabel" or "regression".
-        class_names: name of each output; empty for regression, which has one output.
+        class_names: name of each output; None for "0" and "1", and for regression, which has one output.
         label_mean: mean of the training scores; regression learns standardized scores.
         label_deviation: their standard deviation.
         class_weights: weight of each class in the loss, in multilabel of its positive examples; None weighs all alike.
@@ -37,6 +48,7 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
         head_hidden_size: width of the hidden layer; 0 means a single linear layer.
         head_dropout: before each linear layer.
         reverse_complement_average: predictions are to be averaged over both strands.
+        standardize: pooled features are standardized, see `vqdna.finetune.standardizing`.
     """
 
     model_type = "vqdna_sequence_classifier"
@@ -44,7 +56,7 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
     def __init__(
         self,
         task: str = "classification",
-        class_names: Sequence[str] = ("0", "1"),
+        class_names: Sequence[str] | None = None,
         label_mean: float = 0.0,
         label_deviation: float = 1.0,
         class_weights: Sequence[float] | None = None,
@@ -52,19 +64,36 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
         head_hidden_size: int = 128,
         head_dropout: float = 0.1,
         reverse_complement_average: bool = False,
+        standardize: bool = False,
         **kwargs: Any,
     ) -> None:
-        _check_name("task", task, TASKS)
-        _check_name("pooling", pooling, POOLINGS)
-        self.task, self.class_names = task, list(class_names) if task != "regression" else []
+        check_name("task", task, TASKS)
+        check_name("pooling", pooling, POOLINGS)
+        self.task = task
         self.label_mean, self.label_deviation = label_mean, label_deviation
         self.class_weights = None if class_weights is None else list(class_weights)
         self.pooling, self.head_hidden_size, self.head_dropout = pooling, head_hidden_size, head_dropout
-        self.reverse_complement_average = reverse_complement_average
-        labels = dict(enumerate(self.class_names or ["score"]))
-        kwargs |= {"id2label": labels, "label2id": {name: number for number, name in labels.items()}}
-        kwargs.pop("num_labels", None)
-        super().__init__(**kwargs)
+        self.reverse_complement_average, self.standardize = reverse_complement_average, standardize
+        names = class_names if task != "regression" else ["score"]
+        super().__init__(**outputs_named(names, kwargs), problem_type=PROBLEM_TYPES[task])
+
+    @classmethod
+    def around(cls, config: GenomeEncoderConfig) -> SequenceClassifierConfig:
+        """The configuration itself; around a bare encoder's one a head with as many outputs as its `num_labels`.
+
+        So `AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=3)` makes a fresh head, as scripts
+        that fine-tune any model do. A single output is a score.
+        """
+        if isinstance(config, cls):
+            return config
+        asked = [task for task, problem in PROBLEM_TYPES.items() if problem == config.problem_type]
+        task = asked[0] if asked else "regression" if config.num_labels == 1 else "classification"
+        return cls(task, output_names(config), **config.encoder_settings())
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each class; empty for regression."""
+        return [] if self.task == "regression" else output_names(self)
 
     @property
     def num_outputs(self) -> int:
@@ -72,12 +101,37 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
         return max(1, len(self.class_names))
 
 
-def _check_name(key: str, name: str, known: Sequence[str]) -> None:
+def check_name(key: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a setting's value that is not among the known names.
+
+    Raises:
+        InputError: it is not; gives the nearest.
+    """
     if name not in known:
         raise InputError(f"{key}: got '{name}', expected one of {', '.join(known)}{nearest_name_hint(name, known)}")
 
 
-class GenomeEncoderForSequenceClassification(PreTrainedModel):
+def outputs_named(names: Sequence[str] | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a configuration with the names of its outputs, in the form that transformers reads them.
+
+    Args:
+        names: None leaves those that the settings have, and gives "0" and "1" to settings that have none.
+        settings: keyword arguments of `PreTrainedConfig`, which may name outputs already.
+    """
+    own = {name: value for name, value in settings.items() if name != "problem_type"}
+    if names is None and own.keys() & {"id2label", "num_labels"}:
+        return own
+    own.pop("num_labels", None)
+    labels = dict(enumerate(("0", "1") if names is None else names))
+    return {**own, "id2label": labels, "label2id": {name: number for number, name in labels.items()}}
+
+
+def output_names(config: PreTrainedConfig) -> list[str]:
+    """Names of a configuration's outputs, in their order."""
+    return [str(name) for name in (config.id2label or {}).values()]
+
+
+class GenomeEncoderForSequenceClassification(DnaModel):
     """Genome encoder with an MLP head over pooled positions."""
 
     config_class = SequenceClassifierConfig
@@ -86,10 +140,12 @@ class GenomeEncoderForSequenceClassification(PreTrainedModel):
     config: SequenceClassifierConfig
     _supports_sdpa = True
 
-    def __init__(self, config: SequenceClassifierConfig) -> None:
+    def __init__(self, config: GenomeEncoderConfig) -> None:
+        config = SequenceClassifierConfig.around(config)
         super().__init__(config)
         self.encoder = GenomeEncoder(config)
         pooled_size = config.hidden_size * len(config.pooling.split("+"))
+        self.standardizer = Standardizer(pooled_size) if config.standardize else None
         self.head = MlpHead(pooled_size, config.head_hidden_size, config.num_outputs, config.head_dropout)
         self.post_init()
 
@@ -102,32 +158,61 @@ class GenomeEncoderForSequenceClassification(PreTrainedModel):
         return model
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Normal weights of deviation 0.02 for the head; the encoder sets its own."""
-        if isinstance(module, MlpHead):
+        """PyTorch's own for layers of a head that a loaded folder lacks; the encoder sets its own."""
+        if isinstance(module, nn.Linear):
             module.reset_parameters()
 
     def forward(
         self,
         base_ids: UInt8[Tensor, "batch base"] | None = None,
-        attention_mask: Bool[Tensor, "batch base"] | None = None,
+        attention_mask: Shaped[Tensor, "batch base"] | None = None,
         *,
-        codes: Int[Tensor, "batch position level"] | None = None,
-        position_mask: Bool[Tensor, "batch position"] | None = None,
+        input_ids: Int[Tensor, "batch base"] | None = None,
+        codes: Int[Tensor, "batch token level"] | None = None,
+        position_mask: Bool[Tensor, "batch token"] | None = None,
         labels: Shaped[Tensor, "batch ..."] | None = None,
+        loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
     ) -> SequenceClassifierOutput:
         """Logits of one strand, from bases or from codes, and the loss where there are labels.
 
         Args:
             base_ids: see `GenomeEncoder.forward`.
             attention_mask: see `GenomeEncoder.forward`.
+            input_ids: see `GenomeEncoder.forward`.
             codes: see `GenomeEncoder.forward`.
             position_mask: see `GenomeEncoder.forward`.
             labels: class ids `[batch]`, 0/1 sets `[batch class]`, or scores `[batch]` on their own scale.
+            loss_shares: factor of the loss; for a batch that is one pass of several, see `loss_items`.
         """
-        encoded = self.encoder(base_ids, attention_mask, codes=codes, position_mask=position_mask)
+        encoded = self.encoder(base_ids, attention_mask, input_ids=input_ids, codes=codes, position_mask=position_mask)
         pooled = pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling)
+        if self.standardizer is not None:
+            pooled = self.standardizer(pooled)
         logits = self.head(pooled).float()
-        return SequenceClassifierOutput(loss=None if labels is None else self.loss(logits, labels), logits=logits)
+        loss = None if labels is None else self.loss(logits, labels) * (loss_shares or {}).get("labels", 1)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    @torch.no_grad()
+    def fit_standardizer(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Takes mean and deviation of the pooled features of batches of `codes` and `position_mask`."""
+        if self.standardizer is None:
+            return
+        was_training = self.training
+        self.eval()
+        pooled = []
+        for codes, position_mask in rows:
+            encoded = self.encoder(codes=codes.to(self.device), position_mask=position_mask.to(self.device))
+            pooled.append(pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling))
+        self.standardizer.fit(torch.cat(pooled))
+        self.train(was_training)
+
+    def loss_items(self, labels: Shaped[Tensor, "batch ..."], **batch: Any) -> dict[str, Tensor | int]:
+        """What the loss divides its sum by: the labels' class weights where classes are weighed, else the rows."""
+        del batch
+        if self.config.task != "classification" or self.config.class_weights is None:
+            return {"labels": len(labels)}
+        weights = torch.tensor(self.config.class_weights, device=labels.device)
+        return {"labels": weights[labels].sum()}
 
     def loss(self, logits: Float[Tensor, "batch class"], labels: Shaped[Tensor, "batch ..."]) -> Float[Tensor, ""]:
         """Cross-entropy, binary cross-entropy for multilabel, squared error of standardized scores for regression."""
@@ -146,6 +231,16 @@ class GenomeEncoderForSequenceClassification(PreTrainedModel):
         if self.config.task == "multilabel":
             return logits.double().sigmoid()
         return logits.double() * self.config.label_deviation + self.config.label_mean
+
+    def card_notes(self) -> list[str]:
+        """What `predictions` and `vqdna predict` do beyond the logits."""
+        config, notes = self.config, []
+        if config.task == "regression":
+            scale = f"`{config.label_deviation:.6g} * logit + {config.label_mean:.6g}`"
+            notes.append(f"Logits are standardized scores; a score on the scale of the labels is {scale}.")
+        if config.reverse_complement_average:
+            notes.append("Logits are those of the strand given; `vqdna predict` averages over both strands.")
+        return notes
 
 
 def pool_positions(
@@ -168,22 +263,18 @@ class MlpHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(input_size, hidden_size) if hidden_size else None
         self.output = nn.Linear(hidden_size or input_size, num_outputs)
+        for layer in filter(None, (self.hidden, self.output)):
+            # transformers draws what is not marked so; on the meta device, where it builds before it loads, none is.
+            layer._is_hf_initialized = not layer.weight.is_meta  # type: ignore[assignment]
 
-    def reset_parameters(self) -> None:
-        """Fresh weights."""
-        for layer in (self.hidden, self.output):
-            if layer is not None:
-                nn.init.normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
-
-    def forward(self, pooled: Float[Tensor, "batch pooled"]) -> Float[Tensor, "batch output"]:
-        """Logits of each row."""
-        features = self.dropout(pooled)
+    def forward(self, states: Float[Tensor, "*row width"]) -> Float[Tensor, "*row output"]:
+        """Logits of each state."""
+        features = self.dropout(states)
         if self.hidden is not None:
             features = self.dropout(functional.gelu(self.hidden(features)))
         logits: Tensor = self.output(features)
         return logits
 
 
-AutoConfig.register(SequenceClassifierConfig.model_type, SequenceClassifierConfig)
-AutoModelForSequenceClassification.register(SequenceClassifierConfig, GenomeEncoderForSequenceClassification)
+register_model(GenomeEncoderForSequenceClassification, AutoModelForSequenceClassification, GenomeEncoder)
+register_beside(GenomeEncoderConfig, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, GenomeEncoderForSequenceClassification)
