@@ -3,10 +3,11 @@ import math
 import pytest
 import torch
 
+from vqdna.errors import InputError
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.evaluation import BaseFrequencies, bases_of_spans, evaluate_masked
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
-from vqdna.tokenizers import load_tokenizer
+from vqdna.tokenizers import load_tokenizer, tokenizer_from_settings
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 
@@ -152,3 +153,86 @@ def test_an_ignorant_model_needs_ln_4_nats_per_base_whatever_the_tokenizer(name)
     evaluation, leak = evaluate_masked(model, batches)
     assert evaluation["base_nats"] == pytest.approx(math.log(4), abs=0.05)
     assert sum(entry["count"] for entry in leak) == evaluation["masked_positions"]
+
+
+VIEWS = ((-2, -1, 0, 1, 2), (-1, 0, 1), (-6, -3, 0, 3, 6))
+
+
+def views_tokenizer():
+    options = {"quantizer": "product", "views": VIEWS, "level_sizes": (16, 16, 16), "decoder": "pointwise"}
+    return learned_tokenizer(**options, fixed_latents=True, bases_per_position=1)
+
+
+def test_hiding_fields_closes_the_leak_without_an_n_in_any_code():
+    """Every visible code is one of the clean sequence, and nothing that the encoder reads depends on a masked base."""
+    model = masked_model(views_tokenizer(), hide_from_tokenizer=False, hide_fields=True)
+    base_ids, mask = bases(), stretch(60, 20, 32)
+    output, changed = model(base_ids, mask), model(changed_in(base_ids, 20, 32), mask)
+    assert torch.equal(output.logits[0], changed.logits[0])
+    assert output.hidden_positions[0].nonzero().flatten().tolist() == list(range(14, 38))
+    assert output.masked_positions[0].nonzero().flatten().tolist() == list(range(20, 32))
+
+
+def test_fewer_levels_look_less_far_and_give_the_same_first_codes():
+    whole = views_tokenizer()
+    few = whole.with_levels(2)
+    base_ids = bases()
+    assert (few.level_sizes, few.context_bases, whole.context_bases) == ((16, 16), 2, 6)
+    assert torch.equal(few.encode(base_ids).codes, whole.encode(base_ids).codes[..., :2])
+    rebuilt = tokenizer_from_settings(few.settings())
+    rebuilt.load_state_dict(few.state_dict())
+    assert torch.equal(rebuilt.encode(base_ids).codes, few.encode(base_ids).codes)
+
+
+@pytest.mark.parametrize("num_levels", [0, 4])
+def test_levels_that_are_not_there_are_refused(num_levels):
+    with pytest.raises(InputError, match=f"got {num_levels}, and the vocabulary has 3 levels"):
+        views_tokenizer().with_levels(num_levels)
+    with pytest.raises(InputError, match="the nucleotide tokenizer has 1"):
+        load_tokenizer("nucleotide").with_levels(2)
+
+
+@pytest.mark.parametrize(("name", "places"), [("nucleotide", 1), ("kmer:3:3", 3)])
+def test_bases_as_targets_are_the_bases_of_the_spans(name, places):
+    model = masked_model(load_tokenizer(name), target="bases")
+    base_ids, mask = bases(2, 30), stretch(30, 12, 18, rows=2)
+    output = model(base_ids, mask)
+    assert len(output.logits) == places
+    assert output.targets.flatten().tolist() == base_ids[:, 12:18].flatten().tolist()
+    evaluation, _ = evaluate_masked(model, [{"base_ids": base_ids, "masked_bases": mask}])
+    assert evaluation["base_nats"] == pytest.approx(output.loss.item() / places, rel=1e-5)
+
+
+def test_a_short_last_word_has_no_target_beyond_its_span():
+    model = masked_model(load_tokenizer("kmer:3:3"), target="bases")
+    output = model(bases(1, 7), stretch(7, 6, 7, rows=1))
+    assert (output.targets[0, 1:] == -100).all()
+    assert torch.isfinite(output.loss)
+
+
+def test_joint_codes_are_predicted_by_the_chain_rule():
+    """The second level's logits depend on the first level's true code, the first level's on none."""
+    model = masked_model(learned_tokenizer(), target="joint")
+    states = torch.randn(4, 32)
+    targets = torch.tensor([[0, 1], [1, 1], [2, 1], [3, 1]])
+    other = targets.clone()
+    other[:, 0] = 7 - targets[:, 0]
+    first, second = model.prediction(states, targets), model.prediction(states, other)
+    assert torch.equal(first[0], second[0])
+    assert not torch.allclose(first[1], second[1])
+    other = targets.clone()
+    other[:, 1] = 9
+    assert torch.equal(model.prediction(states, other)[1], first[1])
+
+
+def test_an_unknown_target_is_refused_with_the_nearest():
+    with pytest.raises(InputError, match="did you mean 'bases'"):
+        masked_model(load_tokenizer("nucleotide"), target="base")
+
+
+def test_masked_models_save_and_load_with_their_target(tmp_path):
+    model = masked_model(learned_tokenizer(), target="joint")
+    model.save_pretrained(tmp_path)
+    loaded = GenomeEncoderForMaskedModeling.from_pretrained(tmp_path).eval()
+    base_ids, mask = bases(), stretch(60, 10, 25)
+    assert torch.equal(loaded(base_ids, mask).logits[1], model(base_ids, mask).logits[1])

@@ -16,10 +16,12 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from vqdna.pretrain.masking import UNKNOWN_BASE, distance_to_visible
-from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling, MaskedModelingOutput
-
-MAX_SPAN = 8
-"""Bases of a token for which its codes' base frequencies are kept; longer BPE words count with their first ones."""
+from vqdna.pretrain.objective import (
+    IGNORED,
+    MAX_TARGET_BASES,
+    GenomeEncoderForMaskedModeling,
+    MaskedModelingOutput,
+)
 
 Batch = dict[str, Tensor]
 
@@ -28,13 +30,13 @@ class BaseFrequencies:
     """How often each code of a level stands for each base at each place of its span, with one count added to each."""
 
     def __init__(self, size: int) -> None:
-        self.counts = torch.ones(size, MAX_SPAN, UNKNOWN_BASE)
+        self.counts = torch.ones(size, MAX_TARGET_BASES, UNKNOWN_BASE)
 
     def add(
         self, codes: Int[Tensor, "token"], bases: Int[Tensor, "token place"], known: Bool[Tensor, "token place"]
     ) -> None:
         """Counts tokens whose bases are known."""
-        for place in range(MAX_SPAN):
+        for place in range(MAX_TARGET_BASES):
             here = known[:, place]
             joint = codes[here] * UNKNOWN_BASE + bases[here, place]
             counts = torch.bincount(joint, minlength=len(self.counts) * UNKNOWN_BASE)
@@ -56,8 +58,8 @@ class BaseFrequencies:
 def bases_of_spans(
     base_ids: UInt8[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
 ) -> tuple[Int[Tensor, "batch position place"], Bool[Tensor, "batch position place"]]:
-    """First MAX_SPAN bases of each span, and which of them exist and are no N."""
-    places = spans[..., :1] + torch.arange(MAX_SPAN)
+    """First MAX_TARGET_BASES bases of each span, and which of them exist and are no N."""
+    places = spans[..., :1] + torch.arange(MAX_TARGET_BASES)
     rows = torch.arange(len(base_ids))[:, None, None]
     bases = base_ids.long()[rows, places.clamp_max(base_ids.shape[1] - 1)]
     known = (places < spans[..., 1:]) & (bases < UNKNOWN_BASE)
@@ -78,9 +80,16 @@ def count_base_frequencies(model: GenomeEncoderForMaskedModeling, batches: Itera
 
 
 class MaskedTotals:
-    """Sums over all evaluation windows, from which the numbers are made at the end."""
+    """Sums over all evaluation windows, from which the numbers are made at the end.
 
-    def __init__(self, num_levels: int, max_distance: int = 32) -> None:
+    Args:
+        num_levels: outputs per masked token.
+        predicts_bases: they are the bases of its span, not codes.
+        max_distance: last distance of the leak curve; farther ones count there.
+    """
+
+    def __init__(self, num_levels: int, *, predicts_bases: bool = False, max_distance: int = 32) -> None:
+        self.predicts_bases = predicts_bases
         self.code_nats = torch.zeros(num_levels, dtype=torch.double)
         self.base_nats = torch.zeros(num_levels, dtype=torch.double)
         self.correct = torch.zeros(num_levels, dtype=torch.double)
@@ -96,26 +105,30 @@ class MaskedTotals:
         self.positions += len(targets)
         self.span_bases += int(known.sum())
         self.masked_bases += int((batch["masked_bases"] & (batch["base_ids"] < UNKNOWN_BASE)).sum())
-        distance = distance_to_visible(masked, _present(output.attention_mask).cpu())[masked]
+        hidden = _present(output.hidden_positions).cpu()
+        distance = distance_to_visible(hidden, _present(output.attention_mask).cpu())[masked]
         distance = distance.clamp(0, len(self.distance_count) - 1)
         self.distance_count += torch.bincount(distance, minlength=len(self.distance_count))
         for level, logits in enumerate(_present(output.logits)):
             scores = logits.cpu().float()
-            self.code_nats[level] += torch.nn.functional.cross_entropy(scores, targets[:, level], reduction="sum")
-            self.base_nats[level] += tables[level].base_nats(scores, bases, known)
+            nats = torch.nn.functional.cross_entropy(scores, targets[:, level], ignore_index=IGNORED, reduction="sum")
+            self.code_nats[level] += nats
+            self.base_nats[level] += tables[level].base_nats(scores, bases, known) if tables else nats
             right = (scores.argmax(dim=-1) == targets[:, level]).double()
             self.correct[level] += right.sum()
             self.distance_correct[:, level].index_add_(0, distance, right)
 
     def evaluation(self) -> dict[str, Any]:
         """Accuracy per level and nats."""
-        positions = max(1, self.positions)
+        positions, span_bases = max(1, self.positions), max(1, self.span_bases)
+        # With bases as targets a "level" is a place of the span, and each base is in one of them alone.
+        base_nats = self.base_nats.sum() if self.predicts_bases else self.base_nats.min()
         return {
             "masked_accuracy": (self.correct / positions).tolist(),
             "loss": float(self.code_nats.sum()) / positions,
             "nats_per_base": float(self.code_nats.sum()) / max(1, self.masked_bases),
-            "base_nats_per_level": (self.base_nats / max(1, self.span_bases)).tolist(),
-            "base_nats": float((self.base_nats / max(1, self.span_bases)).min()),
+            "base_nats_per_level": (self.base_nats / span_bases).tolist(),
+            "base_nats": float(base_nats / span_bases),
             "masked_positions": self.positions,
             "masked_bases": self.masked_bases,
         }
@@ -136,13 +149,25 @@ def evaluate_masked(
     """Evaluation numbers and the leak curve over batches with `base_ids` and `masked_bases`."""
     was_training = model.training
     model.eval()
-    tables = count_base_frequencies(model, batches)
-    totals = MaskedTotals(len(model.encoder.tokenizer.level_sizes))
+    predicts_bases = model.config.target == "bases"
+    tables = [] if predicts_bases else count_base_frequencies(model, batches)
+    totals = MaskedTotals(len(model.prediction.levels), predicts_bases=predicts_bases)
     for batch in batches:
         output = model(**{name: value.to(model.device) for name, value in batch.items()})
         totals.add(output, batch, tables)
     model.train(was_training)
     return totals.evaluation(), totals.leak()
+
+
+@torch.no_grad()
+def evaluate_shuffling(model: GenomeEncoderForMaskedModeling, batches: list[Batch]) -> dict[str, float]:
+    """Loss and accuracy of telling real positions from shuffled ones, over batches of equal size."""
+    was_training = model.training
+    model.eval()
+    outputs = [model(**{name: value.to(model.device) for name, value in batch.items()}) for batch in batches]
+    model.train(was_training)
+    names = ("shuffling", "shuffling_accuracy")
+    return {name: float(torch.stack([_present(output[name]) for output in outputs]).mean()) for name in names}
 
 
 def _present(value: Any) -> Any:

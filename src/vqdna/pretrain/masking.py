@@ -1,9 +1,10 @@
 """What is hidden from the genome encoder: stretches of bases, and the positions that stand for them.
 
 Flow: (seed, window number) -> masked bases [batch, base] -> masked positions [batch, position]. A learned code is a
-function of bases around its own span, so hiding positions alone leaves the answer in the neighbours' codes; with
-`unit: bases` the vocabulary itself sees N there. It must not know models. Paper: section 3.4 (25 %); how positions are
-hidden is not stated there, see docs/paper.md and docs/decisions/0003-masking.md.
+function of bases around its own span, its field, so hiding positions alone leaves the answer in the neighbors' codes;
+with `unit: bases` the vocabulary itself sees N there, with `unit: fields` every position is hidden whose field touches
+a masked base. It must not know models. Paper: section 3.4 (25 %); how positions are hidden is not stated there, see
+docs/paper.md and docs/decisions/0003-masking.md.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ class MaskingSettings(StrictModel):
 
     Attributes:
         fraction: share of the bases that is masked.
-        unit: "bases" hides stretches from the vocabulary and from the encoder (no leak); "spans" hides the same
-            stretches from the encoder only; "codes" hides single positions from the encoder only.
-        span: bases of a stretch, for "bases" and "spans".
+        unit: "bases" hides stretches from the vocabulary and from the encoder (no leak); "fields" hides them from the
+            encoder along with every position whose code looks at them (no leak, and no N in any code); "spans" hides
+            the stretches from the encoder only; "codes" hides single positions from the encoder only.
+        span: bases of a stretch, for all units but "codes".
     """
 
     fraction: float = Field(default=0.25, gt=0, lt=1)
-    unit: Literal["bases", "spans", "codes"] = "bases"
+    unit: Literal["bases", "fields", "spans", "codes"] = "bases"
     span: int = Field(default=12, ge=1)
 
 
@@ -73,6 +75,13 @@ def hide_bases(
 ) -> UInt8[Tensor, "batch base"]:
     """The bases with N in place of the masked ones."""
     return base_ids.masked_fill(masked_bases, UNKNOWN_BASE)
+
+
+def widened(marked: Bool[Tensor, "batch base"], reach: int) -> Bool[Tensor, "batch base"]:
+    """True for each base with a marked one within `reach` bases."""
+    if not reach:
+        return marked
+    return torch.nn.functional.max_pool1d(marked.float(), 2 * reach + 1, stride=1, padding=reach) > 0
 
 
 def positions_touching(

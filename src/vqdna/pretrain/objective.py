@@ -1,38 +1,65 @@
-"""Masked code modelling: the genome encoder with one prediction head per level.
+"""Masked code modelling: the genome encoder with heads that predict what was hidden.
 
 Flow: base_ids + masked_bases [batch, base] -> true codes from the clean bases, input codes from what is visible ->
-hidden states -> logits of the masked positions, one [masked, size] per level -> cross-entropy summed over levels.
-Sees the tokenizer contract only. Paper: section 3.4; the target (one head per level) is our choice.
+hidden states -> logits of the masked tokens, one [masked, size] per level -> cross-entropy summed over levels.
+Sees the tokenizer contract only. Paper: section 3.4; what is predicted is not stated there, see `TARGETS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedModel
+from transformers import AutoModelForMaskedLM
 from transformers.utils import ModelOutput
 
-from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.pretrain.masking import UNKNOWN_BASE, hide_bases, positions_touching
-from vqdna.tokenizers import Tokens
+from vqdna.errors import InputError, nearest_name_hint
+from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput
+from vqdna.pretrain.masking import UNKNOWN_BASE, hide_bases, positions_touching, widened
+from vqdna.pretrain.sharing import DnaModel, register_model
+from vqdna.pretrain.shuffling import DRAWN, NOT_ASKED
+from vqdna.tokenizers import Tokenizer, Tokens
+
+TARGETS = ("levels", "joint", "bases")
+"""What is predicted at a masked token: the code of each level by itself; the codes of all levels jointly, each level
+given the true codes of the levels before it (chain rule); or the bases of the token's span."""
+
+IGNORED = -100
+"""A target that does not count."""
+
+MAX_TARGET_BASES = 8
+"""Bases of a token's span that are predicted or scored; longer BPE words count with their first ones."""
 
 
 class MaskedModelingConfig(GenomeEncoderConfig):
-    """A genome encoder's configuration, and what the masked modelling hides from the tokenizer.
+    """A genome encoder's configuration, what the masked modelling hides from the tokenizer and what it predicts.
 
     Args:
         hide_from_tokenizer: masked bases reach a tokenizer whose codes look beyond their span as N.
+        hide_fields: the encoder sees no token whose code looks at a masked base.
+        target: one of `TARGETS`.
+        shuffling_weight: of the question whether a position is real or drawn; 0 never asks it.
     """
 
     model_type = "vqdna_masked_modeling"
 
-    def __init__(self, hide_from_tokenizer: bool = True, **kwargs: Any) -> None:
-        self.hide_from_tokenizer = hide_from_tokenizer
+    def __init__(
+        self,
+        hide_from_tokenizer: bool = True,
+        target: str = "levels",
+        hide_fields: bool = False,
+        shuffling_weight: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        if target not in TARGETS:
+            hint = nearest_name_hint(target, TARGETS)
+            raise InputError(f"target: got '{target}', expected one of {', '.join(TARGETS)}{hint}")
+        self.hide_from_tokenizer, self.hide_fields, self.target = hide_from_tokenizer, hide_fields, target
+        self.shuffling_weight = shuffling_weight
         super().__init__(**kwargs)
 
 
@@ -41,28 +68,34 @@ class MaskedModelingOutput(ModelOutput):
     """Losses in nats.
 
     Attributes:
-        loss: cross-entropy per masked position, summed over levels.
-        loss_level: the same for each level, [level].
-        masked_accuracy_level: share of masked positions whose code was the most probable one, [level].
-        logits: one [masked, size] per level.
-        targets: true codes of the masked positions, [masked, level].
-        masked_positions: where they are, [batch, position].
-        spans: base span of each position, [batch, position, 2].
-        attention_mask: which positions are tokens, [batch, position].
+        loss: cross-entropy per masked token, summed over levels, and what is asked about shuffling, weighted.
+        loss_level: the same for each level, [level]; with the target "bases" for each base of the span.
+        shuffling: cross-entropy per position of whether it is real or drawn.
+        shuffling_accuracy: share of the positions that were told right; 0 where none was asked about.
+        masked_accuracy_level: share of masked tokens whose code was the most probable one, [level].
+        logits: one [masked, size] per level, for "bases" one [masked, 4] per base of the span.
+        targets: true codes of the masked tokens, [masked, level]; for "bases" true bases, -100 beyond the span.
+        masked_positions: where they are, [batch, token].
+        hidden_positions: tokens that the encoder did not see, [batch, token].
+        spans: base span of each token, [batch, token, 2].
+        attention_mask: which tokens are no padding, [batch, token].
     """
 
     loss: Tensor | None = None
     loss_level: Tensor | None = None
+    shuffling: Tensor | None = None
+    shuffling_accuracy: Tensor | None = None
     masked_accuracy_level: Tensor | None = None
     logits: tuple[Tensor, ...] | None = None
     targets: Tensor | None = None
     masked_positions: Tensor | None = None
+    hidden_positions: Tensor | None = None
     spans: Tensor | None = None
     attention_mask: Tensor | None = None
 
 
-class GenomeEncoderForMaskedModeling(PreTrainedModel):
-    """Genome encoder that predicts the codes of masked positions."""
+class GenomeEncoderForMaskedModeling(DnaModel):
+    """Genome encoder that predicts the codes, or the bases, of masked tokens."""
 
     config_class = MaskedModelingConfig
     base_model_prefix = "encoder"
@@ -75,16 +108,16 @@ class GenomeEncoderForMaskedModeling(PreTrainedModel):
         if encoder is None:
             encoder = GenomeEncoder(GenomeEncoderConfig(**config.encoder_settings()))
         self.encoder = encoder
-        self.prediction = PredictionHeads(config.hidden_size, encoder.tokenizer.level_sizes)
+        self.prediction = PredictionHeads(
+            encoder.token_width, _output_sizes(config.target, encoder.tokenizer), chained=config.target == "joint"
+        )
+        self.detection = nn.Linear(config.hidden_size, 1) if config.shuffling_weight else None
         self.post_init()
 
     @classmethod
-    def from_encoder(
-        cls, encoder: GenomeEncoder, *, hide_from_tokenizer: bool = True
-    ) -> GenomeEncoderForMaskedModeling:
-        """Fresh prediction heads on an encoder, which is used as it is."""
-        config = MaskedModelingConfig(hide_from_tokenizer, **encoder.config.encoder_settings())
-        return cls(config, encoder)
+    def from_encoder(cls, encoder: GenomeEncoder, **settings: Any) -> GenomeEncoderForMaskedModeling:
+        """Fresh prediction heads on an encoder, used as it is; `settings` are those of `MaskedModelingConfig`."""
+        return cls(MaskedModelingConfig(**encoder.config.encoder_settings(), **settings), encoder)
 
     def _init_weights(self, module: nn.Module) -> None:
         """The heads draw their own fresh weights; the encoder keeps its weights."""
@@ -94,34 +127,104 @@ class GenomeEncoderForMaskedModeling(PreTrainedModel):
         base_ids: UInt8[Tensor, "batch base"],
         masked_bases: Bool[Tensor, "batch base"],
         attention_mask: Bool[Tensor, "batch base"] | None = None,
+        loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
+        shuffled_bases: UInt8[Tensor, "batch base"] | None = None,
     ) -> MaskedModelingOutput:
-        """Loss and logits of the masked positions; positions over an N are never predicted.
+        """Loss and logits of the masked tokens; tokens over an N are never predicted.
 
         Args:
             base_ids: the clean bases.
             masked_bases: True where a base is to be predicted.
             attention_mask: False on padding at the rows' ends.
+            loss_shares: factor of each loss and accuracy; for a batch that is one pass of several, see `loss_items`.
+            shuffled_bases: what each base is, see `vqdna.pretrain.shuffling`.
         """
         truth = self.encoder.tokenizer.encode(base_ids, attention_mask)
         masked = positions_touching(masked_bases, truth.spans) & truth.attention_mask
         visible = self._visible_tokens(base_ids, masked_bases, attention_mask, truth)
-        hidden = self.encoder(
-            codes=visible.codes, position_mask=visible.attention_mask, hidden_positions=masked
-        ).last_hidden_state
-        predicted = masked & ~positions_touching(base_ids >= UNKNOWN_BASE, truth.spans)
-        logits = self.prediction(hidden[predicted])
-        targets = truth.codes[predicted]
-        losses = level_losses(logits, targets)
+        hidden = masked | self._looking_at(masked_bases, truth)
+        output = self.encoder(codes=visible.codes, position_mask=visible.attention_mask, hidden_positions=hidden)
+        predicted = masked & ~_unknown(base_ids, truth)
+        states = self.encoder.token_states(output, masked.shape[1])[predicted]
+        targets = self._targets(base_ids, truth, predicted)
+        logits = self.prediction(states, targets)
+        shares = loss_shares or {}
+        share = shares.get("masked", 1)
+        losses = level_losses(logits, targets) * share
+        shuffling, told_right = self._shuffling(output, truth, shuffled_bases)
+        shuffling = shuffling * shares.get("shuffling", 1)
         return MaskedModelingOutput(
-            loss=losses.sum(),
+            loss=losses.sum() + self.config.shuffling_weight * shuffling,
+            shuffling=shuffling.detach(),
+            shuffling_accuracy=told_right * shares.get("shuffling", 1),
             loss_level=losses.detach(),
-            masked_accuracy_level=level_accuracies(logits, targets),
+            masked_accuracy_level=level_accuracies(logits, targets) * share,
             logits=tuple(logits),
             targets=targets,
             masked_positions=predicted,
+            hidden_positions=hidden,
             spans=truth.spans,
             attention_mask=truth.attention_mask,
         )
+
+    def loss_items(
+        self,
+        base_ids: UInt8[Tensor, "batch base"],
+        masked_bases: Bool[Tensor, "batch base"],
+        attention_mask: Bool[Tensor, "batch base"] | None = None,
+        shuffled_bases: UInt8[Tensor, "batch base"] | None = None,
+    ) -> dict[str, Int[Tensor, ""]]:
+        """How many tokens, and positions, each loss is a mean over."""
+        truth = self.encoder.tokenizer.encode(base_ids, attention_mask)
+        masked = positions_touching(masked_bases, truth.spans) & truth.attention_mask
+        asked = self._asked(truth, shuffled_bases)
+        return {
+            "masked": (masked & ~_unknown(base_ids, truth)).sum(),
+            "shuffling": masked.new_zeros((), dtype=torch.long) if asked is None else (asked != NOT_ASKED).sum(),
+        }
+
+    def _asked(
+        self, truth: Tokens, shuffled_bases: UInt8[Tensor, "batch base"] | None
+    ) -> UInt8[Tensor, "batch position"] | None:
+        """What each position is, by its first base; not asked where it holds no token."""
+        if self.detection is None or shuffled_bases is None:
+            return None
+        kinds = shuffled_bases.gather(1, truth.spans[..., 0]).masked_fill(~truth.attention_mask, NOT_ASKED)
+        return kinds[:, :: self.encoder.merge]
+
+    def _shuffling(
+        self, output: GenomeEncoderOutput, truth: Tokens, shuffled_bases: UInt8[Tensor, "batch base"] | None
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Loss and accuracy of telling real positions from drawn ones."""
+        asked = self._asked(truth, shuffled_bases)
+        if asked is None or self.detection is None or output.last_hidden_state is None:
+            nothing = torch.zeros((), device=truth.codes.device)
+            return nothing, nothing
+        kept = asked != NOT_ASKED
+        logits = self.detection(output.last_hidden_state)[..., 0][kept].float()
+        truly = (asked[kept] == DRAWN).float()
+        count = max(1, len(truly))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, truly, reduction="sum") / count
+        return loss, ((logits > 0) == (truly > 0)).float().sum().detach() / count
+
+    def _looking_at(self, masked_bases: Bool[Tensor, "batch base"], truth: Tokens) -> Bool[Tensor, "batch token"]:
+        """Tokens whose field holds a masked base, where such are hidden; none elsewhere."""
+        if not self.config.hide_fields:
+            return torch.zeros_like(truth.attention_mask)
+        seen_by = widened(masked_bases, self.encoder.tokenizer.context_bases)
+        return positions_touching(seen_by, truth.spans) & truth.attention_mask
+
+    def _targets(
+        self, base_ids: UInt8[Tensor, "batch base"], truth: Tokens, predicted: Bool[Tensor, "batch token"]
+    ) -> Int[Tensor, "masked level"]:
+        """True codes of the masked tokens, or the bases of their spans."""
+        if self.config.target != "bases":
+            return truth.codes[predicted]
+        places = _span_bases(self.encoder.tokenizer)
+        rows, spans = predicted.nonzero()[:, 0], truth.spans[predicted]
+        at = spans[:, :1] + torch.arange(places, device=spans.device)
+        bases = base_ids.long()[rows[:, None], at.clamp_max(base_ids.shape[1] - 1)]
+        return bases.masked_fill(at >= spans[:, 1:], IGNORED)
 
     def _visible_tokens(
         self,
@@ -136,38 +239,68 @@ class GenomeEncoderForMaskedModeling(PreTrainedModel):
         return self.encoder.tokenizer.encode(hide_bases(base_ids, masked_bases), attention_mask)
 
 
-class PredictionHeads(nn.Module):
-    """Shared transform, then a linear layer to each level's codes (the transform is BERT's)."""
+def _unknown(base_ids: UInt8[Tensor, "batch base"], truth: Tokens) -> Bool[Tensor, "batch token"]:
+    """Tokens over an N."""
+    return positions_touching(base_ids >= UNKNOWN_BASE, truth.spans)
 
-    def __init__(self, width: int, level_sizes: Sequence[int]) -> None:
+
+class PredictionHeads(nn.Module):
+    """Shared transform, then a linear layer to each level's codes (the transform is BERT's).
+
+    Args:
+        width: of the states.
+        sizes: number of codes of each level.
+        chained: each level is also told the true codes of the levels before it.
+    """
+
+    def __init__(self, width: int, sizes: Sequence[int], *, chained: bool = False) -> None:
         super().__init__()
         self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
-        self.levels = nn.ModuleList(nn.Linear(width, size) for size in level_sizes)
+        self.levels = nn.ModuleList(nn.Linear(width, size) for size in sizes)
+        self.known = nn.ModuleList(nn.Embedding(size, width) for size in sizes[:-1]) if chained else None
         for module in self.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, hidden: Float[Tensor, "masked width"]) -> list[Float[Tensor, "masked size"]]:
+    def forward(
+        self, hidden: Float[Tensor, "masked width"], targets: Int[Tensor, "masked level"]
+    ) -> list[Float[Tensor, "masked size"]]:
         """Logits of each level."""
-        transformed = self.transform(hidden)
-        return [level(transformed) for level in self.levels]
+        state = self.transform(hidden)
+        logits = []
+        for level, head in enumerate(self.levels):
+            logits.append(head(state))
+            if self.known is not None and level < len(self.known):
+                state = state + self.known[level](targets[:, level])
+        return logits
+
+
+def _output_sizes(target: str, tokenizer: Tokenizer) -> tuple[int, ...]:
+    return (UNKNOWN_BASE,) * _span_bases(tokenizer) if target == "bases" else tokenizer.level_sizes
+
+
+def _span_bases(tokenizer: Tokenizer) -> int:
+    """Bases of a token's span that are predicted."""
+    return min(MAX_TARGET_BASES, tokenizer.max_span)
 
 
 def level_losses(logits: Sequence[Tensor], targets: Int[Tensor, "masked level"]) -> Float[Tensor, "level"]:
     """Mean cross-entropy of each level in nats; zero (with a gradient of zero) where nothing was masked."""
     losses = [
-        nn.functional.cross_entropy(level.float(), targets[:, number], reduction="sum") / max(1, len(targets))
+        nn.functional.cross_entropy(level.float(), targets[:, number], ignore_index=IGNORED, reduction="sum")
+        / max(1, len(targets))
         for number, level in enumerate(logits)
     ]
     return torch.stack(losses)
 
 
 def level_accuracies(logits: Sequence[Tensor], targets: Int[Tensor, "masked level"]) -> Float[Tensor, "level"]:
-    """Share of the masked positions whose true code had the highest logit, for each level."""
+    """Share of the masked tokens whose true code had the highest logit, for each level."""
     right = [(level.argmax(dim=-1) == targets[:, number]).float().sum() for number, level in enumerate(logits)]
-    return torch.stack(right).detach() / max(1, len(targets))
+    counts = (targets != IGNORED).sum(dim=0).clamp_min(1)
+    return torch.stack(right).detach() / counts
 
 
-AutoConfig.register(MaskedModelingConfig.model_type, MaskedModelingConfig)
-AutoModelForMaskedLM.register(MaskedModelingConfig, GenomeEncoderForMaskedModeling)
+register_model(GenomeEncoderForMaskedModeling, AutoModelForMaskedLM, GenomeEncoder)

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from transformers import PreTrainedModel, set_seed
+from pydantic import Field
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from vqdna.config import StrictModel
 from vqdna.genome import Corpus
 from vqdna.pretrain.encoder import GenomeEncoder
-from vqdna.pretrain.evaluation import Batch, evaluate_masked
+from vqdna.pretrain.evaluation import Batch, evaluate_masked, evaluate_shuffling
 from vqdna.pretrain.masking import MaskingSettings, draw_masked_bases
+from vqdna.pretrain.merging import StemSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
+from vqdna.pretrain.shuffling import NOT_ASKED, ShufflingSettings, shuffled_windows
 from vqdna.results import command_line
 from vqdna.tokenizers import Tokenizer, load_tokenizer
+from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process
 from vqdna.training.settings import TrainingSettings
+from vqdna.training.sharding import full_weights
 from vqdna.training.trainer import train
 from vqdna.training.window_batches import (
     CorpusSettings,
@@ -36,6 +42,8 @@ from vqdna.training.window_batches import (
 )
 
 EVALUATION_BATCH = 16
+NO_SHUFFLING = ShufflingSettings()
+SNAPSHOT = "snapshot"
 
 
 class PretrainConfig(StrictModel):
@@ -44,31 +52,105 @@ class PretrainConfig(StrictModel):
     Attributes:
         backbone: transformers configuration of the encoder, with its `model_type` ("modernbert" or "bert").
         code_embedding: how codes enter the backbone, see `GenomeEncoderConfig`.
+        fixed_embedding: the tables of `code_embedding` keep their random vectors in this stage (stage 3 may learn
+            them): learned ones make words alike that stand in like surroundings, and forget which word is which.
+        stem: what merges neighboring tokens, see `StemSettings`; None for one position per token.
+        num_levels: the encoder reads (and predicts) the first so many levels of the vocabulary; None for all.
         masking: what is hidden.
+        shuffling: which windows ask what is real and what is shuffled, instead of what is masked.
+        target: what is predicted, see `vqdna.pretrain.objective.TARGETS`.
         data: which windows.
+        snapshot_every: the encoder is kept in `snapshot-N` every so many steps; 0 keeps none.
         training: how long and how fast.
     """
 
     backbone: dict[str, Any]
     code_embedding: Literal["vectors", "table", "both"] = "vectors"
+    fixed_embedding: bool = False
+    stem: StemSettings | None = None
+    num_levels: int | None = Field(default=None, ge=1)
     masking: MaskingSettings = MaskingSettings()
+    shuffling: ShufflingSettings = ShufflingSettings()
+    target: Literal["levels", "joint", "bases"] = "levels"
     data: CorpusSettings = CorpusSettings()
+    snapshot_every: int = Field(default=0, ge=0)
     training: TrainingSettings
 
 
 class MaskedCollator:
-    """Batches of numbered windows, each with the mask drawn from its number."""
+    """Batches of numbered windows, each with the mask, or the shuffled stretches, drawn from its number."""
 
-    def __init__(self, masking: MaskingSettings, tokenizer: Tokenizer, seed: int) -> None:
-        self.masking, self.seed = masking, seed
+    def __init__(
+        self,
+        masking: MaskingSettings,
+        tokenizer: Tokenizer,
+        seed: int,
+        shuffling: ShufflingSettings = NO_SHUFFLING,
+    ) -> None:
+        self.masking, self.seed, self.shuffling = masking, seed, shuffling
         self.stride = max(1, round(tokenizer.bases_per_position)) if tokenizer.kind != "bpe" else 1
 
     def __call__(self, items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> Batch:
-        """`base_ids` and `masked_bases`."""
+        """`base_ids` and `masked_bases`, and `shuffled_bases` where windows are asked about shuffling."""
         windows = np.stack([window for _, window in items])
         numbers = [number for number, _ in items]
         masks = draw_masked_bases(self.masking, self.seed, numbers, windows.shape[1], self.stride)
-        return {"base_ids": torch.from_numpy(windows), "masked_bases": torch.from_numpy(masks)}
+        if not self.shuffling.fraction:
+            return {"base_ids": torch.from_numpy(windows), "masked_bases": torch.from_numpy(masks)}
+        windows, kinds = shuffled_windows(self.shuffling, self.seed, numbers, windows)
+        masks &= kinds == NOT_ASKED
+        batch = {"base_ids": windows, "masked_bases": masks, "shuffled_bases": kinds}
+        return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from: the untrained model over its frozen tokenizer, and the windows of all its steps."""
+
+    config: PretrainConfig
+    model: GenomeEncoderForMaskedModeling
+    corpus: Corpus
+    dataset: WindowDataset
+    collate: MaskedCollator
+
+    def plan(self) -> Plan:
+        """What the run will take."""
+        bases = len(self.dataset) * self.config.data.window
+        stride = self.model.encoder.tokenizer.bases_per_position
+        reading = Reading(bases, int(self.corpus.num_bases), stride, lambda batch: batch["base_ids"].numel())
+        parts = {name: count for name, count in parameter_counts(self.model).items() if name != "total"}
+        return plan_training(
+            "pretrain", self.model, self.dataset, self.config.training, reading, collate=self.collate, parameters=parts
+        )
+
+
+def frozen_tokenizer(config: PretrainConfig, tokenizer: str) -> Tokenizer:
+    """The tokenizer of this name or folder, with as many levels as the run reads."""
+    frozen = load_tokenizer(tokenizer)
+    return frozen if config.num_levels is None else frozen.with_levels(config.num_levels)
+
+
+def start_of_pretraining(config: PretrainConfig, frozen: Tokenizer, genomes: Sequence[Path | str], seed: int) -> Start:
+    """Untrained encoder over a frozen tokenizer, and its masked windows; writes nothing.
+
+    Raises:
+        InputError: unreadable genomes.
+    """
+    corpus = Corpus.build(genomes, gaps=config.data.gaps, repeated_names=config.data.repeated_names)
+    set_seed(seed)
+    model = untrained_model(config, frozen)
+    sampler = window_sampler(corpus, config.data, seed, "train")
+    dataset = WindowDataset(sampler, config.training.steps * config.training.batch_size)
+    return Start(config, model, corpus, dataset, MaskedCollator(config.masking, frozen, seed, config.shuffling))
+
+
+def plan_pretrain(config: PretrainConfig, *, tokenizer: str, genomes: Sequence[Path | str], seed: int) -> Plan:
+    """What `run_pretrain` with the same arguments will take; writes nothing.
+
+    Raises:
+        InputError: unreadable input.
+    """
+    return start_of_pretraining(config, frozen_tokenizer(config, tokenizer), genomes, seed).plan()
 
 
 def run_pretrain(
@@ -87,7 +169,7 @@ def run_pretrain(
         InputError: unreadable input, a folder of another run, a loss that is no number.
     """
     folder = RunFolder(out)
-    frozen = load_tokenizer(tokenizer)
+    frozen = frozen_tokenizer(config, tokenizer)
     parents = {"tokenizer": Path(tokenizer)} if Path(tokenizer).is_dir() else {}
     inputs = {"genomes": [str(path) for path in genomes], "tokenizer": tokenizer}
     folder.check(config, seed=seed, inputs=inputs)
@@ -95,26 +177,27 @@ def run_pretrain(
     if held is not None:
         return held
     started = time.monotonic()
-    corpus = Corpus.build(genomes, gaps=config.data.gaps, repeated_names=config.data.repeated_names)
-    set_seed(seed)
-    encoder = GenomeEncoder.from_tokenizer(frozen, config.backbone, config.code_embedding)
-    model = GenomeEncoderForMaskedModeling.from_encoder(encoder, hide_from_tokenizer=config.masking.unit == "bases")
-    collate = MaskedCollator(config.masking, frozen, seed)
-    batches = _evaluation_batches(corpus, config, collate, seed)
-    sampler = window_sampler(corpus, config.data, seed, "train")
+    start = start_of_pretraining(config, frozen, genomes, seed)
+    model, corpus, collate = start.model, start.corpus, start.collate
+    batches = _evaluation_batches(corpus, config, frozen, seed)
+    asked = _evaluation_batches(corpus, config, frozen, seed, shuffled=True) if config.shuffling.fraction else []
+    terms = ("shuffling", "shuffling_accuracy") if asked else ()
     folder.open(config, seed=seed, parents=parents, inputs=inputs)
+    announce(start.plan)
     train(
         model,
-        WindowDataset(sampler, config.training.steps * config.training.batch_size),
+        start.dataset,
         config.training,
         folder,
         seed=seed,
         collate=collate,
-        loss_terms=("loss_level", "masked_accuracy_level"),
-        evaluate=lambda trained: _evaluation_numbers(trained, batches[:4]),
+        loss_terms=("loss_level", "masked_accuracy_level", *terms),
+        evaluate=lambda trained: _evaluation_numbers(trained, batches[:4], asked[:4]),
+        callbacks=[SnapshotCallback(folder, config.snapshot_every)] if config.snapshot_every else [],
         description="pretrain",
     )
     evaluation, leak = evaluate_masked(model, batches)
+    evaluation |= evaluate_shuffling(model, asked) if asked else {}
     results = {
         "stage": "pretrain",
         "system": tokenizer,
@@ -125,6 +208,7 @@ def run_pretrain(
         "bases_seen": config.training.steps * config.training.batch_size * config.data.window,
         "parameters": parameter_counts(model),
         "masking": config.masking.model_dump(),
+        "target": config.target,
         "evaluation": evaluation,
         "leak": leak,
         "genomes": dict(describe_genomes(genomes, corpus)),
@@ -136,6 +220,37 @@ def run_pretrain(
     return results
 
 
+class SnapshotCallback(TrainerCallback):
+    """Keeps the encoder as it is after every so many steps, for curves of what pre-training is worth."""
+
+    def __init__(self, folder: RunFolder, every: int) -> None:
+        self.folder, self.every = folder, every
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Writes `snapshot-N` on the first rank; all ranks gather the weights."""
+        if state.global_step % self.every:
+            return
+        encoder = kwargs["model"].encoder
+        weights = full_weights(encoder)
+        if state.is_world_process_zero:
+            self.folder.save_model(encoder, f"{SNAPSHOT}-{state.global_step}", weights)
+
+
+def untrained_model(config: PretrainConfig, tokenizer: Tokenizer) -> GenomeEncoderForMaskedModeling:
+    """Encoder with fresh weights over a tokenizer, under fresh prediction heads."""
+    stem = None if config.stem is None else config.stem.model_dump()
+    encoder = GenomeEncoder.from_tokenizer(tokenizer, config.backbone, config.code_embedding, stem)
+    encoder.embedding.tables.requires_grad_(not config.fixed_embedding)
+    unit = config.masking.unit
+    return GenomeEncoderForMaskedModeling.from_encoder(
+        encoder,
+        hide_from_tokenizer=unit == "bases",
+        hide_fields=unit == "fields",
+        target=config.target,
+        shuffling_weight=config.shuffling.weight if config.shuffling.fraction else 0.0,
+    )
+
+
 def parameter_counts(model: GenomeEncoderForMaskedModeling) -> dict[str, int]:
     """Parameters by part; the tokenizer's count includes its code vectors, which are no trained parameters here."""
     encoder = model.encoder
@@ -143,21 +258,28 @@ def parameter_counts(model: GenomeEncoderForMaskedModeling) -> dict[str, int]:
     parts = {
         "tokenizer": tokenizer,
         "embedding": sum(parameter.numel() for parameter in encoder.embedding.parameters()),
+        **({"stem": sum(parameter.numel() for parameter in encoder.stem.parameters())} if encoder.stem else {}),
         "backbone": sum(parameter.numel() for parameter in encoder.backbone.parameters()),
         "prediction": sum(parameter.numel() for parameter in model.prediction.parameters()),
     }
     return {**parts, "total": sum(parts.values())}
 
 
-def _evaluation_batches(corpus: Corpus, config: PretrainConfig, collate: MaskedCollator, seed: int) -> list[Batch]:
+def _evaluation_batches(
+    corpus: Corpus, config: PretrainConfig, tokenizer: Tokenizer, seed: int, *, shuffled: bool = False
+) -> list[Batch]:
+    """Held-out windows, all masked, or all asked about shuffling."""
+    question = config.shuffling.model_copy(update={"fraction": float(shuffled)})
+    collate = MaskedCollator(config.masking, tokenizer, seed, question)
     windows = evaluation_windows(corpus, config.data, seed).numpy()
     numbered = list(enumerate(windows))
     return [collate(numbered[start : start + EVALUATION_BATCH]) for start in range(0, len(numbered), EVALUATION_BATCH)]
 
 
-def _evaluation_numbers(model: PreTrainedModel, batches: list[Batch]) -> Mapping[str, float]:
+def _evaluation_numbers(model: PreTrainedModel, batches: list[Batch], asked: list[Batch]) -> Mapping[str, float]:
     if not isinstance(model, GenomeEncoderForMaskedModeling):
         raise TypeError(f"expected a GenomeEncoderForMaskedModeling, got {type(model).__name__}")
     evaluation, _ = evaluate_masked(model, batches)
     numbers = {name: evaluation[name] for name in ("loss", "nats_per_base", "base_nats")}
+    numbers |= evaluate_shuffling(model, asked) if asked else {}
     return {**numbers, **{f"masked_accuracy_level_{n}": value for n, value in enumerate(evaluation["masked_accuracy"])}}

@@ -1,0 +1,81 @@
+"""The stem: tokens to the fewer, wider positions of the backbone, and back.
+
+Flow: token embeddings [batch, token, token_width] -> convolution over neighbors -> `merge` neighbors to one
+[batch, position, width]; after the backbone [batch, position, width] -> [batch, token, token_width], for what is
+asked of single tokens. A position then costs as much as `merge` tokens, which is what makes training on few cores
+and rows of hundreds of thousands of bases affordable. Ours, the paper has none. It must not know tokenizers.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vqdna.config import StrictModel
+
+
+class StemSettings(StrictModel):
+    """Shape of a stem.
+
+    Attributes:
+        width: of a token's embedding, before tokens are merged.
+        kernel_size: tokens that the convolution sees, an odd number.
+        merge: neighboring tokens that make one position of the backbone.
+    """
+
+    width: int = Field(default=128, ge=1)
+    kernel_size: int = Field(default=9, ge=1)
+    merge: int = Field(default=4, ge=1)
+
+    @field_validator("kernel_size")
+    @classmethod
+    def _is_odd(cls, size: int) -> int:
+        if size % 2 == 0:
+            raise ValueError("expected an odd number, so that a token has as many neighbors on either side")
+        return size
+
+
+class Stem(nn.Module):
+    """A residual convolution over tokens, their merging, and its counterpart.
+
+    Args:
+        settings: shape.
+        width: of the backbone.
+    """
+
+    def __init__(self, settings: StemSettings, width: int) -> None:
+        super().__init__()
+        self.settings, self.merge_size = settings, settings.merge
+        self.norm = nn.LayerNorm(settings.width)
+        self.convolution = nn.Conv1d(settings.width, settings.width, settings.kernel_size, padding="same")
+        self.merging = nn.Linear(settings.merge * settings.width, width)
+        self.splitting = nn.Linear(width, settings.merge * settings.width)
+
+    def merge(
+        self, embeddings: Float[Tensor, "batch token token_width"], token_mask: Bool[Tensor, "batch token"]
+    ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
+        """Embedding of each position, and which positions hold at least one token; padding changes nothing."""
+        kept = token_mask[..., None]
+        seen = self.norm(embeddings).masked_fill(~kept, 0.0)
+        states = (embeddings + functional.gelu(self._convolved(seen))).masked_fill(~kept, 0.0)
+        missing = -states.shape[1] % self.merge_size
+        states = functional.pad(states, (0, 0, 0, missing))
+        mask = functional.pad(token_mask, (0, missing)).unflatten(1, (-1, self.merge_size)).any(dim=2)
+        return self.merging(states.unflatten(1, (-1, self.merge_size)).flatten(2)), mask
+
+    def split(
+        self, hidden: Float[Tensor, "batch position width"], num_tokens: int
+    ) -> Float[Tensor, "batch token token_width"]:
+        """State of each token, from the position that it went into."""
+        states: Tensor = self.splitting(hidden).unflatten(2, (self.merge_size, self.settings.width)).flatten(1, 2)
+        return states[:, :num_tokens]
+
+    def _convolved(self, states: Float[Tensor, "batch token token_width"]) -> Float[Tensor, "batch token token_width"]:
+        """The convolution of channel-last rows; as `conv2d` of height 1 it takes them as they lie, which is faster."""
+        layer, half = self.convolution, self.settings.kernel_size // 2
+        weight = layer.weight[:, :, None].contiguous(memory_format=torch.channels_last)
+        rows = states[:, None].permute(0, 3, 1, 2)
+        return functional.conv2d(rows, weight, layer.bias, padding=(0, half))[:, :, 0].transpose(1, 2)

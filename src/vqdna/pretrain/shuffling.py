@@ -1,0 +1,97 @@
+"""Real or shuffled: windows in which stretches are replaced by chains of the same neighboring bases.
+
+Flow: windows [batch, base] + their numbers -> windows with some stretches drawn from the stretch's own pairs of bases,
+and per base whether it is real (0), drawn (1) or not asked about (2). Telling them apart takes more than composition,
+every position has an answer, and nothing is masked, as in stage 3. Ours, the paper has none. It must not know models.
+
+Reference: the idea of detecting what was replaced is Clark et al. 2020, "ELECTRA".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from pydantic import Field
+
+from vqdna.config import StrictModel
+
+REAL, DRAWN, NOT_ASKED = 0, 1, 2
+_LETTERS = 5
+_STREAM = 1
+
+
+class ShufflingSettings(StrictModel):
+    """How many windows are asked about, and in what pieces.
+
+    Attributes:
+        fraction: share of the windows that serve this question; the others are masked.
+        segment: bases of a stretch, real or drawn with equal probability.
+        weight: of its loss beside that of masked modelling.
+    """
+
+    fraction: float = Field(default=0.0, ge=0, le=1)
+    segment: int = Field(default=128, ge=8)
+    weight: float = Field(default=1.0, ge=0)
+
+
+def shuffled_windows(
+    settings: ShufflingSettings, seed: int, numbers: Sequence[int], windows: UInt8[np.ndarray, "batch base"]
+) -> tuple[UInt8[np.ndarray, "batch base"], UInt8[np.ndarray, "batch base"]]:
+    """Windows with drawn stretches, and what each base is; each row is a pure function of (seed, its number).
+
+    Rows that are not asked about stay as they are.
+    """
+    mixed, kinds = windows.copy(), np.full(windows.shape, NOT_ASKED, dtype=np.uint8)
+    num_bases, rows, pieces, draws = windows.shape[1], [], [], []
+    for row, number in enumerate(numbers):
+        generator = np.random.default_rng((seed, number, _STREAM))
+        if generator.random() >= settings.fraction:
+            continue
+        kinds[row] = REAL
+        for start in range(0, num_bases, settings.segment):
+            if generator.random() < 0.5:
+                rows.append(row)
+                pieces.append(start)
+                draws.append(generator.random(settings.segment))
+    for start in sorted(set(pieces)):
+        chosen = [place for place, piece in enumerate(pieces) if piece == start]
+        at = np.array([rows[place] for place in chosen])
+        stretch = slice(start, min(start + settings.segment, num_bases))
+        uniform = np.stack([draws[place] for place in chosen])[:, : stretch.stop - start]
+        mixed[at, stretch] = chain_of_pairs(windows[at, stretch], uniform)
+        kinds[at, stretch] = DRAWN
+    return mixed, kinds
+
+
+def chain_of_pairs(
+    stretches: UInt8[np.ndarray, "row base"], uniform: Float[np.ndarray, "row base"]
+) -> UInt8[np.ndarray, "row base"]:
+    """Rows drawn from the first-order Markov chain of each row's own neighboring bases.
+
+    Args:
+        stretches: rows of one length.
+        uniform: a draw in [0, 1) for each base.
+    """
+    num_rows, length = stretches.shape
+    row = np.arange(num_rows)
+    pairs: Float[np.ndarray, "row letter letter"] = np.zeros((num_rows, _LETTERS, _LETTERS))
+    np.add.at(pairs, (row[:, None], stretches[:, :-1], stretches[:, 1:]), 1.0)
+    # A letter that only stands last has no follower: the chain then goes on as from anywhere.
+    anywhere = pairs.sum(axis=1, keepdims=True)
+    pairs = np.where(pairs.sum(axis=2, keepdims=True) > 0, pairs, np.where(anywhere.sum() > 0, anywhere, 1.0))
+    ends = np.cumsum(pairs, axis=2)
+    drawn = np.empty_like(stretches)
+    drawn[:, 0] = stretches[row, (uniform[:, 0] * length).astype(np.int64)]
+    for place in range(1, length):
+        last = ends[row, drawn[:, place - 1]]
+        drawn[:, place] = _first_above(last, uniform[:, place] * last[:, -1])
+    return drawn
+
+
+def _first_above(ends: Float[np.ndarray, "row letter"], value: Float[np.ndarray, "row"]) -> UInt8[np.ndarray, "row"]:
+    """Number of the first letter whose cumulative count is above the value."""
+    above: Bool[np.ndarray, "row letter"] = ends > value[:, None]
+    letters: UInt8[np.ndarray, "row"] = above.argmax(axis=1).astype(np.uint8)
+    return letters
