@@ -18,6 +18,7 @@ from vqdna.finetune.adapters import (
 )
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import FinetuneConfig
+from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 BASES = torch.randint(0, 4, (4, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -141,3 +142,15 @@ def test_merging_without_an_adapter_changes_nothing():
     before = model(BASES).logits
     merge_adapter(model)
     assert torch.equal(model(BASES).logits, before)
+
+
+def test_full_fine_tuning_trains_the_half_of_the_stem_that_it_uses():
+    torch.manual_seed(0)
+    stem = {"width": 8, "kernel_size": 3, "merge": 4}
+    encoder = GenomeEncoder.from_tokenizer(NucleotideTokenizer(), MODERNBERT, "table", stem)
+    model = GenomeEncoderForSequenceClassification.from_encoder(encoder)
+    prepare_trainable(model, config(method="full"))
+    before = {name: value.clone() for name, value in model.encoder.stem.state_dict().items()}
+    trained(model)
+    moved = {name for name, value in model.encoder.stem.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if not name.startswith("splitting")}

@@ -6,6 +6,7 @@ import torch
 from example_tasks import BERT, tiny_encoder, tiny_vocabulary
 
 from vqdna.errors import InputError
+from vqdna.finetune import encoding
 from vqdna.finetune.encoding import encode_sequences, max_positions, pad_codes
 from vqdna.genome.bases import reverse_complement
 from vqdna.tokenizers.kmer import KmerTokenizer
@@ -58,3 +59,40 @@ def test_a_sequence_too_long_for_the_backbone_is_named():
 def test_a_sequence_without_token_is_named():
     with pytest.raises(InputError, match="record 1: its 0 bases make no token"):
         encode_sequences(tiny_encoder(), random_rows(0, 4), place)
+
+
+def test_more_bases_than_one_row_may_have_are_refused_before_any_work(monkeypatch):
+    monkeypatch.setattr(encoding, "MAX_BASES", 90)
+    encoder = tiny_encoder(NucleotideTokenizer())
+    assert len(encode_sequences(encoder, random_rows(90), place)) == 1
+    monkeypatch.setattr(encoding, "_strand_codes", lambda *_: pytest.fail("work was done"))
+    with pytest.raises(InputError, match=r"^table.csv: record 2: got 91 bases, expected at most 90; cut the sequence"):
+        encode_sequences(encoder, random_rows(5, 91), place)
+
+
+def test_a_stem_gives_a_backbone_room_for_as_many_more_tokens():
+    encoder = tiny_encoder(NucleotideTokenizer(), BERT)
+    encoder.merge = 4
+    assert len(encode_sequences(encoder, random_rows(320), place)) == 1
+    with pytest.raises(InputError, match="321 tokens, and the bert backbone holds at most 320"):
+        encode_sequences(encoder, random_rows(321), place)
+
+
+def test_long_rows_of_a_learned_tokenizer_go_through_in_tiles(monkeypatch):
+    tokenizer, rows = tiny_vocabulary(), random_rows(700, 80)
+    monkeypatch.setattr(encoding, "BASES_PER_BATCH", 100)
+    monkeypatch.setattr("vqdna.tokenizers.tiling.TILE_BASES", 64)
+    seen, encode = [], tokenizer.encode
+    encoder = tiny_encoder(tokenizer)
+    monkeypatch.setattr(
+        encoder.tokenizer, "encode", lambda bases, *mask: (seen.append(bases.shape[1]), encode(bases, *mask))[1]
+    )
+    encoded = encode_sequences(encoder, rows, place)
+    for codes, bases in zip(encoded.codes, rows, strict=True):
+        assert np.array_equal(codes, encode(torch.from_numpy(bases)[None]).codes[0])
+    assert max(seen) < 700
+
+
+def test_codes_are_held_in_as_few_bytes_as_they_need():
+    assert encode_sequences(tiny_encoder(KmerTokenizer(3)), random_rows(9), place).codes[0].dtype == np.int16
+    assert encode_sequences(tiny_encoder(KmerTokenizer(8)), random_rows(9), place).codes[0].dtype == np.int32

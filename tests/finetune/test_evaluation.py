@@ -43,8 +43,9 @@ def test_batch_size_and_order_change_no_prediction(backbone, average):
 def test_limits_on_batch_and_chunk_change_no_prediction(monkeypatch):
     model, rows = classifier(), random_rows(23)
     expected = predict_sequences(model, rows, place)
-    monkeypatch.setattr(evaluation, "POSITIONS_PER_BATCH", 100)
+    monkeypatch.setattr(evaluation, "TOKENS_PER_BATCH", 100)
     monkeypatch.setattr(evaluation, "RECORDS_PER_CHUNK", 7)
+    monkeypatch.setattr(evaluation, "BASES_PER_CHUNK", 200)
     assert np.allclose(predict_sequences(model, rows, place), expected, atol=1e-6)
 
 

@@ -40,6 +40,25 @@ def test_warm_up_is_at_most_a_tenth_of_the_run(tmp_path):
     assert training_arguments(epochs.in_steps(320), tmp_path, 0).warmup_steps == 4
 
 
+@pytest.mark.parametrize(
+    ("longest", "passes"),
+    [(1, 1), (500, 1), (512, 1), (513, 2), (1_100, 4), (16_384, 32), (112_500, 32)],
+)
+def test_batches_of_long_rows_are_accumulated_over_passes_that_fit(tmp_path, longest, passes):
+    """By hand: 32 rows in passes of a divisor of 32, of at most 16,384 positions, or of one row."""
+    settings = config().training.in_steps(1000, longest)
+    arguments = training_arguments(settings, tmp_path, 0)
+    assert (arguments.gradient_accumulation_steps, arguments.per_device_train_batch_size) == (passes, 32 // passes)
+    assert settings.steps == config().training.in_steps(1000).steps
+
+
+def test_ranks_and_passes_that_are_configured_count(monkeypatch):
+    training = config(training={"gradient_accumulation": 2, "max_positions_per_pass": 400}).training
+    assert training.in_steps(100, 100).gradient_accumulation == 8  # 16 rows in passes of 4
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert training.in_steps(100, 100).gradient_accumulation == 2  # a rank's 8 rows in two passes as it is
+
+
 def test_a_typo_is_refused_with_the_nearest_key():
     with pytest.raises(InputError, match=r"unknown key 'lora.ranks'; did you mean 'rank'"):
         config(lora={"ranks": 4})

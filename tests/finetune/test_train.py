@@ -78,6 +78,25 @@ def test_the_other_methods_learn_too(tmp_path: Path, settings: FinetuneConfig, a
     assert (tmp_path / "run" / "adapter").exists() == (settings.method == "lora")
 
 
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_batches_in_several_passes_learn_as_the_whole_ones_do(tmp_path: Path, weights: str):
+    """230 rows in batches of 32: the last one is smaller, and classes are weighed over the batch."""
+    losses = []
+    for positions in (10_000, 150):
+        settings = config(
+            method="full", class_weights=weights, head={"dropout": 0.0},
+            training={"epochs": 1, "learning_rate": 0.001, "max_positions_per_pass": positions},
+        )  # fmt: skip
+        finetuned(tmp_path, "multiclass", settings, out=tmp_path / str(positions))
+        losses.append(
+            [record["loss"] for record in read_metrics(tmp_path / str(positions) / "metrics.jsonl") if "loss" in record]
+        )
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    first, second = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("10000", "150"))
+    for name, weight in first.items():
+        assert torch.allclose(weight.float(), second[name].float(), atol=2e-3), name
+
+
 def test_results_and_metrics_have_what_reports_read(shared: Path):
     results = read_json(shared / "run" / "results.json")
     expected = {"stage": "finetune", "system": "kmer:3", "dataset": "planted", "seed": 0, "method": "lora", "epochs": 2}

@@ -32,6 +32,9 @@ def prepare_trainable(model: GenomeEncoderForSequenceClassification, config: Fin
     if config.method == "full" or (config.method == "lora" and config.lora.train_embedding):
         encoder.embedding.requires_grad_(True)
         encoder.embedding.mask_vector.requires_grad_(False)  # serves stage 2 alone
+        if encoder.stem is not None:
+            encoder.stem.requires_grad_(True)
+            encoder.stem.splitting.requires_grad_(False)  # serves what is asked of single tokens alone
     if config.method == "full":
         encoder.backbone.requires_grad_(True)
         encoder.backbone.get_input_embeddings().requires_grad_(False)  # never read, see GenomeEncoder
@@ -85,6 +88,8 @@ def save_adapter(model: GenomeEncoderForSequenceClassification, folder: Path) ->
     (staging / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card
     model.config.save_pretrained(staging)
     beside = {name: value for name, value in trainable_weights(model).items() if ".lora_" not in name}
+    if model.standardizer is not None:
+        beside |= {f"standardizer.{name}": value for name, value in model.standardizer.state_dict().items()}
     save_file({name: value.cpu().contiguous() for name, value in beside.items()}, staging / TRAINED_BESIDE_ADAPTER)
     put_in_place(staging, folder)
 

@@ -20,8 +20,10 @@ from vqdna.errors import InputError
 from vqdna.finetune.code_cache import CodeRows, cached_codes
 from vqdna.genome.bases import reverse_complement
 from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.long_rows import MAX_BASES
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.padding import length_buckets, pad_rows
+from vqdna.tokenizers.tiling import encode_sequence
 
 BASES_PER_BATCH = 16_384
 """Padded bases that the tokenizer sees at once."""
@@ -61,14 +63,15 @@ def encode_sequences(
         keep: looks the codes up in the cache on disk, and puts them there.
 
     Raises:
-        InputError: a sequence makes no token, or more than the backbone has positions for; names the record.
+        InputError: a sequence makes no token, has too many bases, or makes more positions than the backbone has; names
+            the record.
     """
-    limit = max_positions(encoder)
+    _check_bases(base_ids, place)
     strands = [list(base_ids)] + ([[reverse_complement(row) for row in base_ids]] if both_strands else [])
     encoded = [_strand_codes(encoder, strand, keep) for strand in strands]
     codes, reverse = encoded[0], encoded[1] if both_strands else None
     for strand in (codes, reverse or []):
-        _check_lengths(strand, base_ids, place, limit, encoder.config.backbone.get("model_type", "modernbert"))
+        _check_positions(strand, base_ids, place, encoder)
     return EncodedSequences(codes, reverse)
 
 
@@ -97,27 +100,42 @@ def _strand_codes(encoder: GenomeEncoder, base_ids: Sequence[UInt8[ndarray, "_"]
 @torch.no_grad()
 def _encode_strand(tokenizer: Tokenizer, base_ids: Sequence[UInt8[ndarray, "_"]], device: torch.device) -> CodeRows:
     codes: dict[int, Int[ndarray, "_ level"]] = {}
+    kind = np.int16 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else np.int32
     for rows in length_buckets([len(row) for row in base_ids], BASES_PER_BATCH):
-        bases, attention_mask = pad_rows([base_ids[row] for row in rows])
-        tokens = tokenizer.encode(bases.to(device), attention_mask.to(device))
-        lengths = tokens.attention_mask.sum(dim=1).tolist()
-        padded = tokens.codes.to(torch.int32).cpu().numpy()
-        codes |= {int(row): padded[number, : lengths[number]].copy() for number, row in enumerate(rows)}
+        encoded = _encode_batch(tokenizer, [base_ids[row] for row in rows], device)
+        codes |= {int(row): part.astype(kind) for row, part in zip(rows, encoded, strict=True)}
     return [codes[row] for row in range(len(base_ids))]
 
 
-def _check_lengths(
-    codes: CodeRows,
-    base_ids: Sequence[UInt8[ndarray, "_"]],
-    place: Callable[[int], str],
-    limit: int | None,
-    backbone: str,
+def _encode_batch(
+    tokenizer: Tokenizer, rows: Sequence[UInt8[ndarray, "_"]], device: torch.device
+) -> list[Int[ndarray, "_ level"]]:
+    """Codes of rows of similar length; a long one of a learned tokenizer goes through its convolutions in tiles."""
+    if len(rows) == 1 and len(rows[0]) > BASES_PER_BATCH and tokenizer.vector_size is not None:
+        return [encode_sequence(tokenizer, rows[0])[0]]
+    bases, attention_mask = pad_rows(rows)
+    tokens = tokenizer.encode(bases.to(device), attention_mask.to(device))
+    lengths = tokens.attention_mask.sum(dim=1).tolist()
+    return [padded[:length] for padded, length in zip(tokens.codes.cpu().numpy(), lengths, strict=True)]
+
+
+def _check_bases(base_ids: Sequence[UInt8[ndarray, "_"]], place: Callable[[int], str]) -> None:
+    for number, row in enumerate(base_ids):
+        if len(row) > MAX_BASES:
+            raise InputError(
+                f"{place(number)}: got {len(row)} bases, expected at most {MAX_BASES}; cut the sequence into windows"
+            )
+
+
+def _check_positions(
+    codes: CodeRows, base_ids: Sequence[UInt8[ndarray, "_"]], place: Callable[[int], str], encoder: GenomeEncoder
 ) -> None:
+    limit, backbone = max_positions(encoder), encoder.config.backbone.get("model_type", "modernbert")
     for number, row in enumerate(codes):
         if not len(row):
             raise InputError(f"{place(number)}: its {len(base_ids[number])} bases make no token")
-        if limit is not None and len(row) > limit:
+        if limit is not None and len(row) > limit * encoder.merge:
             raise InputError(
                 f"{place(number)}: its {len(base_ids[number])} bases make {len(row)} tokens,"
-                f" and the {backbone} backbone holds at most {limit}; cut the sequence"
+                f" and the {backbone} backbone holds at most {limit * encoder.merge}; cut the sequence"
             )

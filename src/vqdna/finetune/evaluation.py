@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from vqdna.finetune.code_cache import CodeRows
 from vqdna.finetune.encoding import EncodedSequences, encode_sequences, pad_codes
@@ -26,11 +27,12 @@ from vqdna.tasks.metrics import Metrics, task_metrics
 from vqdna.training.settings import uses_bfloat16
 
 BATCH_SIZE = 64
-POSITIONS_PER_BATCH = 32_768
-"""Padded positions that the backbone sees at once, however large the batch size."""
+TOKENS_PER_BATCH = 32_768
+"""Padded tokens that the encoder sees at once, however large the batch size; a longer row goes alone."""
 
 RECORDS_PER_CHUNK = 4096
-"""Records whose codes are in memory at once."""
+BASES_PER_CHUNK = 1 << 24
+"""Records, and bases, whose codes are in memory at once; a longer record alone."""
 
 
 def predict_sequences(
@@ -53,23 +55,34 @@ def predict_sequences(
         description: shows a progress bar of this name on a terminal.
 
     Raises:
-        InputError: a sequence that the backbone has no positions for.
+        InputError: a sequence too long for the encoder.
     """
-    starts: Sequence[int] = range(0, len(base_ids), RECORDS_PER_CHUNK)
     bar = track(
-        starts,
+        list(_chunks([len(row) for row in base_ids])),
         description or "",
         console=Console(stderr=True),
         disable=description is None or not sys.stderr.isatty(),
     )
     both_strands = model.config.reverse_complement_average
     chunks = []
-    for start in bar:
-        rows = base_ids[start : start + RECORDS_PER_CHUNK]
-        encoded = encode_sequences(model.encoder, rows, _moved(place, start), both_strands=both_strands)
+    for chunk in bar:
+        rows, shown = base_ids[chunk], _moved(place, chunk.start)
+        encoded = encode_sequences(model.encoder, rows, shown, both_strands=both_strands)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=uses_bfloat16(precision)):
             chunks.append(predict_codes(model, encoded, batch_size=batch_size))
     return np.concatenate(chunks)
+
+
+def _chunks(lengths: Sequence[int]) -> Iterator[slice]:
+    """Runs of records whose codes are in memory at once."""
+    start = bases = 0
+    for end, length in enumerate(lengths):
+        if end > start and (end - start == RECORDS_PER_CHUNK or bases + length > BASES_PER_CHUNK):
+            yield slice(start, end)
+            start, bases = end, 0
+        bases += length
+    if start < len(lengths):
+        yield slice(start, len(lengths))
 
 
 def _moved(place: Callable[[int], str], start: int) -> Callable[[int], str]:
@@ -92,20 +105,27 @@ def _predict_strand(
     model: GenomeEncoderForSequenceClassification, rows: CodeRows, batch_size: int
 ) -> Float[ndarray, "row class"]:
     predictions: Float[ndarray, "row class"] = np.empty((len(rows), model.config.num_outputs))
-    for batch in _batches([len(row) for row in rows], batch_size):
+    for batch in similar_batches([len(row) for row in rows], batch_size):
         codes, position_mask = pad_codes([rows[row] for row in batch])
         logits = model(codes=codes.to(model.device), position_mask=position_mask.to(model.device)).logits
         predictions[batch] = model.predictions(logits).cpu().numpy()
     return predictions
 
 
-def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[Int[ndarray, "_"]]:
-    """Row numbers of each batch, shortest rows first: at most `batch_size` rows and `POSITIONS_PER_BATCH` positions."""
+def coding_batches(encoded: EncodedSequences, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Codes and position masks of at most so many records, taken evenly over all, in batches of similar length."""
+    chosen = np.linspace(0, len(encoded) - 1, min(most, len(encoded))).astype(int)
+    for batch in similar_batches([len(encoded.codes[row]) for row in chosen], BATCH_SIZE):
+        yield pad_codes([encoded.codes[chosen[row]] for row in batch])
+
+
+def similar_batches(lengths: Sequence[int], batch_size: int) -> Iterator[Int[ndarray, "_"]]:
+    """Row numbers of each batch, shortest rows first: at most `batch_size` rows, `TOKENS_PER_BATCH` padded tokens."""
     order = np.argsort(np.asarray(lengths), kind="stable")
     start = 0
     for end in range(1, len(order) + 1):
         is_full = end - start == batch_size
-        if end == len(order) or is_full or (end + 1 - start) * lengths[order[end]] > POSITIONS_PER_BATCH:
+        if end == len(order) or is_full or (end + 1 - start) * lengths[order[end]] > TOKENS_PER_BATCH:
             yield order[start:end]
             start = end
 

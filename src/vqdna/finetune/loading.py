@@ -43,6 +43,12 @@ def load_classifier(path: Path) -> GenomeEncoderForSequenceClassification:
     return _load(GenomeEncoderForSequenceClassification, path, SequenceClassifierConfig.model_type)
 
 
+def saved_model_type(path: Path) -> str | None:
+    """Model type that `path/model` or `path` says it holds; None where neither has a config.json."""
+    configs = [folder / "config.json" for folder in (path / "model", path)]
+    return next((read_json(config).get("model_type") for config in configs if config.is_file()), None)
+
+
 def model_folder(path: Path, model_type: str) -> Path:
     """Folder with the config.json of a `model_type`: `path/model` or `path`.
 

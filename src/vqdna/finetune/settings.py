@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Literal
 
 from pydantic import Field
@@ -40,11 +41,14 @@ class HeadSettings(StrictModel):
         pooling: "mean" over a sequence's positions, or "mean+max" side by side.
         hidden_size: width of the one hidden layer; 0 means a single linear layer.
         dropout: before each linear layer.
+        standardize: the pooled features are first standardized by those of training sequences before training; a
+            pre-trained encoder's lie close together, and a fresh head is slow to tell them apart.
     """
 
     pooling: Pooling = "mean"
     hidden_size: int = Field(default=128, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    standardize: bool = False
 
 
 class EpochSettings(StrictModel):
@@ -53,6 +57,8 @@ class EpochSettings(StrictModel):
     Attributes:
         epochs: passes over the training sequences; after each the dev sequences are scored and a checkpoint is written.
         warmup_steps: steps over which the rate rises from zero, never more than a tenth of the run.
+        max_positions_per_pass: padded positions of the backbone in one forward pass; batches of longer rows are
+            accumulated over several, which changes memory, not the gradient.
     """
 
     epochs: int = Field(ge=1)
@@ -64,13 +70,15 @@ class EpochSettings(StrictModel):
     weight_decay: float = Field(default=0.01, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    max_positions_per_pass: int = Field(default=16_384, ge=1)
 
-    def in_steps(self, num_sequences: int) -> TrainingSettings:
-        """The same optimization counted in optimizer steps over `num_sequences` training sequences."""
+    def in_steps(self, num_sequences: int, longest: int = 1) -> TrainingSettings:
+        """The same optimization counted in optimizer steps over training sequences of up to `longest` positions."""
         steps_per_epoch = math.ceil(num_sequences / self.batch_size)
         steps = self.epochs * steps_per_epoch
         return TrainingSettings(
-            **self.model_dump(exclude={"epochs", "warmup_steps"}),
+            **self.model_dump(exclude={"epochs", "warmup_steps", "max_positions_per_pass", "gradient_accumulation"}),
+            gradient_accumulation=self._num_passes(longest),
             steps=steps,
             warmup_fraction=min(self.warmup_steps, steps // 10) / steps,
             log_every=min(LOG_EVERY, steps_per_epoch),
@@ -78,6 +86,14 @@ class EpochSettings(StrictModel):
             save_every=steps_per_epoch,
             keep_checkpoints=1,
         )
+
+    def _num_passes(self, longest: int) -> int:
+        """Accumulated passes of a rank such that none has too many positions, or more than one row."""
+        ranks = int(os.environ.get("WORLD_SIZE", "1"))
+        rows = self.batch_size // (ranks * self.gradient_accumulation)
+        fitting = max(1, self.max_positions_per_pass // longest)
+        parts = next((parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= fitting), 1)
+        return self.gradient_accumulation * parts
 
 
 class ReverseComplementSettings(StrictModel):

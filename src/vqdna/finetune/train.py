@@ -21,7 +21,7 @@ from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, 
 from vqdna.finetune.batches import EpochDataset, collate
 from vqdna.finetune.best_epoch import BestEpoch
 from vqdna.finetune.encoding import EncodedSequences, encode_sequences
-from vqdna.finetune.evaluation import predict_codes, predict_sequences, score
+from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.loading import load_classifier, load_encoder, model_folder
 from vqdna.finetune.settings import FinetuneConfig
@@ -31,6 +31,7 @@ from vqdna.tasks.loading import LabelledSequences, Splits, Task, read_splits
 from vqdna.tasks.metrics import Metrics
 from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers.loading import tokenizer_name
+from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process
 from vqdna.training.settings import TrainingSettings
 from vqdna.training.trainer import train as train_model
@@ -39,6 +40,8 @@ __all__ = ["FinetuneConfig", "run_finetune"]
 
 ADAPTER_FOLDER = "adapter"
 BEST_FILE = "best.safetensors"
+STANDARDIZED_ON = 512
+"""Training sequences whose pooled features the head is standardized by."""
 
 
 def run_finetune(
@@ -53,6 +56,7 @@ def run_finetune(
     task: str | None = None,
     labels: Path | None = None,
     dataset: str | None = None,
+    announces: bool = True,
 ) -> dict[str, Any]:
     """Fine-tunes (or resumes, or finds finished) an encoder on labelled sequences and returns the results record.
 
@@ -67,6 +71,7 @@ def run_finetune(
         task: "classification", "multilabel" or "regression"; None reads it off the labels.
         labels: table `name,label` of a FASTA file.
         dataset: name under which reports list the scores; None takes the known dataset in whose folder `train` lies.
+        announces: shows first what the run will take; studies of many runs do not.
 
     Raises:
         InputError: unreadable input, no encoder, a folder of another run, a loss that is no number.
@@ -85,7 +90,8 @@ def run_finetune(
     set_seed(seed)
     model = _untrained_model(config, source, splits.train, weights)
     sizes = num_parameters(model)
-    best = _fit(model, config, splits, folder, seed, record_places(splits, train, dev))
+    places = record_places(splits, train, dev)
+    best = _fit(model, config, splits, folder, seed, places, announces=announces)
     if not is_main_process():
         return {}
     _save_best(model, best, folder)
@@ -108,6 +114,29 @@ def run_finetune(
     }
     folder.write_results(results)
     return results
+
+
+def plan_finetune(
+    config: FinetuneConfig,
+    *,
+    encoder: Path,
+    train: Path,
+    dev: Path | None,
+    seed: int,
+    task: str | None = None,
+    labels: Path | None = None,
+) -> Plan:
+    """What `run_finetune` with the same arguments will take; leaves no run folder.
+
+    Raises:
+        InputError: unreadable input, no encoder.
+    """
+    source = model_folder(encoder, GenomeEncoderConfig.model_type)
+    splits = read_splits(train, dev, None, task=cast(Task | None, task), labels=labels, seed=seed)
+    set_seed(seed)
+    model = _untrained_model(config, source, splits.train, class_weights(splits.train, config.class_weights))
+    dataset = _training_items(model, config, splits.train, _places(splits.train, train), seed)
+    return _plan(model, config, splits.train, dataset)
 
 
 def _description(config: FinetuneConfig, splits: Splits, sizes: Mapping[str, int], best: BestEpoch) -> dict[str, Any]:
@@ -164,6 +193,7 @@ def _untrained_model(
         pooling=config.head.pooling,
         head_hidden_size=config.head.hidden_size,
         head_dropout=config.head.dropout,
+        standardize=config.head.standardize,
         reverse_complement_average=config.reverse_complement.average,
     )
     prepare_trainable(model, config)
@@ -177,17 +207,17 @@ def _fit(
     folder: RunFolder,
     seed: int,
     places: tuple[Callable[[int], str], Callable[[int], str]],
+    *,
+    announces: bool,
 ) -> BestEpoch:
     """Trains the model in place and returns the keeper of its best epoch."""
     flips = config.reverse_complement
-    train_codes = encode_sequences(
-        model.encoder, splits.train.base_ids, places[0], both_strands=flips.augment, keep=True
-    )
+    dataset = _training_items(model, config, splits.train, places[0], seed)
     dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=flips.average, keep=True)
-    dataset = EpochDataset(
-        train_codes, splits.train.labels, batch_size=config.training.batch_size, seed=seed, augment=flips.augment
-    )
-    settings = config.training.in_steps(len(dataset))
+    settings = _in_steps(config, model, dataset)
+    model.fit_standardizer(coding_batches(dataset.encoded, STANDARDIZED_ON))
+    if announces:
+        announce(lambda: _plan(model, config, splits.train, dataset))
     best = BestEpoch(folder.checkpoints / BEST_FILE, splits.train.task)
     train_model(
         model,
@@ -202,6 +232,52 @@ def _fit(
         description="finetune",
     )
     return best
+
+
+def _training_items(
+    model: GenomeEncoderForSequenceClassification,
+    config: FinetuneConfig,
+    train: LabelledSequences,
+    place: Callable[[int], str],
+    seed: int,
+) -> EpochDataset:
+    """Codes and labels of the training sequences, in the order of each epoch."""
+    augment = config.reverse_complement.augment
+    codes = encode_sequences(model.encoder, train.base_ids, place, both_strands=augment, keep=True)
+    return EpochDataset(codes, train.labels, batch_size=config.training.batch_size, seed=seed, augment=augment)
+
+
+def _in_steps(
+    config: FinetuneConfig, model: GenomeEncoderForSequenceClassification, dataset: EpochDataset
+) -> TrainingSettings:
+    return config.training.in_steps(len(dataset), -(-int(dataset.lengths.max()) // model.encoder.merge))
+
+
+def _plan(
+    model: GenomeEncoderForSequenceClassification,
+    config: FinetuneConfig,
+    train: LabelledSequences,
+    dataset: EpochDataset,
+) -> Plan:
+    """What the run will take."""
+    bases, stride = sum(map(len, train.base_ids)), model.encoder.tokenizer.bases_per_position
+    reading = Reading(
+        config.training.epochs * bases, bases, stride, lambda batch: float(batch["position_mask"].sum()) * stride
+    )
+    return plan_training(
+        f"finetune ({config.method})", model, dataset, _in_steps(config, model, dataset), reading,
+        collate=collate, parameters=parameters_by_part(model),
+    )  # fmt: skip
+
+
+def parameters_by_part(model: GenomeEncoderForSequenceClassification) -> dict[str, int]:
+    """Parameters by part, adapters among the backbone's; those of the tokenizer include its code vectors."""
+    parts = {**dict(model.encoder.named_children()), "head": model.head}
+    tensors = {name: part.state_dict().items() for name, part in parts.items()}
+    return {
+        name: sum(tensor.numel() for key, tensor in held if "ema_" not in key and tensor.is_floating_point())
+        for name, held in tensors.items()
+    }
 
 
 def _epoch_evaluation(
