@@ -11,12 +11,14 @@ import pytest
 import torch
 import typer
 
-from vqdna import __version__, inspection
+from vqdna import __version__, inspection, weights
 from vqdna.cli import app, main, spread_options
 from vqdna.config import configs_folder
 from vqdna.errors import InputError
 from vqdna.genome.streams import sequence_files
+from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.results import command_line, read_json
+from vqdna.tokenizers import load_tokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
@@ -55,6 +57,22 @@ def vocabulary(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shipped_folder(vocabulary, tmp_path_factory) -> Path:
+    """What stands in for the models of the package: one, `small`, over the vocabulary."""
+    folder = tmp_path_factory.mktemp("weights")
+    VQVAE.from_pretrained(vocabulary / "model").save_pretrained(folder / "small" / "vocabulary")
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    encoder = GenomeEncoder.from_tokenizer(load_tokenizer(f"vq:{vocabulary}"), shape)
+    encoder.save_pretrained(folder / "small" / "encoder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _shipped(shipped_folder, monkeypatch):
+    monkeypatch.setattr(weights, "FOLDER", shipped_folder)
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     """Working directory with two good genomes, one bad one, a good and a bad table, and an empty folder."""
@@ -88,7 +106,7 @@ MISTAKES = [
     (f"{STAGE_1} --set model.quantizer=vq", "vq has one level"),
     (f"{STAGE_1} --set data.window=9999", "9999"),
     ("vocabulary --genomes a.fa --out empty/../a.fa", r"a\.fa"),
-    ("pretrain --genomes a.fa --out run", "either --vocabulary DIR or --tokenizer NAME"),
+    ("pretrain --vocabulary smal --genomes a.fa --out run", "nor a shipped vocabulary .small.; did you mean 'small'"),
     (f"{STAGE_2} --vocabulary run", "either --vocabulary DIR or --tokenizer NAME"),
     ("pretrain --vocabulary absent --genomes a.fa --out run", "absent"),
     ("pretrain --vocabulary empty --genomes a.fa --out run", "no vocabulary here"),
@@ -99,13 +117,23 @@ MISTAKES = [
     ("finetune --encoder absent --train table.csv --out run", "absent"),
     ("finetune --encoder empty --train table.csv --out run", "empty"),
     ("finetune --encoder empty --train table.csv --out run --config cpi", "did you mean 'cpu'"),
+    ("finetune --encoder smal --train table.csv --out run", "nor a shipped encoder .small.; did you mean 'small'"),
     ("predict --model absent a.fa -o out.csv", "absent"),
+    ("embed --encoder absent a.fa -o out.npy", "absent"),
+    ("embed --encoder empty a.fa -o out.npy", "empty: no model here"),
+    ("embed a.fa -o out.np", r"got the suffix '\.np'.*did you mean '\.np"),
+    ("embed absent.fa -o out.npy", r"absent\.fa"),
+    ("embed bad.fa -o out.npy", r"bad\.fa:2"),
+    ("embed a.fa -o out.npy --gaps drp", "--gaps: got 'drp'"),
+    ("embed a.fa -o out.npy --pool maen", "--pool: got 'maen'.*did you mean 'mean'"),
+    ("embed a.fa -o out.npy --step 5", "--step goes with --window"),
+    ("embed a.fa -o out.npy --bed absent.bed", r"absent\.bed"),
     (f"{ENCODE} a.fa -o codes.parqet", r"unknown output format '\.parqet'.*did you mean '\.parquet'"),
     (f"{ENCODE} absent.fa -o codes.csv", r"absent\.fa"),
     (f"{ENCODE} bad.fa -o codes.csv", r"bad\.fa:2"),
     (f"{ENCODE} a.fa -o codes.csv --gaps drp", "--gaps: got 'drp'"),
     ("encode --vocabulary empty a.fa -o codes.csv", "no vocabulary here"),
-    ("probe --train table.csv --test table.csv --out run", "either --vocabulary DIR or --tokenizer NAME"),
+    ("probe --vocabulary smal --train table.csv --test table.csv --out run", "did you mean 'small'"),
     (f"{PROBE} --vocabulary empty --out run", "either --vocabulary DIR or --tokenizer NAME"),
     ("probe --tokenizer kmer:2 --train nolabel.csv --test table.csv --out run", "nolabel.csv"),
     ("probe --tokenizer kmer:2 --train absent.csv --test table.csv --out run", r"absent\.csv"),
@@ -131,7 +159,9 @@ def test_a_mistake_is_one_line_and_exit_code_2_and_writes_nothing(run, here, voc
     assert contents(here) == before
 
 
-@pytest.mark.parametrize("line", ["encode", "vocabulari", f"{PROBE} --tset x", "benchmark --systems cnn --datasets x"])
+@pytest.mark.parametrize(
+    "line", ["encode", "embed", "vocabulari", f"{PROBE} --tset x", "benchmark --systems cnn --datasets x"]
+)
 def test_a_command_line_that_does_not_parse_ends_with_code_2_and_no_traceback(run, here, line):
     code, out, err = run(*line.split())
     assert (code, out) == (2, "")
@@ -172,6 +202,35 @@ def test_encode_writes_codes_and_says_how_many(run, here, vocabulary):
     lines = (here / "codes.csv").read_text().splitlines()
     assert len(lines) == 1201
     assert lines[0] == "name,start,end,level_0,level_1"
+
+
+def test_commands_take_the_shipped_model_where_none_is_named(run, here, vocabulary):
+    run("encode", "a.fa", "-o", "shipped.csv")
+    run("encode", "--vocabulary", "small", "a.fa", "-o", "named.csv")
+    run("encode", "--vocabulary", vocabulary, "a.fa", "-o", "given.csv")
+    texts = [(here / name).read_text() for name in ("shipped.csv", "named.csv", "given.csv")]
+    assert texts[0] == texts[1] == texts[2]
+    code, out, err = run("probe", "--train", "table.csv", "--test", "table.csv", "--json")
+    assert code == 0, err
+    assert json.loads(out)["test"]["mcc"] >= -1
+
+
+def test_embed_writes_rows_and_says_how_many(run, here):
+    code, out, err = run("embed", "a.fa", "-o", "rows.tsv", "--window", 500, "--json")
+    assert code == 0, err
+    assert json.loads(out) == {"pieces": 3, "bases": 1200, "rows": 3, "width": 16}
+    lines = [line.split("\t") for line in (here / "rows.tsv").read_text().splitlines()]
+    assert lines[0][:5] == ["name", "start", "end", "strand", "e0"]
+    assert [line[:4] for line in lines[1:]] == [["a.fa", str(n), str(min(n + 500, 1200)), "+"] for n in (0, 500, 1000)]
+
+
+def test_finetune_takes_the_shipped_encoder(tmp_path, monkeypatch, shipped_folder):
+    given = {}
+    monkeypatch.setattr("vqdna.finetune.train.run_finetune", lambda config, **options: given.update(options) or {})
+    with pytest.raises(SystemExit) as ended:
+        main(["finetune", "--train", "train.csv", "--out", str(tmp_path)])
+    assert ended.value.code == 0
+    assert given["encoder"] == shipped_folder / "small" / "encoder"
 
 
 def test_probe_prints_scores_and_writes_them_where_asked(run, here):
@@ -227,7 +286,7 @@ def test_help_lists_every_command(run):
 
 
 def test_the_names_that_scripts_rely_on_stay():
-    promised = {"vocabulary", "pretrain", "finetune", "predict", "encode", "probe", "report", "doctor"}
+    promised = {"vocabulary", "pretrain", "finetune", "predict", "embed", "encode", "probe", "report", "doctor"}
     assert promised <= set(COMMANDS)
     for stage in ("vocabulary", "pretrain", "finetune"):
         names = {name for option in typer.main.get_command(app).commands[stage].params for name in option.opts}
@@ -244,6 +303,7 @@ def test_doctor_prints_json_on_request_and_lines_otherwise(run):
     assert code == 0
     assert facts["vqdna"] == __version__
     assert facts["problems"] == []
+    assert set(facts["models"]["small"]) == {"vocabulary", "encoder"}
     text = run("doctor")[1]
     assert f"vqdna {__version__}" in text
     assert "problems: none" in text
@@ -274,7 +334,17 @@ def test_default_configurations_exist():
 def test_finetune_takes_fasta_with_a_label_table(tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr("vqdna.finetune.train.run_finetune", lambda config, **options: given.update(options) or {})
-    arguments = ["finetune", "--encoder", "e", "--train", "train.fa", "--labels", "labels.tsv", "--out", str(tmp_path)]
+    arguments = [
+        "finetune",
+        "--encoder",
+        str(tmp_path),
+        "--train",
+        "train.fa",
+        "--labels",
+        "labels.tsv",
+        "--out",
+        str(tmp_path),
+    ]
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 0

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from vqdna.data_root import find_data_root
+from vqdna.weights import PARTS, Part, shipped, shipped_names
 
 REQUIRED = (
     "torch",
@@ -41,6 +42,10 @@ def inspect_installation() -> dict[str, Any]:
         "accelerators": [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())],
         "training_precision": "bf16" if uses_bfloat16("auto") else "fp32",
         "data_root": str(root) if root else None,
+        "models": {
+            name: {part: _megabytes(part, name) for part in PARTS if name in shipped_names(part)}
+            for name in shipped_names()
+        },
         "packages": packages,
         "extras": {extra: all(importlib.util.find_spec(name) for name in names) for extra, names in EXTRAS.items()},
         "problems": [f"package '{name}' is missing" for name, found in packages.items() if found is None],
@@ -55,12 +60,22 @@ def show_installation(facts: dict[str, Any]) -> str:
         f"accelerators: {', '.join(facts['accelerators']) or 'none; everything runs on the processor'}",
         f"training precision: {facts['training_precision']}",
         f"data root: {facts['data_root'] or 'none (set VQDNA_DATA to use real benchmark data)'}",
+        "shipped models: " + (", ".join(_model_line(*entry) for entry in facts["models"].items()) or "none"),
         "packages: " + ", ".join(f"{name} {found}" for name, found in facts["packages"].items()),
     ]
     for extra, usable in facts["extras"].items():
         lines.append(f"extra '{extra}': " + ("usable" if usable else f"missing; pip install 'vqdna[{extra}]'"))
     lines.append("problems: " + ("; ".join(facts["problems"]) or "none"))
     return "\n".join(lines)
+
+
+def _megabytes(part: Part, name: str) -> float:
+    """Size of a part of a shipped model."""
+    return round(sum(file.stat().st_size for file in shipped(name, part).rglob("*") if file.is_file()) / 1e6, 1)
+
+
+def _model_line(name: str, parts: dict[str, float]) -> str:
+    return f"{name} ({', '.join(f'{part} {size} MB' for part, size in parts.items())})"
 
 
 def _version(package: str) -> str | None:

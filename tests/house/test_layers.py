@@ -27,12 +27,14 @@ ALLOWED: dict[str, set[str]] = {
     "pretrain": {"genome", "tokenizers", "training"},  # never vocabulary: the contract keeps tokenizers exchangeable
     "finetune": {"genome", "tokenizers", "pretrain", "tasks", "training"},
     "benchmark": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks"},
-    "inference": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks"},
+    "inference": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "training"},
     "audit": {"genome", "tokenizers"},
     "tasks": {"genome"},
     "training": {"genome"},
     "reports": set(),
-    "inspection": {"training"},
+    "inspection": {"training", "weights"},
+    "weights": set(),
+    "models": {"finetune", "pretrain", "weights"},
     "cli": {
         *STAGES,
         "genome",
@@ -43,10 +45,13 @@ ALLOWED: dict[str, set[str]] = {
         "inference",
         "reports",
         "inspection",
+        "weights",
+        "models",
         "__init__",
     },
     "__main__": {"cli"},
-    "__init__": set(),
+    "__init__": {"registration", "models"},  # models when asked for: `vqdna.load`
+    "registration": set(),  # names the modules of the models, and imports none
     **{name: set() for name in FREE},
 }
 """What each package, or module directly below `vqdna`, may import besides itself and the free modules."""

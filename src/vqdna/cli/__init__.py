@@ -6,8 +6,8 @@ beside it. Results go to standard output (`--json` for machines), progress and e
 
 from vqdna.cli import application, audit, research, stages, study
 from vqdna.cli.application import app, main, spread_options
-from vqdna.cli.research import benchmark, bpe, doctor, probe, report, simulate
-from vqdna.cli.stages import encode, finetune, predict, pretrain, vocabulary
+from vqdna.cli.research import benchmark, bpe, doctor, pack, probe, report, simulate
+from vqdna.cli.stages import embed, encode, finetune, predict, pretrain, vocabulary
 
 __all__ = [
     "app",
@@ -16,9 +16,11 @@ __all__ = [
     "benchmark",
     "bpe",
     "doctor",
+    "embed",
     "encode",
     "finetune",
     "main",
+    "pack",
     "predict",
     "pretrain",
     "probe",

@@ -24,7 +24,7 @@ app = typer.Typer(
     epilog="Start here: `vqdna vocabulary --config demo --genomes genome.fa --out runs/vocabulary`",
 )
 
-SPREADING = ("--genomes", "--set", "--systems", "--datasets", "--cells")
+SPREADING = ("--genomes", "--set", "--systems", "--datasets", "--cells", "--encoders")
 """Options that take several values behind one name, as in `--genomes a.fa b.fa`."""
 
 STOPPED = 130

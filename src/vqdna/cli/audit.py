@@ -8,8 +8,17 @@ from typing import Annotated
 from typer import Option
 
 from vqdna.cli.application import app
-from vqdna.cli.options import AsJson, Genomes, Quiet, Seed, TokenizerName, VocabularyFolder, prepare, show
-from vqdna.errors import InputError
+from vqdna.cli.options import (
+    AsJson,
+    Genomes,
+    Quiet,
+    Seed,
+    TokenizerName,
+    VocabularyFolder,
+    prepare,
+    show,
+    vocabulary_spec,
+)
 
 
 @app.command(
@@ -36,9 +45,9 @@ def audit(
     from vqdna.reports.audit import needed_for_audit, write_audit_page
 
     prepare(quiet)
-    specs = [*([f"vq:{vocabulary}"] if vocabulary else []), *([tokenizer] if tokenizer else [])]
-    if not specs:
-        raise InputError("give --vocabulary DIR, --tokenizer NAME, or both to see them side by side")
+    specs = [tokenizer] if tokenizer else []
+    if vocabulary or not tokenizer:
+        specs.insert(0, vocabulary_spec(vocabulary))
     needed_for_audit()
     results = run_audit(
         specs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,11 +21,18 @@ Out = Annotated[
 Seed = Annotated[int, Option("--seed", help="Seed of every random draw.")]
 AsJson = Annotated[bool, Option("--json", help="Print the results record as JSON.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on standard error.")]
+PlanOnly = Annotated[bool, Option("--plan", help="Say what the run will take - memory, work, time - and stop.")]
 Genomes = Annotated[list[Path], Option("--genomes", help="FASTA or FASTQ files (gzip too), or folders of them.")]
 TokenizerName = Annotated[
     str | None, Option("--tokenizer", help="nucleotide, kmer:K, kmer:K:STRIDE, bpe:DIR, or a vocabulary's folder.")
 ]
-VocabularyFolder = Annotated[str | None, Option("--vocabulary", help="Run folder of a trained vocabulary.")]
+VocabularyFolder = Annotated[
+    str | None,
+    Option("--vocabulary", help="A shipped vocabulary such as small (the default), or the run folder of another."),
+]
+EncoderFolder = Annotated[
+    str, Option("--encoder", help="A shipped genome encoder such as small, or the run folder of a pre-trained one.")
+]
 TrainTable = Annotated[Path, Option("--train", help="Table with columns sequence,label (CSV, TSV, Parquet; .gz too).")]
 DevTable = Annotated[Path | None, Option("--dev", help="Table to choose by; without it a seeded tenth of --train.")]
 Gaps = Annotated[str, Option("--gaps", help="What to do with - . * in sequences: error or drop.")]
@@ -32,14 +40,26 @@ TestTable = Annotated[Path | None, Option("--test", help="Table scored once at t
 
 
 def one_tokenizer(vocabulary: str | None, tokenizer: str | None) -> str:
-    """The tokenizer named by one of the two options.
+    """The tokenizer named by one of the two options; the shipped vocabulary where neither is given.
 
     Raises:
-        InputError: both are given, or none.
+        InputError: both are given, or the vocabulary is neither a shipped one nor a folder.
     """
-    if (vocabulary is None) == (tokenizer is None):
+    if vocabulary is not None and tokenizer is not None:
         raise InputError("give either --vocabulary DIR or --tokenizer NAME")
-    return vocabulary if vocabulary is not None else str(tokenizer)
+    return tokenizer if tokenizer is not None else vocabulary_spec(vocabulary)
+
+
+def vocabulary_spec(vocabulary: str | None) -> str:
+    """Tokenizer spec of a vocabulary given by shipped name or folder; None is the one that ships by default.
+
+    Raises:
+        InputError: it is neither.
+    """
+    from vqdna.weights import DEFAULT, part_folder, shipped
+
+    folder = shipped(DEFAULT, "vocabulary") if vocabulary is None else part_folder(vocabulary, "vocabulary")
+    return f"vq:{folder}"
 
 
 def gap_override(gaps: str) -> list[str]:
@@ -78,6 +98,16 @@ def show(results: Mapping[str, Any], as_json: bool, out: Path | None, keys: Sequ
             print_result(f"{key}: {json.dumps(_rounded(value))}")
     if out is not None:
         print_result(f"-> {out}")
+
+
+def show_plan(plan: Any, as_json: bool) -> None:
+    """A plan on standard output, as a table or as JSON; under torchrun from the first rank only."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if as_json:
+        print_result(json.dumps(plan.to_record(), indent=2))
+    else:
+        plan.show(sys.stdout)
 
 
 def _rounded(value: Any) -> Any:

@@ -98,6 +98,24 @@ def benchmark(
     print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
 
 
+@app.command(epilog="Example: `vqdna pack --vocabulary runs/views --encoder runs/small --out models/mine`")
+def pack(
+    vocabulary: Annotated[Path, Option("--vocabulary", help="Run folder of the vocabulary inside the encoder.")],
+    encoder: Annotated[Path, Option("--encoder", help="Run folder of a finished pre-training.")],
+    out: Annotated[Path, Option("--out", "-o", help="Folder to write; its name is the model's.")],
+    study: Annotated[
+        Path | None, Option("--study", help="Folder of a pre-training study; its scores go on the card.")
+    ] = None,
+    limits: Annotated[list[str] | None, Option("--limit", help="A sentence for the card. May be repeated.")] = None,
+) -> None:
+    """A trained model made small enough to ship: vocabulary, encoder in half precision, and a card."""
+    from vqdna.inference.packing import pack as run_pack
+
+    prepare()
+    sizes = run_pack(vocabulary, encoder, out, study=study, limits=limits or ())
+    print_result(", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items()) + f" -> {out}")
+
+
 @app.command(epilog="Example: `vqdna bpe --genomes genomes/ --out runs/bpe`, then `--tokenizer bpe:runs/bpe`")
 def bpe(
     genomes: Genomes,

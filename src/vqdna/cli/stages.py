@@ -1,4 +1,4 @@
-"""The pipeline: `vocabulary -> pretrain -> finetune -> predict`, and `encode` beside it.
+"""The pipeline: `vocabulary -> pretrain -> finetune -> predict`, and `embed` and `encode` beside it.
 
 One function per command, its docstring the help text; each imports its stage only when called.
 """
@@ -17,10 +17,12 @@ from vqdna.cli.options import (
     AsJson,
     ConfigName,
     DevTable,
+    EncoderFolder,
     Gaps,
     Genomes,
     Out,
     Overrides,
+    PlanOnly,
     Quiet,
     Seed,
     TestTable,
@@ -32,7 +34,11 @@ from vqdna.cli.options import (
     prepare,
     print_result,
     show,
+    show_plan,
+    vocabulary_spec,
 )
+
+Source = Annotated[str, typer.Argument(help="FASTA or FASTQ (gzip too); - for standard input.")]
 
 
 @app.command(
@@ -45,17 +51,21 @@ def vocabulary(
     overrides: Overrides = None,
     gaps: Gaps = "error",
     seed: Seed = 0,
+    plan: PlanOnly = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Stage 1: learn a vocabulary (VQ or HRQ) from genomes."""
     from vqdna.config import load_config
     from vqdna.genome.streams import sequence_files
-    from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
+    from vqdna.vocabulary.train import VocabularyConfig, plan_vocabulary, run_vocabulary
 
     prepare(quiet)
     resolved = load_config(VocabularyConfig, config, "vocabulary", [*(overrides or ()), *gap_override(gaps)])
-    results = run_vocabulary(resolved, genomes=sequence_files(genomes), out=out, seed=seed)
+    files = sequence_files(genomes)
+    if plan:
+        return show_plan(plan_vocabulary(resolved, genomes=files, seed=seed), as_json)
+    results = run_vocabulary(resolved, genomes=files, out=out, seed=seed)
     show(results, as_json, out, ("evaluation.reconstruction_accuracy", "evaluation.bits_per_base", "seconds"))
 
 
@@ -71,18 +81,22 @@ def pretrain(
     overrides: Overrides = None,
     gaps: Gaps = "error",
     seed: Seed = 0,
+    plan: PlanOnly = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Stage 2: pre-train a genome encoder by masked code modelling over a frozen tokenizer."""
     from vqdna.config import load_config
     from vqdna.genome.streams import sequence_files
-    from vqdna.pretrain.train import PretrainConfig, run_pretrain
+    from vqdna.pretrain.train import PretrainConfig, plan_pretrain, run_pretrain
 
     prepare(quiet)
     resolved = load_config(PretrainConfig, config, "pretrain", [*(overrides or ()), *gap_override(gaps)])
     spec = one_tokenizer(vocabulary, tokenizer)
-    results = run_pretrain(resolved, tokenizer=spec, genomes=sequence_files(genomes), out=out, seed=seed)
+    files = sequence_files(genomes)
+    if plan:
+        return show_plan(plan_pretrain(resolved, tokenizer=spec, genomes=files, seed=seed), as_json)
+    results = run_pretrain(resolved, tokenizer=spec, genomes=files, out=out, seed=seed)
     show(
         results,
         as_json,
@@ -95,31 +109,45 @@ def pretrain(
     epilog="Example: `vqdna finetune --encoder runs/encoder --train train.csv --test test.csv --out runs/task --json`"
 )
 def finetune(
-    encoder: Annotated[Path, Option("--encoder", help="Run folder of a pre-trained genome encoder.")],
     train: TrainTable,
     out: Out,
+    encoder: EncoderFolder = "small",
     dev: DevTable = None,
     test: TestTable = None,
     labels: Annotated[
         Path | None, Option("--labels", help="Table name,label where the splits are FASTA files.")
     ] = None,
-    config: ConfigName = "cpu",
+    config: ConfigName = "small",
     overrides: Overrides = None,
     task: Annotated[
         str | None, Option("--task", help="classification, multilabel or regression; else seen from the labels.")
     ] = None,
     seed: Seed = 0,
+    plan: PlanOnly = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Stage 3: fine-tune a genome encoder on labelled sequences (LoRA, full, or a linear head)."""
     from vqdna.config import load_config
-    from vqdna.finetune.train import FinetuneConfig, run_finetune
+    from vqdna.finetune.train import FinetuneConfig, plan_finetune, run_finetune
+    from vqdna.weights import part_folder
 
     prepare(quiet)
     resolved = load_config(FinetuneConfig, config, "finetune", overrides or ())
+    source = part_folder(encoder, "encoder")
+    if plan:
+        about = {"train": train, "dev": dev, "seed": seed, "task": task, "labels": labels}
+        return show_plan(plan_finetune(resolved, encoder=source, **about), as_json)  # type: ignore[arg-type]
     results = run_finetune(
-        resolved, encoder=encoder, train=train, dev=dev, test=test, out=out, seed=seed, task=task, labels=labels
+        resolved,
+        encoder=source,
+        train=train,
+        dev=dev,
+        test=test,
+        out=out,
+        seed=seed,
+        task=task,
+        labels=labels,
     )
     show(results, as_json, out, ("dev", "test", "seconds"))
 
@@ -142,10 +170,49 @@ def predict(
     run_predict(model, Path(source), Path(output), batch_size=batch_size)
 
 
+@app.command(epilog="Example: `vqdna embed genome.fa.gz --window 512 -o embeddings.parquet`")
+def embed(
+    source: Source,
+    output: Annotated[
+        str, Option("--output", "-o", help=".parquet, .tsv, .npz or .npy; - for TSV on standard output.")
+    ] = "-",
+    encoder: EncoderFolder = "small",
+    pool: Annotated[
+        str, Option("--pool", help="mean or mean+max over a sequence, or none: a row for every position.")
+    ] = "mean",
+    window: Annotated[int | None, Option("--window", help="Embed windows of so many bases.")] = None,
+    step: Annotated[int | None, Option("--step", help="Bases from window to window; else as many as --window.")] = None,
+    bed: Annotated[
+        Path | None, Option("--bed", help="Embed the regions of a BED file (0-based, half-open, with strand).")
+    ] = None,
+    both_strands: Annotated[
+        bool, Option("--both-strands", help="Mean of each sequence and its reverse complement.")
+    ] = False,
+    batch_size: Annotated[int, Option("--batch-size", help="Sequences at once; changes speed and memory only.")] = 64,
+    precision: Annotated[str, Option("--precision", help="fp32, bf16, or auto for the fastest here.")] = "fp32",
+    gaps: Gaps = "error",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Embeddings of sequences, windows, regions or positions: name, start, end, strand and the numbers."""
+    from vqdna.inference.embed import EmbedOptions, embed_file
+    from vqdna.models import load
+
+    prepare(quiet)
+    gap_override(gaps)
+    options = EmbedOptions(pool, window, step, bed, both_strands, batch_size, precision, gaps)  # type: ignore[arg-type]
+    options.check()
+    totals = embed_file(load(encoder), source, output, options)
+    if output == "-":
+        return
+    text = f"{totals['pieces']} sequences, {totals['bases']} bases, {totals['rows']} x {totals['width']} -> {output}"
+    print_result(json.dumps(totals) if as_json else text)
+
+
 @app.command(epilog="Example: `vqdna encode --vocabulary runs/hrq genome.fa.gz -o codes.parquet`")
 def encode(
-    source: Annotated[str, typer.Argument(help="FASTA or FASTQ (gzip too); - for standard input.")],
-    vocabulary: Annotated[str, Option("--vocabulary", help="Run folder of a trained vocabulary.")],
+    source: Source,
+    vocabulary: VocabularyFolder = None,
     output: Annotated[
         str, Option("--output", "-o", help=".parquet, .csv, .tsv or .bed; - for rows on standard output.")
     ] = "-",
@@ -158,7 +225,7 @@ def encode(
 
     gap_override(gaps)
     prepare()
-    totals = encode_file(load_tokenizer(f"vq:{vocabulary}"), source, output, gaps=gaps)
+    totals = encode_file(load_tokenizer(vocabulary_spec(vocabulary)), source, output, gaps=gaps)
     if output == "-":
         return
     ambiguous = f"{totals['ambiguous']} letters read as N"

@@ -12,7 +12,7 @@ import typer
 from typer import Option
 
 from vqdna.cli.application import app
-from vqdna.cli.options import AsJson, Genomes, Out, Quiet, prepare, print_result
+from vqdna.cli.options import AsJson, Genomes, Out, Overrides, Quiet, prepare, print_result
 
 study = typer.Typer(
     no_args_is_help=True,
@@ -62,6 +62,48 @@ def codebook(
         seeds=seeds,
         preset=preset,
         datasets=datasets or DATASETS,
+        max_train=max_train,
+        data_root=find_data_root(),
+    )
+    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
+
+
+@study.command(
+    epilog="Example: `vqdna study pretraining --encoders random:runs/small runs/small --datasets tf/0 --out runs/pay`"
+)
+def pretraining(
+    encoders: Annotated[
+        list[str],
+        Option(
+            "--encoders", help="Run folders of pre-trainings, their snapshots, or random: and one, for new weights."
+        ),
+    ],
+    out: Out,
+    datasets: Annotated[
+        list[str] | None, Option("--datasets", help="Names, or folders of train and dev tables; the 13 GUE sets.")
+    ] = None,
+    seeds: Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
+    config: Annotated[str, Option("--config", "-c", help="Fine-tuning configuration, the same for all.")] = "small",
+    overrides: Overrides = None,
+    max_train: Annotated[
+        int | None, Option("--max-train", min=2, help="Training sequences of each dataset; all without it.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """What pre-training is worth: dev scores after the same fine-tuning, beside random weights; test stays unread."""
+    from vqdna.benchmark.codebook_study import GUE_13
+    from vqdna.benchmark.pretraining_study import run_pretraining_study
+    from vqdna.data_root import find_data_root
+
+    prepare(quiet)
+    rows = run_pretraining_study(
+        encoders,
+        out,
+        datasets=datasets or GUE_13,
+        seeds=seeds,
+        config=config,
+        overrides=overrides or (),
         max_train=max_train,
         data_root=find_data_root(),
     )

@@ -1,0 +1,109 @@
+"""A trained model made small enough to ship: vocabulary, encoder in half precision, and a card with its whole story.
+
+Flow: run folders of stages 1 and 2 (and of a pre-training study) -> OUT/vocabulary, OUT/encoder, OUT/README.md. The
+tokenizer keeps full precision, for a rounded code vector could change a code; the other weights are stored in half
+precision and come back in float32. It must not know how to train.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vqdna.errors import InputError
+from vqdna.finetune.loading import load_encoder
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.model_card import model_card
+from vqdna.results import RESULTS_FILE, put_in_place, read_json
+from vqdna.tokenizers.vq import model_directory
+
+MAX_BYTES = 25_000_000
+"""Most that a model may weigh, all its files together."""
+
+WEIGHTS = ("config.json", "model.safetensors")
+
+
+def pack(
+    vocabulary: Path, encoder: Path, out: Path, *, study: Path | None = None, limits: Sequence[str] = ()
+) -> dict[str, int]:
+    """Bytes of each part of the model written to `out`, which appears whole or not at all.
+
+    Args:
+        vocabulary: run folder of stage 1, the very vocabulary inside the encoder.
+        encoder: finished run folder of stage 2.
+        out: folder to write; its name is the model's.
+        study: folder of a pre-training study whose summary goes on the card.
+        limits: sentences about what the model is not good for.
+
+    Raises:
+        InputError: a folder without a model or without results, or a model that is too large to ship.
+    """
+    results = read_json(encoder / RESULTS_FILE)
+    model = load_encoder(encoder)
+    staging = out.with_name(f".{out.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    (staging / "vocabulary").mkdir(parents=True)
+    for name in WEIGHTS:
+        shutil.copyfile(model_directory(vocabulary) / name, staging / "vocabulary" / name)
+    model.save_pretrained(staging / "encoder", state_dict=halved(model.state_dict()))
+    notes = [_results_of_study(read_json(study / "summary.json"))] if study is not None else []
+    notes += ["## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)] if limits else []
+    trained = _training(model, results, read_json(vocabulary / RESULTS_FILE))
+    (staging / "README.md").write_text(model_card(model, out.name, notes=[trained, *notes]))
+    sizes = {part: _size(staging / part) for part in ("vocabulary", "encoder")}
+    if sum(sizes.values()) > MAX_BYTES:
+        shutil.rmtree(staging)
+        raise InputError(f"{encoder}: weighs {sum(sizes.values()):,} bytes packed, expected at most {MAX_BYTES:,}")
+    put_in_place(staging, out)
+    return sizes
+
+
+def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights in half precision, but for the tokenizer's."""
+    return {
+        name: value if name.startswith("tokenizer.") or not value.is_floating_point() else value.to(torch.float16)
+        for name, value in weights.items()
+    }
+
+
+def _training(model: GenomeEncoder, encoder: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> str:
+    """What both stages saw, how long they took, and what came of it."""
+    genomes, masking, evaluation = encoder["genomes"], encoder["masking"], encoder["evaluation"]
+    lines = [
+        f"genomes: {genomes['num_bases']:,} bases of {len(genomes['species'])} files, species weighted as the"
+        " configuration says, whole contigs held out",
+        f"vocabulary: {vocabulary['bases_seen']:,} bases seen in {vocabulary['steps']:,} steps,"
+        f" {vocabulary['seconds'] / 60:.0f} minutes; `{vocabulary['command']}`",
+        f"encoder: {encoder['bases_seen']:,} bases seen in {encoder['steps']:,} steps,"
+        f" {encoder['seconds'] / 60:.0f} minutes; `{encoder['command']}`",
+        f"masked: {100 * masking['fraction']:.0f} % of the bases in stretches of {masking['span']}, unit"
+        f" `{masking['unit']}`; predicted: {encoder['target']}",
+        f"held-out contigs: {evaluation['base_nats']:.4f} nats per masked base (guessing: 1.3863),"
+        f" {100 * evaluation['masked_accuracy'][0]:.1f} % guessed right",
+        f"one position stands for {model.bases_per_position:.0f} bases; stored in half precision",
+    ]
+    return "## Training\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _results_of_study(summary: Mapping[str, Any]) -> str:
+    """Mean dev MCC by the bases seen in pre-training."""
+    lines = ["| bases seen in pre-training | seeds | mean dev MCC x 100 |", "|---|---|---|"]
+    for row in summary["rows"]:
+        if row["mean"] is not None:
+            spread = "" if row["sd"] is None else f" ± {100 * row['sd']:.1f}"
+            lines.append(f"| {row['bases_seen']:,} | {len(row['seeds'])} | {100 * row['mean']:.1f}{spread} |")
+    sets = len(summary["rows"][0]["datasets"])
+    most = max(summary["rows"][0]["sequences"].values())
+    return (
+        f"## Scores\n\nFine-tuned alike on {sets} GUE datasets (at most {most:,} training sequences each), dev splits;"
+        " 0 bases is the same architecture with fresh weights.\n\n" + "\n".join(lines)
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,30 @@
+"""A genome encoder by name: one that comes with the package, or one that lies in a folder.
+
+Flow: "small", a run folder or a model's folder -> `GenomeEncoder` in evaluation mode, ready for DNA. Nothing is ever
+looked up on the network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vqdna.finetune.heads import SequenceClassifierConfig
+from vqdna.finetune.loading import load_classifier, load_encoder, saved_model_type
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.weights import DEFAULT, part_folder
+
+
+def load(name_or_path: str | Path = DEFAULT) -> GenomeEncoder:
+    """Genome encoder of a shipped model, of a pre-training's folder, or of a fine-tuned model's.
+
+    Args:
+        name_or_path: a shipped name such as "small", a run folder, or the `model/` in one.
+
+    Raises:
+        InputError: neither a shipped name nor a folder, no model in the folder, or a damaged one.
+    """
+    folder = part_folder(name_or_path, "encoder")
+    if saved_model_type(folder) == SequenceClassifierConfig.model_type:
+        encoder: GenomeEncoder = load_classifier(folder).encoder
+        return encoder
+    return load_encoder(folder)

@@ -1,0 +1,54 @@
+"""Trained models that come with the package: their names, their parts, and where each lies.
+
+Flow: "small" -> folder `small/encoder` or `small/vocabulary` here. A folder with one of the parts is a model;
+nothing is listed by hand. It must not know what the parts hold.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from vqdna.errors import InputError, nearest_name_hint
+
+Part = Literal["vocabulary", "encoder"]
+
+PARTS: tuple[Part, ...] = ("vocabulary", "encoder")
+FOLDER = Path(__file__).parent
+DEFAULT = "small"
+"""Model that commands take where none is named."""
+
+
+def shipped_names(part: Part | None = None) -> list[str]:
+    """Names of the shipped models, of all or of those with the part, in order."""
+    wanted = PARTS if part is None else (part,)
+    return sorted({path.parents[1].name for kind in wanted for path in FOLDER.glob(f"*/{kind}/config.json")})
+
+
+def shipped(name: str, part: Part) -> Path:
+    """Folder of a part of a shipped model.
+
+    Raises:
+        InputError: no shipped model of that name has the part; names those that have.
+    """
+    known = shipped_names(part)
+    if name not in known:
+        listed = f"expected {' or '.join(known)}" if known else "none comes with this installation"
+        raise InputError(f"no shipped {part} '{name}', {listed}{nearest_name_hint(name, known)}")
+    return FOLDER / name / part
+
+
+def part_folder(name_or_path: str | Path, part: Part) -> Path:
+    """Folder of a part of the shipped model of that name, else the path itself (`./small` is always a path).
+
+    Raises:
+        InputError: it is neither; names the nearest shipped one.
+    """
+    if str(name_or_path) in shipped_names(part):
+        return shipped(str(name_or_path), part)
+    path = Path(name_or_path)
+    if path.exists():
+        return path
+    known = shipped_names(part)
+    names = f" nor a shipped {part} ({', '.join(known)})" if known else ""
+    raise InputError(f"{path}: no such folder{names}{nearest_name_hint(str(name_or_path), known)}")
