@@ -54,7 +54,7 @@ def labelled(page: Page, caption: str) -> dict[str, dict[str, tuple[str, float |
 
 def test_a_study_is_one_run_and_the_runs_inside_its_cells_are_not_listed(page: Page) -> None:
     assert page.sections == ["overview", "study", "runs"]
-    assert "This page tells of 1 codebook study" in page.text
+    assert "This page tells of 1 study" in page.text
     (row,) = page.table("Every run of this page.").values()
     assert row["run"][0] == "codebook"
     assert row["outcome"][0] == "13 cells, see the codebook study"

@@ -111,6 +111,7 @@ def run_encoder_system(encoder: Path, config: str, files: DatasetFiles, seed: in
         test=files.test,
         out=folder / "run",
         seed=seed,
+        announces=False,
     )
 
 

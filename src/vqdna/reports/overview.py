@@ -34,7 +34,7 @@ NOUNS = {
     "finetune": ("fine-tuning run", "fine-tuning runs"),
     "probe": ("probe", "probes"),
     "benchmark": ("benchmark run", "benchmark runs"),
-    "study": ("codebook study", "codebook studies"),
+    "study": ("study", "studies"),
     "audit": ("audit", "audits"),
 }
 
@@ -144,7 +144,7 @@ def _outcome(run: Run) -> str:
         ]
         return f"{listed([percent(value) for value in accuracies])} of masked codes right" if accuracies else ""
     if run.stage == "study":
-        return f"{plural(len(run.items('cells')), 'cell')}, see the codebook study"
+        return f"{plural(len(run.items('cells')), 'cell')}, see the {run.text('study')} study"
     if run.stage == "audit":
         return "; ".join(_audited(record) for record in run.items("tokenizers"))
     metric = next((metric for metric in metric_order(run) if run.value("test", metric) is not None), None)

@@ -57,6 +57,7 @@ NATS_PER_BASE = Curves(
 )
 MASKING = {
     "bases": "from the vocabulary as well as from the encoder, so no code can leak them",
+    "fields": "from the encoder along with every code that looks at one of them, so no code can leak them",
     "spans": "from the encoder only, in stretches, so the codes beside a stretch may leak it",
     "codes": "from the encoder only, one by one, so the codes beside them may leak them",
 }

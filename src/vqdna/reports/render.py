@@ -17,6 +17,7 @@ from vqdna.reports.content import Section
 from vqdna.reports.finetune import finetune_section
 from vqdna.reports.overview import overview_section, runs_table, settings_of
 from vqdna.reports.pretrain import pretrain_section
+from vqdna.reports.pretraining_study import pretraining_study_section
 from vqdna.reports.runs import Run, find_runs
 from vqdna.reports.study import study_section
 from vqdna.reports.vocabulary import vocabulary_section
@@ -55,7 +56,14 @@ def render_report(runs: Sequence[Run], *, title: str = TITLE) -> str:
 
 def report_sections(runs: Sequence[Run]) -> list[Section]:
     """Sections that the runs have something to say to, in reading order."""
-    makers = (comparison_section, study_section, vocabulary_section, pretrain_section, finetune_section)
+    makers = (
+        comparison_section,
+        study_section,
+        vocabulary_section,
+        pretrain_section,
+        pretraining_study_section,
+        finetune_section,
+    )
     return [overview_section(runs), *(section for make in makers if (section := make(runs)) is not None)]
 
 

@@ -63,7 +63,7 @@ REC_CAPTION = "Bases that come back right. Dotted: the authors' poster, on GUE's
 
 def study_section(runs: Sequence[Run]) -> Section | None:
     """Pictures and tables of each study, or None without one."""
-    blocks = [block for run in runs if run.stage == "study" for block in _blocks(run)]
+    blocks = [block for run in runs if run.text("study") == "codebook" for block in _blocks(run)]
     return Section("study", "Codebook study", list(INTRODUCTION), blocks) if blocks else None
 
 

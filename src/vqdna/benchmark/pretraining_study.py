@@ -1,0 +1,236 @@
+"""What pre-training is worth: encoders fine-tuned alike, beside the same architecture with fresh weights, on dev.
+
+Flow: encoders x datasets x seeds -> (a copy with fresh weights where the name begins with `random:`) -> fine-tuning on
+the same sequences -> OUT/<encoder>/<dataset>-seed-<n>/results.json, written when the cell is done -> summary.json and
+summary.md. Cells that are there are kept; processes share a folder by claiming cells. Test splits are never read.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from transformers import set_seed
+
+from vqdna.benchmark.claims import claimed
+from vqdna.benchmark.codebook_study import GUE_13
+from vqdna.benchmark.pretraining_summary import write_summary
+from vqdna.config import first_difference, load_config, read_yaml
+from vqdna.errors import InputError
+from vqdna.finetune.loading import load_encoder
+from vqdna.finetune.settings import FinetuneConfig
+from vqdna.finetune.train import run_finetune
+from vqdna.genome.bases import from_base_ids
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.results import RESULTS_FILE, atomic_output, command_line, put_in_place, read_json, write_json
+from vqdna.tasks.loading import read_labelled
+from vqdna.tasks.registry import DatasetFiles, files_in_folder, find_dataset
+
+Record = dict[str, Any]
+
+RANDOM = "random:"
+"""Before an encoder's folder: its architecture and tokenizer, with fresh weights drawn from the cell's seed."""
+
+STUDY = "pretraining"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fine-tuning.
+
+    Attributes:
+        encoder: folder of an encoder, or `random:` and one.
+        dataset: name as `find_dataset` takes it, or a folder with train and dev tables.
+        seed: of the fine-tuning, and of fresh weights.
+    """
+
+    encoder: str
+    dataset: str
+    seed: int
+
+    def folder(self, out: Path) -> Path:
+        """Where the cell's record lies."""
+        return out / _slug(self.encoder) / f"{_slug(self.dataset)}-seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all cells of a folder have in common."""
+
+    out: Path
+    config: FinetuneConfig
+    max_train: int | None
+    files: dict[str, DatasetFiles]
+
+    def settings(self) -> Record:
+        """Everything that decides a cell's numbers beside the cell itself."""
+        return {"configuration": self.config.model_dump(mode="json"), "max_train": self.max_train}
+
+
+def run_pretraining_study(
+    encoders: Sequence[str],
+    out: Path,
+    *,
+    datasets: Sequence[str] = GUE_13,
+    seeds: int = 3,
+    config: str = "small",
+    overrides: Sequence[str] = (),
+    max_train: int | None = None,
+    data_root: Path | None = None,
+    console: Console | None = None,
+) -> list[Record]:
+    """Summary rows of the study under `out`, after running every cell that neither is there nor is another process's.
+
+    Args:
+        encoders: run folders, their snapshots, or `random:` and one of them.
+        out: folder of the study.
+        datasets: names as `find_dataset` takes them, or folders with train and dev tables.
+        seeds: their number.
+        config: fine-tuning configuration, the same for all.
+        overrides: `key=value` on top of it.
+        max_train: training sequences of each dataset, a draw that all cells share; None takes all.
+        data_root: None is where `find_data_root` finds it.
+        console: where progress is shown; None is standard error.
+
+    Raises:
+        InputError: no such encoder or dataset, or cells of other settings; before any cell runs.
+    """
+    files = {name: _files(name, data_root) for name in datasets}
+    study = Study(out, load_config(FinetuneConfig, config, "finetune", overrides), max_train, files)
+    for name in encoders:
+        load_encoder(Path(name.removeprefix(RANDOM)))
+    # Seed by seed, so that a study cut short has a mean over all datasets.
+    chosen = [Cell(encoder, name, seed) for seed in range(seeds) for name in files for encoder in encoders]
+    waiting = [cell for cell in chosen if known_cell(cell, study) is None]
+    console = console or Console(stderr=True)
+    console.print(f"{len(chosen)} cells, {len(chosen) - len(waiting)} known", markup=False, soft_wrap=True)
+    for number, cell in enumerate(waiting, 1):
+        outcome = _run_unclaimed(cell, study)
+        about = f"[{number}/{len(waiting)}] {cell.encoder} {cell.dataset} seed {cell.seed}: {outcome}"
+        console.print(about, markup=False, soft_wrap=True)
+    return write_summary(out, command_line())
+
+
+def known_cell(cell: Cell, study: Study) -> Record | None:
+    """Record of the cell as an earlier call wrote it, or None.
+
+    Raises:
+        InputError: the file is damaged, or was made with other settings.
+    """
+    path = cell.folder(study.out) / RESULTS_FILE
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    different = first_difference(record.get("settings"), study.settings())
+    if different:
+        raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
+    return record
+
+
+def run_cell(cell: Cell, study: Study) -> Record:
+    """Record of one cell, also written to its folder; the fine-tuned weights are not kept."""
+    folder = cell.folder(study.out)
+    source = Path(cell.encoder.removeprefix(RANDOM))
+    encoder = _fresh_encoder(source, folder / "encoder", cell.seed) if cell.encoder.startswith(RANDOM) else source
+    files = study.files[cell.dataset]
+    results = run_finetune(
+        study.config,
+        encoder=encoder,
+        train=_train_table(cell.dataset, study),
+        dev=files.dev,
+        test=None,
+        out=folder / "run",
+        seed=cell.seed,
+        announces=False,
+    )
+    record = {
+        "stage": "study",
+        "study": STUDY,
+        "encoder": cell.encoder,
+        "dataset": cell.dataset,
+        "seed": cell.seed,
+        "bases_seen": bases_seen(cell.encoder),
+        "command": command_line(),
+        **{key: results[key] for key in ("seconds", "best_epoch", "parameters", "sequences", "dev")},
+        "settings": study.settings(),
+    }
+    write_json(folder / RESULTS_FILE, record)
+    for finished in ("run", "encoder"):
+        shutil.rmtree(folder / finished, ignore_errors=True)
+    return record
+
+
+def bases_seen(encoder: str) -> int:
+    """Bases that an encoder saw in its pre-training: 0 for fresh weights.
+
+    Raises:
+        InputError: the folder is neither a finished run nor a snapshot in the folder of a run.
+    """
+    folder = Path(encoder)
+    if encoder.startswith(RANDOM):
+        return 0
+    if (folder / RESULTS_FILE).is_file():
+        return int(read_json(folder / RESULTS_FILE)["bases_seen"])
+    step = re.fullmatch(r"snapshot-(\d+)", folder.name)
+    if not step:
+        raise InputError(f"{folder}: neither a finished pre-training nor one of its snapshots")
+    run = read_yaml(folder.parent / "run.yaml")
+    return int(step[1]) * int(run["training"]["batch_size"]) * int(run["data"]["window"])
+
+
+def _run_unclaimed(cell: Cell, study: Study) -> str:
+    """What to tell of the cell, which is run unless another process has it or has finished it meanwhile."""
+    with claimed(cell.folder(study.out)) as ours:
+        if not ours:
+            return "another process is at it"
+        record, how = known_cell(cell, study), "known"
+        if record is None:
+            record = run_cell(cell, study)
+            how = f"{record['seconds']:.0f} s"
+        write_summary(study.out, command_line())
+    return f"dev MCC {100 * record['dev']['mcc']:.1f} ({how})"
+
+
+def _fresh_encoder(source: Path, folder: Path, seed: int) -> Path:
+    """Folder of an encoder of the same architecture and tokenizer, with weights as they are before pre-training."""
+    trained = load_encoder(source)
+    set_seed(seed)
+    fresh = GenomeEncoder(trained.config)
+    fresh.tokenizer.load_state_dict(trained.tokenizer.state_dict())
+    staging = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    fresh.save_pretrained(staging)
+    put_in_place(staging, folder)
+    return folder
+
+
+def _train_table(dataset: str, study: Study) -> Path:
+    """The training table, or a table with the study's draw from it."""
+    whole = study.files[dataset].train
+    if study.max_train is None:
+        return whole
+    table = study.out / "tables" / f"{_slug(dataset)}.csv"
+    if not table.is_file():
+        labelled = read_labelled(whole)
+        drawn = np.sort(np.random.default_rng(0).permutation(len(labelled))[: study.max_train])
+        with atomic_output(table) as temporary, temporary.open("w", newline="") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(("sequence", "label"))
+            names = labelled.class_names
+            rows.writerows((from_base_ids(labelled.base_ids[row]), names[labelled.labels[row]]) for row in drawn)
+    return table
+
+
+def _files(name: str, data_root: Path | None) -> DatasetFiles:
+    return files_in_folder(Path(name), name) if Path(name).is_dir() else find_dataset(name, data_root)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("_")
