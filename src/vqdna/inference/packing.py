@@ -7,6 +7,7 @@ precision and come back in float32. It must not know how to train.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,10 +52,17 @@ def pack(
     for name in WEIGHTS:
         shutil.copyfile(model_directory(vocabulary) / name, staging / "vocabulary" / name)
     model.save_pretrained(staging / "encoder", state_dict=halved(model.state_dict()))
+    use = (
+        f'Where the folder lies inside the package, `vqdna.load("{out.name}")` opens the encoder, and commands take it'
+        f" as `--encoder {out.name}` and `--vocabulary {out.name}`."
+    )
     notes = [_results_of_study(read_json(study / "summary.json"))] if study is not None else []
     notes += ["## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)] if limits else []
     trained = _training(model, results, read_json(vocabulary / RESULTS_FILE))
-    (staging / "README.md").write_text(model_card(model, out.name, notes=[trained, *notes]))
+    card = model_card(model, f"{out.name}/encoder", notes=[use, trained, *notes], title=out.name)
+    (staging / "README.md").write_text(card)
+    for path in staging.rglob("*.*"):
+        path.chmod(0o644)
     sizes = {part: _size(staging / part) for part in ("vocabulary", "encoder")}
     if sum(sizes.values()) > MAX_BYTES:
         shutil.rmtree(staging)
@@ -78,9 +86,9 @@ def _training(model: GenomeEncoder, encoder: Mapping[str, Any], vocabulary: Mapp
         f"genomes: {genomes['num_bases']:,} bases of {len(genomes['species'])} files, species weighted as the"
         " configuration says, whole contigs held out",
         f"vocabulary: {vocabulary['bases_seen']:,} bases seen in {vocabulary['steps']:,} steps,"
-        f" {vocabulary['seconds'] / 60:.0f} minutes; `{vocabulary['command']}`",
+        f" {vocabulary['seconds'] / 60:.0f} minutes; `{_anywhere(vocabulary['command'])}`",
         f"encoder: {encoder['bases_seen']:,} bases seen in {encoder['steps']:,} steps,"
-        f" {encoder['seconds'] / 60:.0f} minutes; `{encoder['command']}`",
+        f" {encoder['seconds'] / 60:.0f} minutes; `{_anywhere(encoder['command'])}`",
         f"masked: {100 * masking['fraction']:.0f} % of the bases in stretches of {masking['span']}, unit"
         f" `{masking['unit']}`; predicted: {encoder['target']}",
         f"held-out contigs: {evaluation['base_nats']:.4f} nats per masked base (guessing: 1.3863),"
@@ -88,6 +96,11 @@ def _training(model: GenomeEncoder, encoder: Mapping[str, Any], vocabulary: Mapp
         f"one position stands for {model.bases_per_position:.0f} bases; stored in half precision",
     ]
     return "## Training\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _anywhere(command: str) -> str:
+    """The command with the names of files and folders, without where they lay."""
+    return shlex.join(Path(word).name if word.startswith("/") else word for word in shlex.split(command))
 
 
 def _results_of_study(summary: Mapping[str, Any]) -> str:

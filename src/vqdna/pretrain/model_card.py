@@ -63,6 +63,7 @@ def model_card(
     results: Mapping[str, Any] | None = None,
     tags: Iterable[str] = (),
     notes: Iterable[str] = (),
+    title: str | None = None,
 ) -> str:
     """Text of the card.
 
@@ -72,6 +73,7 @@ def model_card(
         results: `results.json` of the run that trained these weights, where it is known.
         tags: beside our own.
         notes: sentences about using this very model.
+        title: headline; None makes one of the name.
     """
     task = hub_task(model)
     metadata = {
@@ -81,7 +83,7 @@ def model_card(
         "tags": list(dict.fromkeys((*TAGS, *tags))),
     }
     sections = [
-        f"# {_title(model, name)}\n\n{DESCRIPTIONS[task]}",
+        f"# {title or _title(model, name)}\n\n{DESCRIPTIONS[task]}",
         _table(("", ""), _facts(model)),
         "## Use\n\nWhere the Python package `vqdna` is installed:\n\n" + _snippet(task, name),
         *notes,
