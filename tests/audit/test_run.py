@@ -134,9 +134,8 @@ def main_ending(arguments: list[str], code: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vocabulary", "no/such/folder"], "'no/such/folder' is no directory"),
+        (["--vocabulary", "no/such/folder"], "no/such/folder: no such folder nor a shipped vocabulary"),
         (["--tokenizer", "kmr:6"], "did you mean 'kmer'"),
-        ([], "give --vocabulary DIR, --tokenizer NAME, or both"),
         (["--tokenizer", "kmer:6", "--window", "60"], "--window 60: wanted 80 or more"),
         (["--tokenizer", "kmer:6", "--window", "50000"], "no window of 50000 bases"),
         (["--tokenizer", "kmer:6", "--annotation", "no.gff"], "no.gff: no such file"),

@@ -54,4 +54,5 @@ def test_the_curve_runs_over_the_bases_seen(page: Page) -> None:
 def test_the_table_marks_the_best_of_each_column(page: Page) -> None:
     rows = {name: row for (name, _), row in page.table("Mean over the datasets").items()}
     assert rows["small"]["mean"] == ("45.0 ± 1.4 best", pytest.approx(45.0))
-    assert rows["random:small"]["tf/0"][0] == "40.0"
+    assert rows["random:small"]["tf/0"][0] == rows["small"]["tf/0"][0] == "40.0 best"
+    assert rows["small/snapshot-10"]["tf/0"][0] == "30.0"

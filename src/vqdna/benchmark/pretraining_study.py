@@ -22,7 +22,7 @@ from transformers import set_seed
 from vqdna.benchmark.claims import claimed
 from vqdna.benchmark.codebook_study import GUE_13
 from vqdna.benchmark.pretraining_summary import write_summary
-from vqdna.config import first_difference, load_config, read_yaml
+from vqdna.config import completed, first_difference, load_config, read_yaml
 from vqdna.errors import InputError
 from vqdna.finetune.loading import load_encoder
 from vqdna.finetune.settings import FinetuneConfig
@@ -55,6 +55,11 @@ class Cell:
     dataset: str
     seed: int
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the encoder's weights are fresh ones."""
+        return self.encoder.startswith(RANDOM)
+
     def folder(self, out: Path) -> Path:
         """Where the cell's record lies."""
         return out / _slug(self.encoder) / f"{_slug(self.dataset)}-seed-{self.seed}"
@@ -69,9 +74,13 @@ class Study:
     max_train: int | None
     files: dict[str, DatasetFiles]
 
-    def settings(self) -> Record:
+    def config_of(self, cell: Cell) -> FinetuneConfig:
+        """The fine-tuning of a cell; fresh weights are not mixed with fresh ones, which would only shrink them."""
+        return self.config.model_copy(update={"fresh_share": 0.0}) if cell.is_fresh else self.config
+
+    def settings(self, cell: Cell) -> Record:
         """Everything that decides a cell's numbers beside the cell itself."""
-        return {"configuration": self.config.model_dump(mode="json"), "max_train": self.max_train}
+        return {"configuration": self.config_of(cell).model_dump(mode="json"), "max_train": self.max_train}
 
 
 def run_pretraining_study(
@@ -128,7 +137,9 @@ def known_cell(cell: Cell, study: Study) -> Record | None:
     if not path.is_file():
         return None
     record = read_json(path)
-    different = first_difference(record.get("settings"), study.settings())
+    settings = record.get("settings", {})
+    held = {**settings, "configuration": completed(FinetuneConfig, settings.get("configuration", {}))}
+    different = first_difference(held, study.settings(cell))
     if different:
         raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
     return record
@@ -138,10 +149,10 @@ def run_cell(cell: Cell, study: Study) -> Record:
     """Record of one cell, also written to its folder; the fine-tuned weights are not kept."""
     folder = cell.folder(study.out)
     source = Path(cell.encoder.removeprefix(RANDOM))
-    encoder = _fresh_encoder(source, folder / "encoder", cell.seed) if cell.encoder.startswith(RANDOM) else source
+    encoder = _fresh_encoder(source, folder / "encoder", cell.seed) if cell.is_fresh else source
     files = study.files[cell.dataset]
     results = run_finetune(
-        study.config,
+        study.config_of(cell),
         encoder=encoder,
         train=_train_table(cell.dataset, study),
         dev=files.dev,
@@ -159,7 +170,7 @@ def run_cell(cell: Cell, study: Study) -> Record:
         "bases_seen": bases_seen(cell.encoder),
         "command": command_line(),
         **{key: results[key] for key in ("seconds", "best_epoch", "parameters", "sequences", "dev")},
-        "settings": study.settings(),
+        "settings": study.settings(cell),
     }
     write_json(folder / RESULTS_FILE, record)
     for finished in ("run", "encoder"):

@@ -113,6 +113,7 @@ class FinetuneConfig(StrictModel):
 
     Attributes:
         method: "lora" trains adapters and head, "full" everything but the tokenizer, "linear" the head alone.
+        fresh_share: share of fresh weights mixed into the encoder's before training, see `vqdna.finetune.shrinking`.
         class_weights: "balanced" weighs each class by the inverse of its frequency in the training split.
     """
 
@@ -121,4 +122,5 @@ class FinetuneConfig(StrictModel):
     head: HeadSettings = HeadSettings()
     training: EpochSettings
     reverse_complement: ReverseComplementSettings = ReverseComplementSettings()
+    fresh_share: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = "none"

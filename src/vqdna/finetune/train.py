@@ -25,6 +25,7 @@ from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_seq
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.loading import load_classifier, load_encoder, model_folder
 from vqdna.finetune.settings import FinetuneConfig
+from vqdna.finetune.shrinking import mix_with_fresh
 from vqdna.pretrain.encoder import GenomeEncoderConfig
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Splits, Task, read_splits
@@ -88,7 +89,7 @@ def run_finetune(
     if held is not None:
         return held
     set_seed(seed)
-    model = _untrained_model(config, source, splits.train, weights)
+    model = _untrained_model(config, source, splits.train, weights, seed)
     sizes = num_parameters(model)
     places = record_places(splits, train, dev)
     best = _fit(model, config, splits, folder, seed, places, announces=announces)
@@ -134,7 +135,7 @@ def plan_finetune(
     source = model_folder(encoder, GenomeEncoderConfig.model_type)
     splits = read_splits(train, dev, None, task=cast(Task | None, task), labels=labels, seed=seed)
     set_seed(seed)
-    model = _untrained_model(config, source, splits.train, class_weights(splits.train, config.class_weights))
+    model = _untrained_model(config, source, splits.train, class_weights(splits.train, config.class_weights), seed)
     dataset = _training_items(model, config, splits.train, _places(splits.train, train), seed)
     return _plan(model, config, splits.train, dataset)
 
@@ -180,7 +181,7 @@ def _places(records: LabelledSequences, file: Path) -> Callable[[int], str]:
 
 
 def _untrained_model(
-    config: FinetuneConfig, source: Path, train: LabelledSequences, weights: list[float] | None
+    config: FinetuneConfig, source: Path, train: LabelledSequences, weights: list[float] | None, seed: int
 ) -> GenomeEncoderForSequenceClassification:
     """Pre-trained encoder under a fresh head, with the trainable weights of the method."""
     scale = {"label_mean": float(train.labels.mean()), "label_deviation": float(train.labels.std())}
@@ -196,6 +197,7 @@ def _untrained_model(
         standardize=config.head.standardize,
         reverse_complement_average=config.reverse_complement.average,
     )
+    mix_with_fresh(model.encoder, config.fresh_share, seed)
     prepare_trainable(model, config)
     return model
 
