@@ -10,7 +10,7 @@ changes=(shuffling.fraction=0)
 
 run() {
   vqdna pretrain --config tiny --vocabulary "$vocabulary" --genomes "$data/genomes" --out "$out/$1" \
-    --set training.steps=300 training.evaluate_every=0 training.save_every=0 "${changes[@]}"
+    --set data.repeated_names=number training.steps=300 training.evaluate_every=0 training.save_every=0 "${changes[@]}"
 }
 run masked
 for unit in codes spans bases; do changes=("$mlm" "masking.unit=$unit"); run "unit_$unit"; done

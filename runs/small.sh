@@ -5,7 +5,7 @@ set -euo pipefail
 data="$1" out="$2"
 export VQDNA_DATA="$data" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 vqdna vocabulary --config small --genomes "$data/genomes" --out "$out/views"
-vqdna pretrain --config small --vocabulary "$out/views" --genomes "$data/genomes" --out "$out/small"
+vqdna pretrain --config shipped --vocabulary "$out/views" --genomes "$data/genomes" --out "$out/small"
 vqdna study pretraining --encoders "random:$out/small/snapshot-600" "$out/small" --seeds 3 --max-train 500 --config small \
   --set training.epochs=3 training.batch_size=16 reverse_complement.average=false --out "$out/worth"
 vqdna study pretraining --encoders "random:$out/small/snapshot-600" "$out"/small/snapshot-* "$out/small" --seeds 1 --max-train 500 \

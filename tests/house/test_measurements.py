@@ -6,6 +6,7 @@ import re
 import pytest
 from documents import ROOT
 
+from vqdna.benchmark.pretraining_summary import markdown_summary as pretraining_summary
 from vqdna.benchmark.runner import markdown_summary
 
 RESULTS = ROOT / "docs" / "results"
@@ -180,3 +181,40 @@ def test_words_tried_for_the_views_are_those_of_the_results_file():
     found |= {f"greedy, {len(step['views'])} views": step for step in results["greedy"]}
     for label, row in found.items():
         assert f"| {label} | {row['dimensions']} | {percent(row['mean_dev_mcc'])} |" in text
+
+
+def test_encoder_speed_figures_of_the_readme_are_measured_ones():
+    results = ROOT / "benchmarks" / "results"
+    encoder = json.loads((results / "encoder.json").read_text())
+    training = json.loads((results / "pretraining.json").read_text())["presets"]["small"]
+    rows = json.loads((results / "long.json").read_text())
+    systems = {
+        name: [run["forward"]["ratio"], run["training"]["ratio"]] for name, run in encoder["base"]["systems"].items()
+    }
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    ours, both, wide = (
+        [f"{ratio:.1f} x" for ratio in systems[name]]
+        for name in ("ours", "bert, bf16, lengths alike", "ours, 4 bases a position")
+    )
+    assert f"{ours[0]} forward and {ours[1]} in training" in readme
+    assert f"both {both[0]} and {both[1]}" in readme
+    assert f"to a position it is {wide[0]} and {wide[1]}" in readme
+    padding = encoder["padding"]
+    assert f"from {100 * padding['random batches']:.0f} % to {100 * padding['training']:.1f} %" in readme
+    assert f"{100 * training['bf16']['utilization']:.0f} % (bfloat16)" in readme
+    assert f"{training['input']['ratio_to_training']:.0f} times as fast" in readme
+    longest = [rows[way]["rows"]["450000"] for way in ("forward", "gradients")]
+    assert "{:.0f} s forward and {:.0f} s with gradients".format(*(row["seconds"] for row in longest)) in readme
+    assert "at {:.1f} and {:.1f} GB".format(*(row["peak_gb"] for row in longest)) in readme
+    growth = [rows[way]["time_450k_over_32k_by_length"] for way in ("forward", "gradients")]
+    assert "{:.2f} and {:.2f} times what 32,000 bases take".format(*growth) in readme
+
+
+def test_pretraining_table_of_the_decision_is_that_of_the_results_file():
+    rows = json.loads((RESULTS / "pretraining.json").read_text())["rows"]
+    missing = [line for line in table_lines(pretraining_summary(rows)) if line not in decision("0009-pretraining.md")]
+    assert missing == []
+
+
+def decision(name):
+    return (ROOT / "docs" / "decisions" / name).read_text()
