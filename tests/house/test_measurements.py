@@ -6,7 +6,6 @@ import re
 import pytest
 from documents import ROOT
 
-from vqdna.benchmark.pretraining_summary import markdown_summary as pretraining_summary
 from vqdna.benchmark.runner import markdown_summary
 
 RESULTS = ROOT / "docs" / "results"
@@ -208,13 +207,3 @@ def test_encoder_speed_figures_of_the_readme_are_measured_ones():
     assert "at {:.1f} and {:.1f} GB".format(*(row["peak_gb"] for row in longest)) in readme
     growth = [rows[way]["time_450k_over_32k_by_length"] for way in ("forward", "gradients")]
     assert "{:.2f} and {:.2f} times what 32,000 bases take".format(*growth) in readme
-
-
-def test_pretraining_table_of_the_decision_is_that_of_the_results_file():
-    rows = json.loads((RESULTS / "pretraining.json").read_text())["rows"]
-    missing = [line for line in table_lines(pretraining_summary(rows)) if line not in decision("0009-pretraining.md")]
-    assert missing == []
-
-
-def decision(name):
-    return (ROOT / "docs" / "decisions" / name).read_text()
