@@ -13,8 +13,9 @@ import typer
 
 from vqdna import __version__, inspection, weights
 from vqdna.cli import app, main, spread_options
-from vqdna.config import configs_folder
+from vqdna.config import configs_folder, load_config
 from vqdna.errors import InputError
+from vqdna.finetune.settings import FinetuneConfig
 from vqdna.genome.streams import sequence_files
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.results import command_line, read_json
@@ -325,10 +326,22 @@ def test_a_recorded_command_is_what_was_typed(monkeypatch):
 
 
 def test_default_configurations_exist():
-    for stage in ("vocabulary", "pretrain", "finetune"):
+    for stage in ("vocabulary", "pretrain"):
         options = typer.main.get_command(app).commands[stage].params
         default = next(option.default for option in options if "--config" in option.opts)
         assert (configs_folder() / stage / f"{default}.yaml").is_file()
+
+
+@pytest.mark.parametrize(("encoder", "suited"), [(None, "small"), ("folder", "cpu")])
+def test_a_shipped_encoder_is_fine_tuned_as_suits_it(tmp_path, monkeypatch, encoder, suited):
+    seen = []
+    monkeypatch.setattr("vqdna.finetune.train.run_finetune", lambda config, **rest: seen.append(config) or {})
+    (tmp_path / "folder").mkdir()
+    given = [] if encoder is None else ["--encoder", str(tmp_path / encoder)]
+    with pytest.raises(SystemExit) as ended:
+        main(["finetune", *given, "--train", "t.csv", "--out", str(tmp_path / "out"), "--json"])
+    assert ended.value.code == 0
+    assert seen == [load_config(FinetuneConfig, suited, "finetune")]
 
 
 def test_finetune_takes_fasta_with_a_label_table(tmp_path, monkeypatch):

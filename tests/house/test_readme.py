@@ -40,7 +40,7 @@ def test_every_command_shown_is_one_that_the_program_takes(command):
     if "--help" in arguments:
         return
     options = VQDNA.commands[name].make_context(name, arguments[1:]).params
-    if name in STAGES and "$" not in options["config"]:
+    if name in STAGES and "$" not in (options["config"] or "$"):
         find_config(options["config"], name)
         load_config(STAGES[name], options["config"], name, options["overrides"] or ())
 

@@ -117,7 +117,10 @@ def finetune(
     labels: Annotated[
         Path | None, Option("--labels", help="Table name,label where the splits are FASTA files.")
     ] = None,
-    config: ConfigName = "small",
+    config: Annotated[
+        str | None,
+        Option("--config", "-c", help="A YAML file, or a name in configs/; that of a shipped encoder, else cpu."),
+    ] = None,
     overrides: Overrides = None,
     task: Annotated[
         str | None, Option("--task", help="classification, multilabel or regression; else seen from the labels.")
@@ -130,10 +133,11 @@ def finetune(
     """Stage 3: fine-tune a genome encoder on labelled sequences (LoRA, full, or a linear head)."""
     from vqdna.config import load_config
     from vqdna.finetune.train import FinetuneConfig, plan_finetune, run_finetune
-    from vqdna.weights import part_folder
+    from vqdna.weights import part_folder, shipped_names
 
     prepare(quiet)
-    resolved = load_config(FinetuneConfig, config, "finetune", overrides or ())
+    suited = encoder if encoder in shipped_names("encoder") else "cpu"
+    resolved = load_config(FinetuneConfig, config or suited, "finetune", overrides or ())
     source = part_folder(encoder, "encoder")
     if plan:
         about = {"train": train, "dev": dev, "seed": seed, "task": task, "labels": labels}
