@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,16 @@ def make_files(root: Path, folder: str, *splits: str) -> None:
         (root / folder / split).write_text("sequence,label\nAC,0\n")
 
 
-def test_the_table_has_the_28_published_datasets():
+def test_the_table_has_the_32_datasets_of_the_paper():
     table = datasets()
-    assert len(table) == 28
+    assert len(table) == 32
     assert sum(row.group == "EMP" for row in table.values()) == 10
-    assert len({row.folder for row in table.values()}) == 28
+    assert sum(row.folder.startswith("gue/") for row in table.values()) == 28
+    assert [name for name, row in table.items() if row.task == "regression"] == ["eep/1", "eep/2", "eep/3"]
+    assert len({row.folder for row in table.values()}) == 32
     assert (table["mouse/3"].train, table["mouse/3"].dev, table["mouse/3"].test) == (1904, 239, 239)
     assert [name for name, row in table.items() if row.metric == "f1_macro"] == ["virus/covid"]
-    assert {row.classes for row in table.values()} == {2, 3, 9}
+    assert {row.classes for row in table.values() if row.remote} == {2, 3, 9}
 
 
 def test_the_prom_all_sets_are_as_large_as_their_two_parts():
@@ -65,6 +68,41 @@ def test_without_a_data_root_the_folder_to_provide_is_named(tmp_path, monkeypatc
     assert available_datasets() == []
     with pytest.raises(InputError, match="set VQDNA_DATA to the folder that holds 'gue/mouse/3'"):
         find_dataset("mouse/3")
+
+
+def own_table(root: Path, text: str) -> Path:
+    (root / "datasets.yaml").write_text(text)
+    return root
+
+
+def test_a_row_of_ones_own_is_a_dataset_like_the_others(tmp_path):
+    root = own_table(tmp_path, "guides: {folder: mine/guides, task: regression, metric: spearman, classes: 1}\n")
+    make_files(root, "mine/guides", "train.csv", "dev.csv", "test.csv")
+    assert find_dataset("guides", root).dev == root / "mine/guides/dev.csv"
+    assert dataset("guides", root).task == "regression"
+    assert available_datasets(root) == ["guides"]
+
+
+def test_the_environment_may_name_another_table(tmp_path, monkeypatch):
+    (tmp_path / "own.yaml").write_text("mine: {folder: mine}\n")
+    monkeypatch.setenv("VQDNA_DATASETS", str(tmp_path / "own.yaml"))
+    assert dataset("mine", tmp_path).folder == "mine"
+    monkeypatch.setenv("VQDNA_DATASETS", str(tmp_path / "none.yaml"))
+    with pytest.raises(InputError, match=r"none\.yaml: no such file"):
+        dataset("mine", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("mine: {classes: 2}", "'mine' needs at least folder: DIR"),
+        ("mine: {folder: a, clases: 2}", "'mine' has the unknown key 'clases'; did you mean 'classes'"),
+        ("tf/0: {folder: a}", "the name 'tf/0' is taken by a dataset of the paper"),
+    ],
+)
+def test_a_row_that_says_too_little_or_too_much_is_refused(tmp_path, row, message):
+    with pytest.raises(InputError, match=re.escape(message).replace("did", ".*did")):
+        dataset("mine", own_table(tmp_path, row))
 
 
 @pytest.mark.data_root

@@ -4,7 +4,7 @@
 beside it. Results go to standard output (`--json` for machines), progress and errors to standard error.
 """
 
-from vqdna.cli import application, audit, research, stages, study
+from vqdna.cli import application, audit, datasets, research, stages, study
 from vqdna.cli.application import app, main, spread_options
 from vqdna.cli.research import benchmark, bpe, doctor, pack, probe, report, simulate
 from vqdna.cli.stages import embed, encode, finetune, predict, pretrain, vocabulary
@@ -15,6 +15,7 @@ __all__ = [
     "audit",
     "benchmark",
     "bpe",
+    "datasets",
     "doctor",
     "embed",
     "encode",

@@ -1,23 +1,32 @@
 """The datasets by name: what is known of each, and where its files lie under the data root.
 
-Flow: name -> Dataset (a row of gue.yaml) -> DatasetFiles(train, dev, test). The table ships with the package, the files
-do not; `covid-windows` is cut from genomes of the data root when it is first asked for. It must not read sequences.
+Flow: name -> Dataset (a row of datasets.yaml, or of the user's own table) -> DatasetFiles(train, dev, test). The table
+ships with the package, the files do not; `covid-windows` is cut from genomes of the data root when first asked for. It
+must not read sequences.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from vqdna.config import read_yaml
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.tasks.sars_cov_2 import VARIANTS_FILE, WindowSizes, variant_window_files
 
 COVID_WINDOWS = "covid-windows"
+OWN_TABLE = "datasets.yaml"
+"""File of the data root with rows of one's own; VQDNA_DATASETS names another."""
+
+SPLITS = ("train", "dev", "test")
 SPLIT_SUFFIXES = (".csv.gz", ".csv", ".tsv.gz", ".tsv", ".parquet")
 
 
@@ -33,21 +42,36 @@ class Dataset:
         classes: number of classes.
         length: usual length in bases.
         metric: metric of the published tables.
-        train: published number of training records.
+        task: what the labels mean, see `vqdna.tasks.loading.Task`.
+        train: published number of training records; None where none is.
         dev: published number of dev records.
         test: published number of test records.
+        remote: its name at the source of its group.
+        urls: address of each split, for rows that have a source of their own; an archive's member stands behind `#`.
+        sha256: checksum of each split's records, see `vqdna.tasks.checking.checksum`.
+        license: of rows that have a source of their own.
     """
 
     name: str
     folder: str
-    group: str
-    species: str
-    classes: int
-    length: int
-    metric: str
-    train: int
-    dev: int
-    test: int
+    group: str = "own"
+    species: str = "any"
+    classes: int = 2
+    length: int = 0
+    metric: str = "mcc"
+    task: str = "classification"
+    train: int | None = None
+    dev: int | None = None
+    test: int | None = None
+    remote: str | None = None
+    urls: Mapping[str, str] | None = None
+    sha256: Mapping[str, str] | None = None
+    license: str | None = None
+
+    def num_records(self, split: str) -> int | None:
+        """Published number of records of `train`, `dev` or `test`."""
+        count: int | None = getattr(self, split)
+        return count
 
 
 @dataclass(frozen=True)
@@ -61,9 +85,40 @@ class DatasetFiles:
 
 @cache
 def datasets() -> dict[str, Dataset]:
-    """All datasets by name, in the order of the published tables."""
-    rows = yaml.safe_load(files("vqdna.tasks").joinpath("gue.yaml").read_text())
-    return {name: Dataset(name, **row) for name, row in rows.items()}
+    """The 32 datasets of the paper by name, in the order of the published tables."""
+    checksums = _table("checksums.yaml")
+    return {name: Dataset(name, **row, sha256=checksums.get(name)) for name, row in _table("datasets.yaml").items()}
+
+
+def own_datasets(data_root: Path | None = None) -> dict[str, Dataset]:
+    """Rows of the user's own table: that named by VQDNA_DATASETS, else `datasets.yaml` in the data root.
+
+    Raises:
+        InputError: the named file is not there or no YAML, a key is unknown, or a name is taken.
+    """
+    named, root = os.environ.get("VQDNA_DATASETS"), data_root if data_root is not None else find_data_root()
+    path = Path(named).expanduser() if named else None if root is None else root / OWN_TABLE
+    if path is None or not (named or path.is_file()):
+        return {}
+    return {name: _own_row(path, name, row) for name, row in read_yaml(path).items()}
+
+
+def _own_row(path: Path, name: str, row: Any) -> Dataset:
+    known = [field.name for field in fields(Dataset) if field.name not in ("name", "remote")]
+    if not isinstance(row, Mapping) or "folder" not in row:
+        raise InputError(f"{path}: '{name}' needs at least folder: DIR, and may have {', '.join(known[1:])}")
+    for key in row:
+        if key not in known:
+            raise InputError(f"{path}: '{name}' has the unknown key '{key}'{nearest_name_hint(str(key), known)}")
+    if name in datasets():
+        raise InputError(f"{path}: the name '{name}' is taken by a dataset of the paper; choose another")
+    return Dataset(str(name), **row)
+
+
+def _table(name: str) -> dict[str, Any]:
+    """A table of the package."""
+    table: dict[str, Any] = yaml.safe_load(files("vqdna.tasks").joinpath(name).read_text())
+    return table
 
 
 @cache
@@ -75,13 +130,13 @@ def variant_windows() -> Dataset:
     return Dataset(COVID_WINDOWS, VARIANTS_FILE, **about, **counts)  # type: ignore[arg-type]
 
 
-def dataset(name: str) -> Dataset:
+def dataset(name: str, data_root: Path | None = None) -> Dataset:
     """Dataset called `name`, or whose folder is `name` (`prom/prom_core_tata` is `prom_core_tata`).
 
     Raises:
         InputError: no such dataset; names the nearest one.
     """
-    known = {**datasets(), COVID_WINDOWS: variant_windows()}
+    known = {**datasets(), COVID_WINDOWS: variant_windows(), **own_datasets(data_root)}
     if name in known:
         return known[name]
     for row in known.values():
@@ -106,7 +161,7 @@ def find_dataset(name: str, data_root: Path | None = None) -> DatasetFiles:
     Raises:
         InputError: unknown name, no data root, or a split that is not there.
     """
-    row = dataset(name)
+    row = dataset(name, data_root)
     root = data_root if data_root is not None else find_data_root()
     if root is None:
         raise InputError(f"{row.name} needs the data root: set VQDNA_DATA to the folder that holds '{row.folder}'")
@@ -121,7 +176,7 @@ def files_in_folder(folder: Path, name: str) -> DatasetFiles:
     Raises:
         InputError: a split that is not there; `name` is what the message calls the dataset.
     """
-    found = {split: _split_file(folder, split) for split in ("train", "dev", "test")}
+    found = {split: split_file(folder, split) for split in SPLITS}
     absent = [split for split, path in found.items() if path is None]
     if absent:
         present = ", ".join(split for split, path in found.items() if path is not None) or "no split at all"
@@ -137,9 +192,16 @@ def available_datasets(data_root: Path | None = None) -> list[str]:
     root = data_root if data_root is not None else find_data_root()
     if root is None:
         return []
-    splits = ("train", "dev", "test")
-    return [row.name for row in datasets().values() if all(_split_file(root / row.folder, split) for split in splits)]
+    rows = {**datasets(), **own_datasets(root)}
+    return [row.name for row in rows.values() if all(split_file(root / row.folder, split) for split in SPLITS)]
 
 
-def _split_file(folder: Path, split: str) -> Path | None:
+def present_datasets(data_root: Path) -> list[Dataset]:
+    """Datasets of which a split at least lies under the data root, those of the paper first."""
+    rows = {**datasets(), **own_datasets(data_root)}
+    return [row for row in rows.values() if any(split_file(data_root / row.folder, split) for split in SPLITS)]
+
+
+def split_file(folder: Path, split: str) -> Path | None:
+    """Table of a split in a dataset's folder, or None."""
     return next((path for suffix in SPLIT_SUFFIXES if (path := folder / f"{split}{suffix}").is_file()), None)
