@@ -17,10 +17,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from vqdna.benchmark.ranking import rank_systems, ranking_markdown
 from vqdna.benchmark.systems import Record, System, find_system, is_seedless
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_atomically, write_json
-from vqdna.tasks.registry import DatasetFiles, dataset, find_dataset
+from vqdna.tasks.registry import COVID_WINDOWS, DatasetFiles, dataset, datasets, find_dataset, variant_windows
 
 SUMMARY_METRICS = {"mcc": "MCC", "f1_macro": "macro-F1"}
 
@@ -143,11 +144,25 @@ def summarize(out: Path) -> list[Record]:
 
 
 def write_summary(out: Path) -> list[Record]:
-    """Rows of `summarize(out)`, also written to `out`/summary.json and, as Markdown tables, `out`/summary.md."""
+    """Rows of `summarize(out)`, also written to `out`/summary.json and, as Markdown, summary.md; with ranks."""
     rows = summarize(out)
-    write_json(out / "summary.json", {"command": command_line(), "rows": rows})
-    write_atomically(out / "summary.md", markdown_summary(rows).encode())
+    ranking = rank_systems(scores_to_rank(rows))
+    ranks = {} if ranking is None else {"ranking": ranking.to_record()}
+    write_json(out / "summary.json", {"command": command_line(), "rows": rows, **ranks})
+    text = markdown_summary(rows) + ("" if ranking is None else "\n" + ranking_markdown(ranking))
+    write_atomically(out / "summary.md", text.encode())
     return rows
+
+
+def scores_to_rank(rows: Sequence[Record]) -> dict[str, dict[str, float | None]]:
+    """Mean score of each system on each dataset: macro-F1 where published tables have it, else MCC."""
+    scores: dict[str, dict[str, float | None]] = {}
+    for row in rows:
+        published = datasets().get(row["dataset"], variant_windows() if row["dataset"] == COVID_WINDOWS else None)
+        by_f1 = published is not None and published.metric == "f1_macro"
+        score = row["f1_macro" if by_f1 else "mcc"]["mean"]
+        scores.setdefault(row["system"], {})[row["dataset"]] = score
+    return scores
 
 
 def markdown_summary(rows: Sequence[Record]) -> str:
