@@ -70,6 +70,29 @@ def test_encoders_are_compared_from_fewest_bases_to_most_and_cells_are_kept(enco
     assert f"| {encoder} | 0.0 M | 1 |" in (out / "summary.md").read_text()
 
 
+def test_a_control_without_an_encoder_stands_first_and_has_one_seed(encoder, dataset, tmp_path):
+    out = tmp_path / "study"
+    names = [f"random:{encoder}", "probe:kmer:2"]
+    rows = run_pretraining_study(names, out, datasets=[str(dataset)], seeds=2, overrides=FAST)
+    assert [(row["encoder"], row["bases_seen"], row["seeds"]) for row in rows] == [
+        ("probe:kmer:2", None, [0]),
+        (f"random:{encoder}", 0, [0, 1]),
+    ]
+    assert rows[0]["mean"] > 0.8
+    assert "| probe:kmer:2 | - | 1 |" in (out / "summary.md").read_text()
+    with pytest.raises(InputError, match="tokenizer 'kmers'"):
+        run_pretraining_study(["probe:kmers"], out, datasets=[str(dataset)])
+
+
+def test_a_part_of_dev_is_scored_where_asked_for_and_its_cells_are_their_own(encoder, dataset, tmp_path):
+    out = tmp_path / "study"
+    study([encoder], out, dataset, max_dev=8)
+    (cell,) = out.rglob("results.json")
+    assert json.loads(cell.read_text())["sequences"] == {"train": 40, "dev": 8, "test": 0}
+    with pytest.raises(InputError, match=r"made with other settings \('max_dev' differs\)"):
+        study([encoder], out, dataset)
+
+
 def test_the_test_split_is_never_read(encoder, dataset, tmp_path):
     (dataset / "test.csv").write_text("no table at all")
     assert study([encoder], tmp_path / "study", dataset)[0]["mean"] is not None

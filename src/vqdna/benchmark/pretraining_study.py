@@ -22,6 +22,7 @@ from transformers import set_seed
 from vqdna.benchmark.claims import claimed
 from vqdna.benchmark.codebook_study import GUE_13
 from vqdna.benchmark.pretraining_summary import write_summary
+from vqdna.benchmark.probe import run_probe
 from vqdna.config import completed, first_difference, load_config, read_yaml
 from vqdna.errors import InputError
 from vqdna.finetune.loading import load_encoder
@@ -32,11 +33,15 @@ from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.results import RESULTS_FILE, atomic_output, command_line, put_in_place, read_json, write_json
 from vqdna.tasks.loading import read_labelled
 from vqdna.tasks.registry import DatasetFiles, files_in_folder, find_dataset
+from vqdna.tokenizers import load_tokenizer
 
 Record = dict[str, Any]
 
 RANDOM = "random:"
 """Before an encoder's folder: its architecture and tokenizer, with fresh weights drawn from the cell's seed."""
+
+PROBE = "probe:"
+"""Before a tokenizer's name or folder: logistic regression on its codes alone, a control without any encoder."""
 
 STUDY = "pretraining"
 
@@ -46,7 +51,7 @@ class Cell:
     """One fine-tuning.
 
     Attributes:
-        encoder: folder of an encoder, or `random:` and one.
+        encoder: folder of an encoder, `random:` and one, or `probe:` and a tokenizer.
         dataset: name as `find_dataset` takes it, or a folder with train and dev tables.
         seed: of the fine-tuning, and of fresh weights.
     """
@@ -60,6 +65,11 @@ class Cell:
         """Whether the encoder's weights are fresh ones."""
         return self.encoder.startswith(RANDOM)
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether there is no encoder at all."""
+        return self.encoder.startswith(PROBE)
+
     def folder(self, out: Path) -> Path:
         """Where the cell's record lies."""
         return out / _slug(self.encoder) / f"{_slug(self.dataset)}-seed-{self.seed}"
@@ -72,6 +82,7 @@ class Study:
     out: Path
     config: FinetuneConfig
     max_train: int | None
+    max_dev: int | None
     files: dict[str, DatasetFiles]
 
     def config_of(self, cell: Cell) -> FinetuneConfig:
@@ -80,7 +91,22 @@ class Study:
 
     def settings(self, cell: Cell) -> Record:
         """Everything that decides a cell's numbers beside the cell itself."""
-        return {"configuration": self.config_of(cell).model_dump(mode="json"), "max_train": self.max_train}
+        settings: Record = {
+            "configuration": self.config_of(cell).model_dump(mode="json"),
+            "max_train": self.max_train,
+        }
+        return settings if self.max_dev is None else {**settings, "max_dev": self.max_dev}
+
+    def table(self, dataset: str, split: str) -> Path:
+        """The dataset's table of `train` or `dev`, or a table with the study's draw from it."""
+        files = self.files[dataset]
+        whole, most = (files.train, self.max_train) if split == "train" else (files.dev, self.max_dev)
+        if most is None or whole is None:
+            return whole
+        path = self.out / "tables" / f"{_slug(dataset)}{'' if split == 'train' else f'-{split}'}.csv"
+        if not path.is_file():
+            _write_draw(whole, most, path)
+        return path
 
 
 def run_pretraining_study(
@@ -92,19 +118,22 @@ def run_pretraining_study(
     config: str = "small",
     overrides: Sequence[str] = (),
     max_train: int | None = None,
+    max_dev: int | None = None,
     data_root: Path | None = None,
     console: Console | None = None,
 ) -> list[Record]:
     """Summary rows of the study under `out`, after running every cell that neither is there nor is another process's.
 
     Args:
-        encoders: run folders, their snapshots, or `random:` and one of them.
+        encoders: run folders, their snapshots, `random:` and one of them, or `probe:` and a tokenizer (no seed
+            changes its scores, so it has but one).
         out: folder of the study.
         datasets: names as `find_dataset` takes them, or folders with train and dev tables.
         seeds: their number.
         config: fine-tuning configuration, the same for all.
         overrides: `key=value` on top of it.
         max_train: training sequences of each dataset, a draw that all cells share; None takes all.
+        max_dev: likewise, of the sequences that are scored.
         data_root: None is where `find_data_root` finds it.
         console: where progress is shown; None is standard error.
 
@@ -112,11 +141,12 @@ def run_pretraining_study(
         InputError: no such encoder or dataset, or cells of other settings; before any cell runs.
     """
     files = {name: _files(name, data_root) for name in datasets}
-    study = Study(out, load_config(FinetuneConfig, config, "finetune", overrides), max_train, files)
+    study = Study(out, load_config(FinetuneConfig, config, "finetune", overrides), max_train, max_dev, files)
     for name in encoders:
-        load_encoder(Path(name.removeprefix(RANDOM)))
+        _check(name)
     # Seed by seed, so that a study cut short has a mean over all datasets.
     chosen = [Cell(encoder, name, seed) for seed in range(seeds) for name in files for encoder in encoders]
+    chosen = [cell for cell in chosen if cell.seed == 0 or not cell.is_probe]
     waiting = [cell for cell in chosen if known_cell(cell, study) is None]
     console = console or Console(stderr=True)
     console.print(f"{len(chosen)} cells, {len(chosen) - len(waiting)} known", markup=False, soft_wrap=True)
@@ -148,19 +178,7 @@ def known_cell(cell: Cell, study: Study) -> Record | None:
 def run_cell(cell: Cell, study: Study) -> Record:
     """Record of one cell, also written to its folder; the fine-tuned weights are not kept."""
     folder = cell.folder(study.out)
-    source = Path(cell.encoder.removeprefix(RANDOM))
-    encoder = _fresh_encoder(source, folder / "encoder", cell.seed) if cell.is_fresh else source
-    files = study.files[cell.dataset]
-    results = run_finetune(
-        study.config_of(cell),
-        encoder=encoder,
-        train=_train_table(cell.dataset, study),
-        dev=files.dev,
-        test=None,
-        out=folder / "run",
-        seed=cell.seed,
-        announces=False,
-    )
+    results = _probed(cell, study) if cell.is_probe else _finetuned(cell, study, folder)
     record = {
         "stage": "study",
         "study": STUDY,
@@ -178,15 +196,58 @@ def run_cell(cell: Cell, study: Study) -> Record:
     return record
 
 
-def bases_seen(encoder: str) -> int:
-    """Bases that an encoder saw in its pre-training: 0 for fresh weights.
+def _probed(cell: Cell, study: Study) -> Record:
+    """What a cell's record takes from logistic regression; its regularization is chosen on dev, as epochs are."""
+    train = read_labelled(study.table(cell.dataset, "train"))
+    dev = read_labelled(study.table(cell.dataset, "dev"), like=train)
+    found = run_probe(load_tokenizer(cell.encoder.removeprefix(PROBE)), train, dev, dev, seed=cell.seed)
+    weights = int(found["num_features"])
+    return {
+        "seconds": round(found["seconds"], 1),
+        "best_epoch": None,
+        "parameters": {"total": weights, "trainable": weights},
+        "sequences": {"train": len(train), "dev": len(dev), "test": 0},
+        "dev": found["dev"],
+    }
+
+
+def _finetuned(cell: Cell, study: Study, folder: Path) -> Record:
+    """What a cell's record takes from a fine-tuning."""
+    source = Path(cell.encoder.removeprefix(RANDOM))
+    encoder = _fresh_encoder(source, folder / "encoder", cell.seed) if cell.is_fresh else source
+    return run_finetune(
+        study.config_of(cell),
+        encoder=encoder,
+        train=study.table(cell.dataset, "train"),
+        dev=study.table(cell.dataset, "dev"),
+        test=None,
+        out=folder / "run",
+        seed=cell.seed,
+        announces=False,
+    )
+
+
+def _check(encoder: str) -> None:
+    """Loads what a cell will need.
+
+    Raises:
+        InputError: there is no such encoder or tokenizer.
+    """
+    if encoder.startswith(PROBE):
+        load_tokenizer(encoder.removeprefix(PROBE))
+    else:
+        load_encoder(Path(encoder.removeprefix(RANDOM)))
+
+
+def bases_seen(encoder: str) -> int | None:
+    """Bases that an encoder saw in its pre-training: 0 for fresh weights, None where there is no encoder.
 
     Raises:
         InputError: the folder is neither a finished run nor a snapshot in the folder of a run.
     """
     folder = Path(encoder)
-    if encoder.startswith(RANDOM):
-        return 0
+    if encoder.startswith((RANDOM, PROBE)):
+        return 0 if encoder.startswith(RANDOM) else None
     if (folder / RESULTS_FILE).is_file():
         return int(read_json(folder / RESULTS_FILE)["bases_seen"])
     step = re.fullmatch(r"snapshot-(\d+)", folder.name)
@@ -222,21 +283,15 @@ def _fresh_encoder(source: Path, folder: Path, seed: int) -> Path:
     return folder
 
 
-def _train_table(dataset: str, study: Study) -> Path:
-    """The training table, or a table with the study's draw from it."""
-    whole = study.files[dataset].train
-    if study.max_train is None:
-        return whole
-    table = study.out / "tables" / f"{_slug(dataset)}.csv"
-    if not table.is_file():
-        labelled = read_labelled(whole)
-        drawn = np.sort(np.random.default_rng(0).permutation(len(labelled))[: study.max_train])
-        with atomic_output(table) as temporary, temporary.open("w", newline="") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(("sequence", "label"))
-            names = labelled.class_names
-            rows.writerows((from_base_ids(labelled.base_ids[row]), names[labelled.labels[row]]) for row in drawn)
-    return table
+def _write_draw(whole: Path, most: int, path: Path) -> None:
+    """Table of at most so many sequences of another, in their order, the same ones every time."""
+    labelled = read_labelled(whole)
+    drawn = np.sort(np.random.default_rng(0).permutation(len(labelled))[:most])
+    with atomic_output(path) as temporary, temporary.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(("sequence", "label"))
+        names = labelled.class_names
+        rows.writerows((from_base_ids(labelled.base_ids[row]), names[labelled.labels[row]]) for row in drawn)
 
 
 def _files(name: str, data_root: Path | None) -> DatasetFiles:

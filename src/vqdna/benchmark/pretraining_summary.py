@@ -26,21 +26,21 @@ def write_summary(out: Path, command: str) -> list[Record]:
 
 
 def summarize(out: Path) -> list[Record]:
-    """A row for each encoder under `out`, those that saw fewer bases first."""
+    """A row for each encoder under `out`: controls without one first, then those that saw fewer bases."""
     records = [read_json(path) for path in sorted(out.glob(f"*/*-seed-*/{RESULTS_FILE}"))]
     names = sorted({record["dataset"] for record in records})
     encoders: dict[str, list[Record]] = {}
     for record in records:
         encoders.setdefault(record["encoder"], []).append(record)
     rows = [_row(encoder, names, group) for encoder, group in encoders.items()]
-    return sorted(rows, key=lambda row: (row["bases_seen"], row["encoder"]))
+    return sorted(rows, key=lambda row: (-1 if row["bases_seen"] is None else row["bases_seen"], row["encoder"]))
 
 
 def markdown_summary(rows: Sequence[Record]) -> str:
     """The table, scores x 100 as mean ± standard deviation over seeds; then every dataset's mean."""
     names = list(rows[0]["datasets"]) if rows else []
     totals = [
-        f"| {row['encoder']} | {row['bases_seen'] / 1e6:.1f} M | {len(row['seeds'])} | {_shown(row)} |" for row in rows
+        f"| {row['encoder']} | {_megabases(row['bases_seen'])} | {len(row['seeds'])} | {_shown(row)} |" for row in rows
     ]
     details = [
         f"| {row['encoder']} | " + " | ".join(_percent(row["datasets"].get(name)) for name in names) + " |"
@@ -76,6 +76,10 @@ def _row(encoder: str, names: Sequence[str], records: Sequence[Record]) -> Recor
         "sequences": {record["dataset"]: record["sequences"]["train"] for record in records},
         "parameters": records[0]["parameters"],
     }
+
+
+def _megabases(seen: int | None) -> str:
+    return "-" if seen is None else f"{seen / 1e6:.1f} M"
 
 
 def _shown(row: Record) -> str:

@@ -75,7 +75,8 @@ def pretraining(
     encoders: Annotated[
         list[str],
         Option(
-            "--encoders", help="Run folders of pre-trainings, their snapshots, or random: and one, for new weights."
+            "--encoders",
+            help="Run folders of pre-trainings, snapshots, random: and one (new weights), or probe: and a tokenizer.",
         ),
     ],
     out: Out,
@@ -87,6 +88,9 @@ def pretraining(
     overrides: Overrides = None,
     max_train: Annotated[
         int | None, Option("--max-train", min=2, help="Training sequences of each dataset; all without it.")
+    ] = None,
+    max_dev: Annotated[
+        int | None, Option("--max-dev", min=2, help="Dev sequences of each dataset that are scored; all without it.")
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -105,6 +109,7 @@ def pretraining(
         config=config,
         overrides=overrides or (),
         max_train=max_train,
+        max_dev=max_dev,
         data_root=find_data_root(),
     )
     print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())

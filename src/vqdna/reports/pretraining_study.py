@@ -15,8 +15,9 @@ from vqdna.reports.runs import Run, nested, number
 
 INTRODUCTION = (
     "The same fine-tuning, on the same sequences, from encoders that saw more or less of the genomes. 0 bases means "
-    "the same architecture with fresh weights. Scores are MCC on the dev splits, which also chose the epoch of each "
-    "run, alike for all; test splits were not read.",
+    "the same architecture with fresh weights; no bases at all, logistic regression on the codes of a tokenizer. "
+    "Scores are MCC on the dev splits, which also chose the epoch of each run (of a regression, its strength), alike "
+    "for all; test splits were not read.",
 )
 CURVE_CAPTION = (
     "Dev MCC after fine-tuning against the bases seen in pre-training: the mean over all datasets, and each of them. "
@@ -59,7 +60,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 
 def _verdict(rows: Sequence[Record]) -> list[str]:
     """How the encoder that saw most stands to fresh weights."""
-    fresh = [row for row in rows if not row.get("bases_seen")]
+    fresh = [row for row in rows if row.get("bases_seen") == 0]
     trained = [row for row in rows if row.get("bases_seen")]
     if not fresh or not trained:
         return []
@@ -67,10 +68,17 @@ def _verdict(rows: Sequence[Record]) -> list[str]:
     lead = 100 * (float(last["mean"]) - float(fresh[0]["mean"]))
     sets, held = _datasets([last]), _datasets(fresh[:1])
     ahead = [name for name in sets if name in held and sets[name] > held[name]]
+    controls = [row for row in rows if row.get("bases_seen") is None]
+    best = max(controls, key=lambda row: float(row["mean"]), default=None)
     return [
         f"After {magnitude(float(last['bases_seen']))} bases pre-training is worth {lead:+.1f} points of mean dev MCC: "
         f"{100 * float(last['mean']):.1f} against {100 * float(fresh[0]['mean']):.1f} from fresh weights, and ahead on "
         f"{len(ahead)} of {plural(len(sets), 'dataset')}."
+        + (
+            f" The best control without an encoder ({best['encoder']}) has {100 * float(best['mean']):.1f}."
+            if best
+            else ""
+        )
     ]
 
 
@@ -83,7 +91,9 @@ def _datasets(rows: Sequence[Record]) -> dict[str, float]:
 
 def _curve(rows: Sequence[Record]) -> list[Figure]:
     """Mean and every dataset over the bases seen, where several amounts are there."""
-    ordered = sorted(rows, key=lambda row: float(row["bases_seen"]))
+    ordered = sorted(
+        (row for row in rows if row.get("bases_seen") is not None), key=lambda row: float(row["bases_seen"])
+    )
     seen = [float(row["bases_seen"]) / 1e6 for row in ordered]
     if len(set(seen)) != len(seen) or len(seen) < 2:
         return []
@@ -107,7 +117,7 @@ def _table(rows: Sequence[Record]) -> Table:
 
 
 def _cells(row: Record, values: Sequence[float | None], best: Sequence[float | None]) -> list[Cell]:
-    seen, seeds, deviation = float(row["bases_seen"]) / 1e6, len(row["seeds"]), number(row.get("sd"))
+    seen, seeds, deviation = number(row.get("bases_seen")), len(row["seeds"]), number(row.get("sd"))
     texts = [None if value is None else f"{100 * value:.1f}" for value in values]
     if deviation is not None:
         texts[0] = f"{texts[0]} ± {100 * deviation:.1f}"
@@ -115,4 +125,5 @@ def _cells(row: Record, values: Sequence[float | None], best: Sequence[float | N
         Cell(text, 100 * value, value == top) if value is not None and text is not None else number_cell(None, "")
         for text, value, top in zip(texts, values, best)
     ]
-    return [Cell(str(row["encoder"])), Cell(f"{seen:.1f}", seen), Cell(str(seeds), seeds), *scores]
+    bases = number_cell(None, "") if seen is None else Cell(f"{seen / 1e6:.1f}", seen / 1e6)
+    return [Cell(str(row["encoder"])), bases, Cell(str(seeds), seeds), *scores]
