@@ -4,8 +4,8 @@
 
 A step is forward, backward and AdamW on simulated genomes, over a vocabulary as fast as a trained one. Its
 floating-point operations are counted; the ceiling is the fastest of several matrix products of the same precision,
-measured between the steps. The input is what the training loop waits for: windows of the corpus, and their masks. With
-a GPU the steps run there.
+measured between the steps. The input is what the training loop waits for: windows of the corpus, their masks and crops.
+bfloat16 is left out on processors that do not multiply it natively. With a GPU the steps run there.
 """
 
 import argparse
@@ -25,13 +25,14 @@ from vqdna.genome.simulate import simulate_genomes
 from vqdna.pretrain.masking import draw_masked_bases
 from vqdna.pretrain.train import MaskedCollator, PretrainConfig, untrained_model
 from vqdna.tokenizers.vq import VqTokenizer
+from vqdna.training.settings import uses_bfloat16
 from vqdna.training.trial import COUNTED_ANEW
 from vqdna.training.window_batches import WindowDataset, window_sampler
 from vqdna.vocabulary.train import VocabularyConfig, build_vocabulary
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 PRESETS = ("tiny", "small")
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if uses_bfloat16("auto") else {})
 PRODUCTS = ((2048, 2048, 2048), (2048, 384, 1536), (2048, 1536, 384), (4096, 1024, 1024))
 
 
@@ -71,12 +72,13 @@ class PretrainingStep:
         corpus = Corpus.from_sequences(simulate_genomes(0, num_species=4, bases_per_species=250_000).sequences())
         data = self.config.data.model_copy(update={"species_factors": {}, "hold_out": "blocks"})
         self.dataset = WindowDataset(window_sampler(corpus, data, 0, "train"), 1_000_000)
-        self.collate = MaskedCollator(self.config.masking, tokenizer, 0)
+        questions = (self.config.shuffling, self.config.contrast)
+        self.collate = MaskedCollator(self.config.masking, tokenizer, 0, *questions)
         self.batch_size, self.drawn = self.config.training.batch_size, 0
         self.batch = {name: value.to(DEVICE) for name, value in self.next_batch().items()}
 
     def next_batch(self) -> dict[str, Tensor]:
-        """The next windows with their masks."""
+        """The next windows with their masks and crops."""
         numbers = range(self.drawn, self.drawn + self.batch_size)
         self.drawn += self.batch_size
         return self.collate(self.dataset.__getitems__(numbers))

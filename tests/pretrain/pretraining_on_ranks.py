@@ -3,7 +3,8 @@
     python pretraining_on_ranks.py RANK NUM_RANKS FOLDER
 
 FOLDER holds `vocabulary/` and `genomes/`; each run leaves its folder in FOLDER. Windows hold unequally many N, so that
-the ranks mask unequally many tokens.
+the ranks mask unequally many tokens; and pairs of windows are masked and cut into crops by turns, so that in passes of
+two windows a rank does one or the other.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def config(dropout: float = 0.0, **training: Any) -> PretrainConfig:
     }  # fmt: skip
     stem = {"width": 12, "kernel_size": 3, "merge": 2}
     data = {"window": 64, "evaluation_windows": 4}
-    return PretrainConfig.model_validate({"backbone": backbone, "stem": stem, "data": data, "training": settings})
+    contrast = {"fraction": 0.5, "group": 2, "stretch": 32, "crop": 24}
+    parts = {"backbone": backbone, "stem": stem, "data": data, "contrast": contrast, "training": settings}
+    return PretrainConfig.model_validate(parts)
 
 
 def pretrained(folder: Path, name: str, settings: PretrainConfig) -> dict[str, Any]:

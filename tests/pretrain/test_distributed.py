@@ -97,7 +97,7 @@ def test_the_log_of_two_ranks_is_that_of_one(runs, run, alone):
     found, wanted = (curves(runs / name / "metrics.jsonl") for name in (run, alone))
     assert [record["step"] for record in found] == [record["step"] for record in wanted]
     for record, expected in zip(found, wanted, strict=True):
-        assert record == pytest.approx(expected, abs=1e-5)
+        assert record == pytest.approx(expected, abs=1e-5, rel=1e-5)  # a norm above 1 is rounded to its own size
     assert sum("loss" in record for record in found) == STEPS
     assert sum("evaluation_loss" in record for record in found) == STEPS // 2
 

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from vqdna.pretrain.encoder import GenomeEncoder
-from vqdna.pretrain.evaluation import evaluate_shuffling
+from vqdna.pretrain.evaluation import evaluate_question
 from vqdna.pretrain.masking import MaskingSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.pretrain.shuffling import DRAWN, NOT_ASKED, REAL, ShufflingSettings, chain_of_pairs, shuffled_windows
@@ -96,8 +96,10 @@ def test_loss_and_accuracy_are_over_the_asked_positions_by_hand():
     torch.testing.assert_close(output.loss, 2 * expected)
     assert output.shuffling_accuracy.item() == ((logits > 0) == (truly > 0)).float().mean().item()
     items = model.loss_items(base_ids, nothing, shuffled_bases=kinds)
-    assert {name: int(count) for name, count in items.items()} == {"masked": 0, "shuffling": 4}
-    numbers = evaluate_shuffling(model, [{"base_ids": base_ids, "masked_bases": nothing, "shuffled_bases": kinds}])
+    assert {name: int(count) for name, count in items.items()} == {"masked": 0, "shuffling": 4, "contrast": 0}
+    numbers = evaluate_question(
+        model, [{"base_ids": base_ids, "masked_bases": nothing, "shuffled_bases": kinds}], "shuffling"
+    )
     assert numbers["shuffling_accuracy"] == output.shuffling_accuracy.item()
 
 

@@ -24,6 +24,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.finetune.standardizing import Standardizer
 from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.pretrain.pooling import POOLINGS, pool_positions
 from vqdna.pretrain.sharing import DnaModel, register_beside, register_model
 
 TASKS = ("classification", "multilabel", "regression")
@@ -31,8 +32,6 @@ PROBLEM_TYPES = dict(
     zip(TASKS, ("single_label_classification", "multi_label_classification", "regression"), strict=True)
 )
 """What transformers calls the tasks; its pipelines turn logits into scores by it."""
-
-POOLINGS = ("mean", "mean+max")
 
 
 class SequenceClassifierConfig(GenomeEncoderConfig):
@@ -241,18 +240,6 @@ class GenomeEncoderForSequenceClassification(DnaModel):
         if config.reverse_complement_average:
             notes.append("Logits are those of the strand given; `vqdna predict` averages over both strands.")
         return notes
-
-
-def pool_positions(
-    hidden: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"], pooling: str
-) -> Float[Tensor, "batch pooled"]:
-    """Mean (and with "mean+max" also the maximum) over each row's positions that hold a token, in float32."""
-    padding = ~attention_mask[..., None]
-    hidden = hidden.float()
-    mean = hidden.masked_fill(padding, 0.0).sum(dim=1) / attention_mask.sum(dim=1, keepdim=True)
-    if pooling == "mean":
-        return mean
-    return torch.cat([mean, hidden.masked_fill(padding, -torch.inf).amax(dim=1)], dim=1)
 
 
 class MlpHead(nn.Module):

@@ -25,6 +25,9 @@ from vqdna.pretrain.objective import (
 
 Batch = dict[str, Tensor]
 
+ACCURACIES = {"shuffling": "shuffling_accuracy", "contrast": "contrast_accuracy"}
+"""The questions beside the masks: loss term and accuracy of each."""
+
 
 class BaseFrequencies:
     """How often each code of a level stands for each base at each place of its span, with one count added to each."""
@@ -159,14 +162,19 @@ def evaluate_masked(
     return totals.evaluation(), totals.leak()
 
 
+def term_names(term: str) -> tuple[str, str]:
+    """Fields of the model's output that a question beside the masks fills."""
+    return term, ACCURACIES[term]
+
+
 @torch.no_grad()
-def evaluate_shuffling(model: GenomeEncoderForMaskedModeling, batches: list[Batch]) -> dict[str, float]:
-    """Loss and accuracy of telling real positions from shuffled ones, over batches of equal size."""
+def evaluate_question(model: GenomeEncoderForMaskedModeling, batches: list[Batch], term: str) -> dict[str, float]:
+    """Loss and accuracy of a question beside the masks, over batches of equal size."""
     was_training = model.training
     model.eval()
     outputs = [model(**{name: value.to(model.device) for name, value in batch.items()}) for batch in batches]
     model.train(was_training)
-    names = ("shuffling", "shuffling_accuracy")
+    names = term_names(term)
     return {name: float(torch.stack([_present(output[name]) for output in outputs]).mean()) for name in names}
 
 

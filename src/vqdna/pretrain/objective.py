@@ -18,8 +18,10 @@ from transformers import AutoModelForMaskedLM
 from transformers.utils import ModelOutput
 
 from vqdna.errors import InputError, nearest_name_hint
+from vqdna.pretrain.contrast import NO_GROUP, Projection, contrast_loss
 from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput
 from vqdna.pretrain.masking import UNKNOWN_BASE, hide_bases, positions_touching, widened
+from vqdna.pretrain.pooling import pool_positions
 from vqdna.pretrain.sharing import DnaModel, register_model
 from vqdna.pretrain.shuffling import DRAWN, NOT_ASKED
 from vqdna.tokenizers import Tokenizer, Tokens
@@ -43,6 +45,8 @@ class MaskedModelingConfig(GenomeEncoderConfig):
         hide_fields: the encoder sees no token whose code looks at a masked base.
         target: one of `TARGETS`.
         shuffling_weight: of the question whether a position is real or drawn; 0 never asks it.
+        contrast_weight: of the question which crops are of one stretch; 0 never asks it.
+        contrast_temperature: of the similarities of crops.
     """
 
     model_type = "vqdna_masked_modeling"
@@ -53,6 +57,8 @@ class MaskedModelingConfig(GenomeEncoderConfig):
         target: str = "levels",
         hide_fields: bool = False,
         shuffling_weight: float = 0.0,
+        contrast_weight: float = 0.0,
+        contrast_temperature: float = 0.1,
         **kwargs: Any,
     ) -> None:
         if target not in TARGETS:
@@ -60,6 +66,7 @@ class MaskedModelingConfig(GenomeEncoderConfig):
             raise InputError(f"target: got '{target}', expected one of {', '.join(TARGETS)}{hint}")
         self.hide_from_tokenizer, self.hide_fields, self.target = hide_from_tokenizer, hide_fields, target
         self.shuffling_weight = shuffling_weight
+        self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
         super().__init__(**kwargs)
 
 
@@ -68,10 +75,12 @@ class MaskedModelingOutput(ModelOutput):
     """Losses in nats.
 
     Attributes:
-        loss: cross-entropy per masked token, summed over levels, and what is asked about shuffling, weighted.
+        loss: cross-entropy per masked token, summed over levels, and what is asked about shuffling and crops, weighted.
         loss_level: the same for each level, [level]; with the target "bases" for each base of the span.
         shuffling: cross-entropy per position of whether it is real or drawn.
         shuffling_accuracy: share of the positions that were told right; 0 where none was asked about.
+        contrast: cross-entropy per crop of which other crop is of its stretch.
+        contrast_accuracy: share of the crops that found their partner; 0 where none was asked about.
         masked_accuracy_level: share of masked tokens whose code was the most probable one, [level].
         logits: one [masked, size] per level, for "bases" one [masked, 4] per base of the span.
         targets: true codes of the masked tokens, [masked, level]; for "bases" true bases, -100 beyond the span.
@@ -85,6 +94,8 @@ class MaskedModelingOutput(ModelOutput):
     loss_level: Tensor | None = None
     shuffling: Tensor | None = None
     shuffling_accuracy: Tensor | None = None
+    contrast: Tensor | None = None
+    contrast_accuracy: Tensor | None = None
     masked_accuracy_level: Tensor | None = None
     logits: tuple[Tensor, ...] | None = None
     targets: Tensor | None = None
@@ -112,6 +123,7 @@ class GenomeEncoderForMaskedModeling(DnaModel):
             encoder.token_width, _output_sizes(config.target, encoder.tokenizer), chained=config.target == "joint"
         )
         self.detection = nn.Linear(config.hidden_size, 1) if config.shuffling_weight else None
+        self.projection = Projection(2 * config.hidden_size) if config.contrast_weight else None
         self.post_init()
 
     @classmethod
@@ -129,6 +141,8 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         attention_mask: Bool[Tensor, "batch base"] | None = None,
         loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
         shuffled_bases: UInt8[Tensor, "batch base"] | None = None,
+        contrast_crops: UInt8[Tensor, "stretch crop crop_base"] | None = None,
+        contrast_groups: Int[Tensor, "stretch"] | None = None,
     ) -> MaskedModelingOutput:
         """Loss and logits of the masked tokens; tokens over an N are never predicted.
 
@@ -138,6 +152,8 @@ class GenomeEncoderForMaskedModeling(DnaModel):
             attention_mask: False on padding at the rows' ends.
             loss_shares: factor of each loss and accuracy; for a batch that is one pass of several, see `loss_items`.
             shuffled_bases: what each base is, see `vqdna.pretrain.shuffling`.
+            contrast_crops: of other windows than `base_ids`, see `vqdna.pretrain.contrast`.
+            contrast_groups: which of them are told apart.
         """
         truth = self.encoder.tokenizer.encode(base_ids, attention_mask)
         masked = positions_touching(masked_bases, truth.spans) & truth.attention_mask
@@ -153,8 +169,13 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         losses = level_losses(logits, targets) * share
         shuffling, told_right = self._shuffling(output, truth, shuffled_bases)
         shuffling = shuffling * shares.get("shuffling", 1)
+        contrast, found = self._contrast(contrast_crops, contrast_groups)
+        contrast = contrast * shares.get("contrast", 1)
+        asked = self.config.shuffling_weight * shuffling + self.config.contrast_weight * contrast
         return MaskedModelingOutput(
-            loss=losses.sum() + self.config.shuffling_weight * shuffling,
+            loss=losses.sum() + asked,
+            contrast=contrast.detach(),
+            contrast_accuracy=found * shares.get("contrast", 1),
             shuffling=shuffling.detach(),
             shuffling_accuracy=told_right * shares.get("shuffling", 1),
             loss_level=losses.detach(),
@@ -173,14 +194,19 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         masked_bases: Bool[Tensor, "batch base"],
         attention_mask: Bool[Tensor, "batch base"] | None = None,
         shuffled_bases: UInt8[Tensor, "batch base"] | None = None,
+        contrast_crops: UInt8[Tensor, "stretch crop crop_base"] | None = None,
+        contrast_groups: Int[Tensor, "stretch"] | None = None,
     ) -> dict[str, Int[Tensor, ""]]:
-        """How many tokens, and positions, each loss is a mean over."""
+        """How many tokens, positions and crops each loss is a mean over."""
+        del contrast_crops
+        nothing = torch.zeros((), dtype=torch.long, device=base_ids.device)
         truth = self.encoder.tokenizer.encode(base_ids, attention_mask)
         masked = positions_touching(masked_bases, truth.spans) & truth.attention_mask
         asked = self._asked(truth, shuffled_bases)
         return {
             "masked": (masked & ~_unknown(base_ids, truth)).sum(),
-            "shuffling": masked.new_zeros((), dtype=torch.long) if asked is None else (asked != NOT_ASKED).sum(),
+            "shuffling": nothing if asked is None else (asked != NOT_ASKED).sum(),
+            "contrast": nothing if contrast_groups is None else 2 * (contrast_groups != NO_GROUP).sum(),
         }
 
     def _asked(
@@ -206,6 +232,20 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         count = max(1, len(truly))
         loss = nn.functional.binary_cross_entropy_with_logits(logits, truly, reduction="sum") / count
         return loss, ((logits > 0) == (truly > 0)).float().sum().detach() / count
+
+    def _contrast(
+        self,
+        crops: UInt8[Tensor, "stretch crop crop_base"] | None,
+        groups: Int[Tensor, "stretch"] | None,
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Loss and accuracy of finding the other crop of a stretch."""
+        if self.projection is None or crops is None or groups is None:
+            nothing = torch.zeros((), device=self.device)
+            return nothing, nothing
+        output = self.encoder(crops.flatten(0, 1))
+        pooled = pool_positions(output.last_hidden_state, output.attention_mask, "mean+max")
+        vectors = self.projection(pooled).unflatten(0, crops.shape[:2])
+        return contrast_loss(vectors, groups, self.config.contrast_temperature)
 
     def _looking_at(self, masked_bases: Bool[Tensor, "batch base"], truth: Tokens) -> Bool[Tensor, "batch token"]:
         """Tokens whose field holds a masked base, where such are hidden; none elsewhere."""

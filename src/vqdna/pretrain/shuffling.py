@@ -26,7 +26,7 @@ class ShufflingSettings(StrictModel):
     """How many windows are asked about, and in what pieces.
 
     Attributes:
-        fraction: share of the windows that serve this question; the others are masked.
+        fraction: share of the windows that serve this question, of those not cut into crops; the others are masked.
         segment: bases of a stretch, real or drawn with equal probability.
         weight: of its loss beside that of masked modelling.
     """

@@ -6,6 +6,7 @@ encoder (what stage 3 takes) and whose `masked_model/` has the prediction heads 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from pydantic import Field
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from vqdna.config import StrictModel
+from vqdna.errors import InputError
 from vqdna.genome import Corpus
+from vqdna.pretrain.contrast import NO_GROUP, ContrastSettings, contrast_crops, is_contrasted
 from vqdna.pretrain.encoder import GenomeEncoder
-from vqdna.pretrain.evaluation import Batch, evaluate_masked, evaluate_shuffling
+from vqdna.pretrain.evaluation import Batch, evaluate_masked, evaluate_question, term_names
 from vqdna.pretrain.masking import MaskingSettings, draw_masked_bases
 from vqdna.pretrain.merging import StemSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
@@ -42,7 +45,7 @@ from vqdna.training.window_batches import (
 )
 
 EVALUATION_BATCH = 16
-NO_SHUFFLING = ShufflingSettings()
+NO_SHUFFLING, NO_CONTRAST = ShufflingSettings(), ContrastSettings()
 SNAPSHOT = "snapshot"
 
 
@@ -58,6 +61,7 @@ class PretrainConfig(StrictModel):
         num_levels: the encoder reads (and predicts) the first so many levels of the vocabulary; None for all.
         masking: what is hidden.
         shuffling: which windows ask what is real and what is shuffled, instead of what is masked.
+        contrast: which windows ask what crops are of one stretch, instead of what is masked or shuffled.
         target: what is predicted, see `vqdna.pretrain.objective.TARGETS`.
         data: which windows.
         snapshot_every: the encoder is kept in `snapshot-N` every so many steps; 0 keeps none.
@@ -71,6 +75,7 @@ class PretrainConfig(StrictModel):
     num_levels: int | None = Field(default=None, ge=1)
     masking: MaskingSettings = MaskingSettings()
     shuffling: ShufflingSettings = ShufflingSettings()
+    contrast: ContrastSettings = ContrastSettings()
     target: Literal["levels", "joint", "bases"] = "levels"
     data: CorpusSettings = CorpusSettings()
     snapshot_every: int = Field(default=0, ge=0)
@@ -78,7 +83,11 @@ class PretrainConfig(StrictModel):
 
 
 class MaskedCollator:
-    """Batches of numbered windows, each with the mask, or the shuffled stretches, drawn from its number."""
+    """Batches of numbered windows, each masked, shuffled in part, or cut into crops, by its number.
+
+    A batch always has a row to mask and, where crops are asked for, one of crops: where there is none, another window
+    fills the place and does not count.
+    """
 
     def __init__(
         self,
@@ -86,21 +95,42 @@ class MaskedCollator:
         tokenizer: Tokenizer,
         seed: int,
         shuffling: ShufflingSettings = NO_SHUFFLING,
+        contrast: ContrastSettings = NO_CONTRAST,
     ) -> None:
-        self.masking, self.seed, self.shuffling = masking, seed, shuffling
+        self.masking, self.seed, self.shuffling, self.contrast = masking, seed, shuffling, contrast
         self.stride = max(1, round(tokenizer.bases_per_position)) if tokenizer.kind != "bpe" else 1
 
     def __call__(self, items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> Batch:
-        """`base_ids` and `masked_bases`, and `shuffled_bases` where windows are asked about shuffling."""
+        """`base_ids` and `masked_bases`; `shuffled_bases`, `contrast_crops` and `contrast_groups` where asked for."""
+        cropped = is_contrasted(self.contrast, [number for number, _ in items])
+        rest = [item for item, taken in zip(items, cropped, strict=True) if not taken]
+        batch = self._masked(rest or items[:1])
+        if not rest:
+            batch["masked_bases"][:] = False
+            if "shuffled_bases" in batch:
+                batch["shuffled_bases"][:] = NOT_ASKED
+        if self.contrast.fraction:
+            batch |= self._cropped([item for item, taken in zip(items, cropped, strict=True) if taken], items[:1])
+        return {name: torch.from_numpy(values) for name, values in batch.items()}
+
+    def _masked(self, items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> dict[str, np.ndarray]:
         windows = np.stack([window for _, window in items])
         numbers = [number for number, _ in items]
         masks = draw_masked_bases(self.masking, self.seed, numbers, windows.shape[1], self.stride)
         if not self.shuffling.fraction:
-            return {"base_ids": torch.from_numpy(windows), "masked_bases": torch.from_numpy(masks)}
+            return {"base_ids": windows, "masked_bases": masks}
         windows, kinds = shuffled_windows(self.shuffling, self.seed, numbers, windows)
         masks &= kinds == NOT_ASKED
-        batch = {"base_ids": windows, "masked_bases": masks, "shuffled_bases": kinds}
-        return {name: torch.from_numpy(values) for name, values in batch.items()}
+        return {"base_ids": windows, "masked_bases": masks, "shuffled_bases": kinds}
+
+    def _cropped(
+        self,
+        items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]],
+        instead: Sequence[tuple[int, UInt8[np.ndarray, "base"]]],
+    ) -> dict[str, np.ndarray]:
+        numbers, windows = zip(*(items or instead), strict=True)
+        crops, groups = contrast_crops(self.contrast, self.seed, numbers, np.stack(windows))
+        return {"contrast_crops": crops, "contrast_groups": groups if items else np.full_like(groups, NO_GROUP)}
 
 
 @dataclass(frozen=True)
@@ -117,11 +147,35 @@ class Start:
         """What the run will take."""
         bases = len(self.dataset) * self.config.data.window
         stride = self.model.encoder.tokenizer.bases_per_position
-        reading = Reading(bases, int(self.corpus.num_bases), stride, lambda batch: batch["base_ids"].numel())
+        reading = Reading(bases, int(self.corpus.num_bases), stride, self._bases_of)
         parts = {name: count for name, count in parameter_counts(self.model).items() if name != "total"}
         return plan_training(
             "pretrain", self.model, self.dataset, self.config.training, reading, collate=self.collate, parameters=parts
         )
+
+    def _bases_of(self, batch: Batch) -> float:
+        """Bases of the windows that a batch is made of."""
+        crops = batch.get("contrast_crops")
+        cropped = 0 if crops is None else len(crops) // (self.config.data.window // self.config.contrast.stretch)
+        return float(batch["base_ids"].numel() + cropped * self.config.data.window)
+
+
+def _check_groups(config: PretrainConfig) -> None:
+    """Refuses passes that would tear the groups of windows whose crops are told apart.
+
+    Raises:
+        InputError: they would; says what to change.
+    """
+    training, group = config.training, config.contrast.group
+    parts = int(os.environ.get("WORLD_SIZE", "1")) * training.gradient_accumulation
+    if config.contrast.fraction and training.batch_size % (parts * group):
+        raise InputError(
+            f"contrast.group: {group} windows stay together, but training.batch_size {training.batch_size} in {parts} "
+            f"part(s) (ranks x gradient_accumulation) is no multiple of that; choose another group or batch size"
+        )
+    stretch, window = config.contrast.stretch, config.data.window
+    if config.contrast.fraction and stretch > window:
+        raise InputError(f"contrast.stretch: got {stretch} bases, expected at most data.window ({window})")
 
 
 def frozen_tokenizer(config: PretrainConfig, tokenizer: str) -> Tokenizer:
@@ -136,12 +190,14 @@ def start_of_pretraining(config: PretrainConfig, frozen: Tokenizer, genomes: Seq
     Raises:
         InputError: unreadable genomes.
     """
+    _check_groups(config)
     corpus = Corpus.build(genomes, gaps=config.data.gaps, repeated_names=config.data.repeated_names)
     set_seed(seed)
     model = untrained_model(config, frozen)
     sampler = window_sampler(corpus, config.data, seed, "train")
     dataset = WindowDataset(sampler, config.training.steps * config.training.batch_size)
-    return Start(config, model, corpus, dataset, MaskedCollator(config.masking, frozen, seed, config.shuffling))
+    collate = MaskedCollator(config.masking, frozen, seed, config.shuffling, config.contrast)
+    return Start(config, model, corpus, dataset, collate)
 
 
 def plan_pretrain(config: PretrainConfig, *, tokenizer: str, genomes: Sequence[Path | str], seed: int) -> Plan:
@@ -180,8 +236,7 @@ def run_pretrain(
     start = start_of_pretraining(config, frozen, genomes, seed)
     model, corpus, collate = start.model, start.corpus, start.collate
     batches = _evaluation_batches(corpus, config, frozen, seed)
-    asked = _evaluation_batches(corpus, config, frozen, seed, shuffled=True) if config.shuffling.fraction else []
-    terms = ("shuffling", "shuffling_accuracy") if asked else ()
+    questions = _questions(corpus, config, frozen, seed)
     folder.open(config, seed=seed, parents=parents, inputs=inputs)
     announce(start.plan)
     train(
@@ -191,13 +246,16 @@ def run_pretrain(
         folder,
         seed=seed,
         collate=collate,
-        loss_terms=("loss_level", "masked_accuracy_level", *terms),
-        evaluate=lambda trained: _evaluation_numbers(trained, batches[:4], asked[:4]),
+        loss_terms=("loss_level", "masked_accuracy_level", *(name for term in questions for name in term_names(term))),
+        evaluate=lambda trained: _evaluation_numbers(
+            trained, batches[:4], {name: asked[:4] for name, asked in questions.items()}
+        ),
         callbacks=[SnapshotCallback(folder, config.snapshot_every)] if config.snapshot_every else [],
         description="pretrain",
     )
     evaluation, leak = evaluate_masked(model, batches)
-    evaluation |= evaluate_shuffling(model, asked) if asked else {}
+    for term, asked in questions.items():
+        evaluation |= evaluate_question(model, asked, term)
     results = {
         "stage": "pretrain",
         "system": tokenizer,
@@ -248,6 +306,8 @@ def untrained_model(config: PretrainConfig, tokenizer: Tokenizer) -> GenomeEncod
         hide_fields=unit == "fields",
         target=config.target,
         shuffling_weight=config.shuffling.weight if config.shuffling.fraction else 0.0,
+        contrast_weight=config.contrast.weight if config.contrast.fraction else 0.0,
+        contrast_temperature=config.contrast.temperature,
     )
 
 
@@ -266,20 +326,41 @@ def parameter_counts(model: GenomeEncoderForMaskedModeling) -> dict[str, int]:
 
 
 def _evaluation_batches(
-    corpus: Corpus, config: PretrainConfig, tokenizer: Tokenizer, seed: int, *, shuffled: bool = False
+    corpus: Corpus,
+    config: PretrainConfig,
+    tokenizer: Tokenizer,
+    seed: int,
+    *,
+    shuffled: bool = False,
+    cropped: bool = False,
 ) -> list[Batch]:
-    """Held-out windows, all masked, or all asked about shuffling."""
-    question = config.shuffling.model_copy(update={"fraction": float(shuffled)})
-    collate = MaskedCollator(config.masking, tokenizer, seed, question)
+    """Held-out windows, all masked, all asked about shuffling, or all cut into crops."""
+    shuffling = config.shuffling.model_copy(update={"fraction": float(shuffled)})
+    contrast = config.contrast.model_copy(update={"fraction": float(cropped)})
+    collate = MaskedCollator(config.masking, tokenizer, seed, shuffling, contrast)
     windows = evaluation_windows(corpus, config.data, seed).numpy()
     numbered = list(enumerate(windows))
     return [collate(numbered[start : start + EVALUATION_BATCH]) for start in range(0, len(numbered), EVALUATION_BATCH)]
 
 
-def _evaluation_numbers(model: PreTrainedModel, batches: list[Batch], asked: list[Batch]) -> Mapping[str, float]:
+def _questions(corpus: Corpus, config: PretrainConfig, tokenizer: Tokenizer, seed: int) -> dict[str, list[Batch]]:
+    """Batches of each question beside the masks, by the name of its loss term."""
+    asked = {}
+    if config.shuffling.fraction:
+        asked["shuffling"] = _evaluation_batches(corpus, config, tokenizer, seed, shuffled=True)
+    if config.contrast.fraction:
+        asked["contrast"] = _evaluation_batches(corpus, config, tokenizer, seed, cropped=True)
+    return asked
+
+
+def _evaluation_numbers(
+    model: PreTrainedModel, batches: list[Batch], questions: Mapping[str, list[Batch]]
+) -> Mapping[str, float]:
     if not isinstance(model, GenomeEncoderForMaskedModeling):
         raise TypeError(f"expected a GenomeEncoderForMaskedModeling, got {type(model).__name__}")
     evaluation, _ = evaluate_masked(model, batches)
     numbers = {name: evaluation[name] for name in ("loss", "nats_per_base", "base_nats")}
-    numbers |= evaluate_shuffling(model, asked) if asked else {}
+    for term, asked in questions.items():
+        numbers |= evaluate_question(model, asked, term)
+        numbers["loss"] += getattr(model.config, f"{term}_weight") * numbers[term]  # as the loss of training is
     return {**numbers, **{f"masked_accuracy_level_{n}": value for n, value in enumerate(evaluation["masked_accuracy"])}}

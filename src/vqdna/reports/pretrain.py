@@ -26,7 +26,8 @@ LOSS = Curves(
     "Loss",
     y="nats per masked position",
     metrics={"loss": "training", "evaluation_loss": "held out"},
-    caption="Cross-entropy of the true codes, summed over levels. Held out rising while training falls is overfitting.",
+    caption="Cross-entropy of the true codes, summed over levels, with what the run asks beside them. "
+    "Held out rising while training falls is overfitting.",
 )
 HELD_OUT_ACCURACY = LevelCurves(
     "Masked accuracy, held out",
@@ -54,6 +55,18 @@ NATS_PER_BASE = Curves(
     y="nats per base",
     metrics={"nats_per_base": "training", "evaluation_nats_per_base": "held out"},
     caption="The loss shared out among the masked bases. Lower is better, within one vocabulary.",
+)
+QUESTIONS = Curves(
+    "The other questions",
+    y="told right",
+    metrics={
+        "evaluation_contrast_accuracy": "which crops are of one stretch, held out",
+        "contrast_accuracy": "the same, training",
+        "evaluation_shuffling_accuracy": "real or drawn, held out",
+    },
+    percent=True,
+    caption="Some windows ask something else than what is masked: which of several crops is of the same stretch "
+    "(guessing is one over their number), or whether a position is real or drawn from pairs of bases (guessing: 1/2).",
 )
 MASKING = {
     "bases": "from the vocabulary as well as from the encoder, so no code can leak them",
@@ -94,7 +107,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         *((f"masked accuracy, level {level}", percent(number(value))) for level, value in accuracies),
         ("base nats", decimal(run.value("evaluation", "base_nats"), 4)),
         ("code nats per base", decimal(run.value("evaluation", "nats_per_base"), 4)),
-        ("loss, held out", decimal(run.value("evaluation", "loss"))),
+        ("loss of the masked, held out", decimal(run.value("evaluation", "loss"))),
+        ("crops found", percent(run.value("evaluation", "contrast_accuracy"))),
         ("parameters", magnitude(run.value("parameters", "total"))),
         ("training time", duration(run.value("seconds"))),
     ])  # fmt: skip
@@ -104,7 +118,7 @@ def _curve_figures(run: Run) -> list[Figure]:
     """Loss, masked accuracy (held out where that was measured) and nats over training."""
     accuracy = curve_figures(run, [HELD_OUT_ACCURACY]) or curve_figures(run, [TRAINING_ACCURACY])
     nats = curve_figures(run, [BASE_NATS]) or curve_figures(run, [NATS_PER_BASE])
-    return [*curve_figures(run, [LOSS]), *accuracy, *nats]
+    return [*curve_figures(run, [LOSS]), *accuracy, *nats, *curve_figures(run, [QUESTIONS])]
 
 
 def _leak_points(run: Run) -> list[tuple[float, list[float | None], float]]:

@@ -1,0 +1,151 @@
+"""Two crops of one stretch, told from those of other stretches: features by which similar DNA lies together.
+
+Flow: windows [batch, base] + their numbers -> stretches -> per stretch two crops, each cut at a place of its own and
+with some bases substituted, the second read from the other strand, and one made of the first's pairs of bases
+[stretch, 3, base] -> pooled states -> projections -> the first crop must find the second among all crops of its group,
+and back. What composition tells is of no help against the drawn crop; what single bases tell is not reliable. Ours, the
+paper has none. It must not know tokenizers.
+
+Reference: Chen et al. 2020, "A simple framework for contrastive learning of visual representations" (SimCLR).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vqdna.config import StrictModel
+from vqdna.genome.bases import reverse_complement
+from vqdna.pretrain.shuffling import chain_of_pairs
+
+NO_GROUP = -1
+"""Group of a row that only fills its place."""
+
+_NUM_BASES = 4
+_STREAM = 2
+
+
+class ContrastSettings(StrictModel):
+    """How many windows serve this question, and how hard it is.
+
+    Attributes:
+        fraction: share of the windows; the others are masked, or asked about shuffling.
+        group: windows with consecutive numbers whose stretches are told apart from each other; with 1 each window is
+            by itself, and nothing tells its stretches apart but what stands in them.
+        stretch: bases of a stretch; a window is cut into as many as fit.
+        crop: bases of a crop.
+        substituted: share of a crop's bases that become another base, at most; each crop draws its own share.
+        temperature: of the similarities.
+        weight: of its loss beside that of masked modelling.
+    """
+
+    fraction: float = Field(default=0.0, ge=0, le=1)
+    group: int = Field(default=1, ge=1)
+    stretch: int = Field(default=128, ge=16)
+    crop: int = Field(default=104, ge=8)
+    substituted: float = Field(default=0.1, ge=0, lt=1)
+    temperature: float = Field(default=0.1, gt=0)
+    weight: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> ContrastSettings:
+        if self.crop > self.stretch:
+            raise ValueError(f"crop: {self.crop} bases, expected at most those of a stretch ({self.stretch})")
+        return self
+
+
+def is_contrasted(settings: ContrastSettings, numbers: Sequence[int]) -> Bool[np.ndarray, "batch"]:
+    """Which windows serve this question: whole groups, spread evenly over the numbers."""
+    group = np.asarray(numbers, dtype=np.int64) // settings.group
+    chosen: Bool[np.ndarray, "batch"] = np.floor((group + 1) * settings.fraction + 1e-9) > np.floor(
+        group * settings.fraction + 1e-9
+    )
+    return chosen
+
+
+def contrast_crops(
+    settings: ContrastSettings, seed: int, numbers: Sequence[int], windows: UInt8[np.ndarray, "batch base"]
+) -> tuple[UInt8[np.ndarray, "stretch crop crop_base"], Int[np.ndarray, "stretch"]]:
+    """Crops of every stretch of the windows, at least one, and its group; pure functions of (seed, window number)."""
+    pairs, uniform = zip(
+        *(_pair_of_crops(settings, seed, number, row) for number, row in zip(numbers, windows)), strict=True
+    )
+    first, second = np.concatenate(pairs, axis=1)
+    drawn = chain_of_pairs(first, np.concatenate(uniform))
+    groups = np.repeat(np.asarray(numbers, dtype=np.int64) // settings.group, len(uniform[0]))
+    return np.stack([first, reverse_complement(second), drawn], axis=1), groups
+
+
+def _pair_of_crops(
+    settings: ContrastSettings, seed: int, number: int, window: UInt8[np.ndarray, "base"]
+) -> tuple[UInt8[np.ndarray, "2 stretch crop_base"], Float[np.ndarray, "stretch crop_base"]]:
+    """First and second crop of each stretch of a window, on its own strand, and the draws that make the third."""
+    generator = np.random.default_rng((seed, number, _STREAM))
+    count = len(window) // settings.stretch
+    stretches = window[: count * settings.stretch].reshape(count, settings.stretch)
+    crops = [_changed(_cut(stretches, settings.crop, generator), settings, generator) for _ in range(2)]
+    return np.stack(crops), generator.random((count, settings.crop))
+
+
+def _cut(
+    stretches: UInt8[np.ndarray, "row stretch"], size: int, generator: np.random.Generator
+) -> UInt8[np.ndarray, "row base"]:
+    """So many bases of each row, from a place of its own."""
+    starts = generator.integers(0, stretches.shape[1] - size + 1, len(stretches))
+    cut: UInt8[np.ndarray, "row base"] = np.take_along_axis(stretches, starts[:, None] + np.arange(size), axis=1)
+    return cut
+
+
+def _changed(
+    rows: UInt8[np.ndarray, "row base"], settings: ContrastSettings, generator: np.random.Generator
+) -> UInt8[np.ndarray, "row base"]:
+    """The rows with some known bases substituted by another, each row at a rate of its own."""
+    rates = generator.random((len(rows), 1)) * settings.substituted
+    hit = (generator.random(rows.shape) < rates) & (rows < _NUM_BASES)
+    others = (rows + generator.integers(1, _NUM_BASES, rows.shape)) % _NUM_BASES
+    return np.where(hit, others, rows).astype(np.uint8)
+
+
+class Projection(nn.Module):
+    """Pooled states to unit vectors whose products are compared; serves this question alone.
+
+    Args:
+        width: of the pooled states.
+        size: of the vectors.
+    """
+
+    def __init__(self, width: int, size: int = 128) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, size))
+
+    def forward(self, pooled: Float[Tensor, "row width"]) -> Float[Tensor, "row size"]:
+        """Vectors of length one."""
+        return functional.normalize(self.layers(pooled).float(), dim=-1)
+
+
+def contrast_loss(
+    vectors: Float[Tensor, "stretch crop size"], groups: Int[Tensor, "stretch"], temperature: float
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Mean cross-entropy in nats, and the share of crops that found their partner.
+
+    A first crop is compared with all second and drawn crops of its group, a second crop with all first and drawn ones.
+    Rows of `NO_GROUP` do not count; without any other both numbers are zero, with a gradient of zero.
+    """
+    counted = groups != NO_GROUP
+    apart = groups[:, None] != groups[None]
+    first, second, drawn = vectors.unbind(dim=1)
+    losses, found = [], []
+    for asking, partner in ((first, second), (second, first)):
+        scores = torch.cat([asking @ partner.T, asking @ drawn.T], dim=1) / temperature
+        scores = scores.masked_fill(torch.cat([apart, apart], dim=1), torch.finfo(scores.dtype).min)
+        truth = torch.arange(len(scores), device=scores.device)
+        losses.append(functional.cross_entropy(scores, truth, reduction="none")[counted])
+        found.append((scores.argmax(dim=1) == truth)[counted])
+    number = max(1, 2 * int(counted.sum()))
+    return torch.cat(losses).sum() / number, torch.cat(found).float().sum() / number
