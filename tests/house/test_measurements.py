@@ -201,9 +201,86 @@ def test_encoder_speed_figures_of_the_readme_are_measured_ones():
     padding = encoder["padding"]
     assert f"from {100 * padding['random batches']:.0f} % to {100 * padding['training']:.1f} %" in readme
     assert f"{100 * training['bf16']['utilization']:.0f} % (bfloat16)" in readme
-    assert f"{training['input']['ratio_to_training']:.0f} times as fast" in readme
+    crops = json.loads((results / "pretraining_fp32.json").read_text())["presets"]["small"]
+    assert f"{100 * crops['fp32']['utilization']:.0f} % (float32)" in readme
+    assert f"{crops['input']['ratio_to_training']:.0f} times as fast" in readme
     longest = [rows[way]["rows"]["450000"] for way in ("forward", "gradients")]
     assert "{:.0f} s forward and {:.0f} s with gradients".format(*(row["seconds"] for row in longest)) in readme
     assert "at {:.1f} and {:.1f} GB".format(*(row["peak_gb"] for row in longest)) in readme
     growth = [rows[way]["time_450k_over_32k_by_length"] for way in ("forward", "gradients")]
     assert "{:.2f} and {:.2f} times what 32,000 bases take".format(*growth) in readme
+
+
+def shown(row):
+    """Mean over the datasets x 100, with its spread over seeds."""
+    return percent(row["mean"]) + ("" if row["sd"] is None else f" ± {percent(row['sd'])}")
+
+
+def kind_of(row):
+    """What a row of the pre-training study is, in words."""
+    if row["bases_seen"] is None:
+        spec = row["encoder"].removeprefix("probe:")
+        counted = f"{spec.removeprefix('kmer:')}-mer counts" if spec.startswith("kmer:") else "codes of the vocabulary"
+        return f"{counted}, logistic regression"
+    return f"pre-trained on {row['bases_seen'] / 1e6:.1f} M bases" if row["bases_seen"] else "fresh weights"
+
+
+def worth():
+    """Rows of the pre-training study: controls, fresh weights, snapshots, the shipped encoder."""
+    return json.loads((RESULTS / "pretraining.json").read_text())["rows"]
+
+
+def fresh_and_shipped():
+    ordered = sorted((row for row in worth() if row["bases_seen"] is not None), key=lambda row: row["bases_seen"])
+    return ordered[0], ordered[-1]
+
+
+def worth_lines():
+    """What pre-training is worth: a line for each system."""
+    rows = [row for row in worth() if row["bases_seen"] is None] + list(fresh_and_shipped())
+    return [f"| {kind_of(row)} | {len(row['seeds'])} | {shown(row)} |" for row in rows]
+
+
+def worth_lines_by_dataset():
+    """Fresh weights, the shipped encoder and the best control, dataset by dataset."""
+    control = max((row for row in worth() if row["bases_seen"] is None), key=lambda row: row["mean"])
+    rows = (*fresh_and_shipped(), control)
+    return [f"| {name} | {' | '.join(percent(row['datasets'][name]) for row in rows)} |" for name in GUE_13]
+
+
+def curve_lines():
+    rows = [row for row in worth() if row["bases_seen"] is not None]
+    return [f"| {row['bases_seen'] / 1e6:.1f} M | {len(row['seeds'])} | {percent(row['mean'])} |" for row in rows]
+
+
+def test_tables_of_what_pretraining_is_worth_are_those_of_the_results_file():
+    decision = (ROOT / "docs" / "decisions" / "0009-pretraining.md").read_text()
+    lines = [*worth_lines(), *worth_lines_by_dataset(), *curve_lines()]
+    assert [line for line in lines if line not in decision] == []
+    readme = (ROOT / "README.md").read_text()
+    assert [line for line in worth_lines() if line not in readme] == []
+    fresh, shipped = fresh_and_shipped()
+    assert f"Pre-training is worth {100 * (shipped['mean'] - fresh['mean']):.1f} points." in readme
+
+
+def test_the_shipped_encoder_beats_fresh_weights_on_the_mean_of_the_13_sets_beyond_the_spread_of_seeds():
+    fresh, shipped = fresh_and_shipped()
+    assert (fresh["seeds"], set(fresh["datasets"])) == (shipped["seeds"], set(GUE_13))
+    assert len(shipped["seeds"]) >= 3
+    assert shipped["mean"] - fresh["mean"] > 2 * (shipped["sd"] + fresh["sd"]) / len(shipped["seeds"]) ** 0.5
+
+
+def masking_lines():
+    """The ablation of stage 2: a line for each row, in the order of runs/masking.sh."""
+    record = json.loads((RESULTS / "masking.json").read_text())
+    lines = []
+    for row in record["rows"]:
+        run = record["runs"].get(row["encoder"].rsplit("/", 1)[-1], {})
+        nats = f"{run['base_nats']:.3f}" if row["bases_seen"] else "-"
+        lines.append(f"| {run['what'] if row['bases_seen'] else 'fresh weights'} | {nats} | {shown(row)} |")
+    return lines
+
+
+def test_table_of_the_masking_ablation_is_that_of_the_results_file():
+    decision = (ROOT / "docs" / "decisions" / "0003-masking.md").read_text()
+    assert [line for line in masking_lines() if line not in decision] == []

@@ -21,7 +21,7 @@ RESULTS = {
     "seconds": 90.0, "steps": 7, "bases_seen": 1234, "command": "vqdna pretrain --config tiny", "target": "bases",
     "genomes": {"species": ["yeast", "mouse"], "num_bases": 5678},
     "masking": {"fraction": 0.15, "unit": "fields", "span": 6},
-    "evaluation": {"base_nats": 1.375, "masked_accuracy": [0.31]},
+    "evaluation": {"base_nats": 1.375, "masked_accuracy": [0.31], "contrast_accuracy": 0.456},
 }  # fmt: skip
 
 
@@ -68,10 +68,19 @@ def test_the_card_tells_what_was_seen_and_scored(runs):
         "1,234 bases seen in 7 steps",
         "vqdna pretrain --config tiny",
         "1.3750 nats",
+        "46 % of them found the other crop",
     ):
         assert part in card
     assert "| 0 | 2 | 20.0 ± 1.0 |\n| 1,234 | 1 | 30.0 |" in card
     assert "- Not for spelling." in card
+
+
+def test_another_encoder_can_be_packed_over_a_packed_vocabulary(runs):
+    pack(runs / "vocabulary", runs / "encoder", runs / "packed")
+    pack(runs / "packed" / "vocabulary", runs / "encoder", runs / "again")
+    assert (runs / "again" / "README.md").read_text() == (runs / "packed" / "README.md").read_text().replace(
+        "packed", "again"
+    )
 
 
 def test_a_model_too_large_to_ship_leaves_nothing_behind(runs, monkeypatch):

@@ -33,7 +33,7 @@ def test_it_is_small_enough_and_has_a_card():
 
 def test_states_differ_by_sequence_and_come_in_full_precision(encoder):
     states = encoder(base_ids(DNA)).last_hidden_state
-    assert (states.dtype, states.shape) == (torch.float32, (1, 16, 256))
+    assert (states.dtype, states.shape) == (torch.float32, (1, 16, encoder.config.hidden_size))
     other = encoder(base_ids(DNA[::-1])).last_hidden_state
     assert (states - other).abs().mean() > 0.05
 

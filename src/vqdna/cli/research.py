@@ -100,7 +100,9 @@ def benchmark(
 
 @app.command(epilog="Example: `vqdna pack --vocabulary runs/views --encoder runs/small --out models/mine`")
 def pack(
-    vocabulary: Annotated[Path, Option("--vocabulary", help="Run folder of the vocabulary inside the encoder.")],
+    vocabulary: Annotated[
+        Path, Option("--vocabulary", help="Run folder, or name, of the vocabulary inside the encoder.")
+    ],
     encoder: Annotated[Path, Option("--encoder", help="Run folder of a finished pre-training.")],
     out: Annotated[Path, Option("--out", "-o", help="Folder to write; its name is the model's.")],
     study: Annotated[
@@ -110,9 +112,10 @@ def pack(
 ) -> None:
     """A trained model made small enough to ship: vocabulary, encoder in half precision, and a card."""
     from vqdna.inference.packing import pack as run_pack
+    from vqdna.weights import part_folder
 
     prepare()
-    sizes = run_pack(vocabulary, encoder, out, study=study, limits=limits or ())
+    sizes = run_pack(part_folder(vocabulary, "vocabulary"), encoder, out, study=study, limits=limits or ())
     print_result(", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items()) + f" -> {out}")
 
 

@@ -20,13 +20,15 @@ from vqdna.errors import InputError
 from vqdna.finetune.loading import load_encoder
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.model_card import model_card
-from vqdna.results import RESULTS_FILE, put_in_place, read_json
+from vqdna.results import RESULTS_FILE, put_in_place, read_json, write_json
 from vqdna.tokenizers.vq import model_directory
 
 MAX_BYTES = 25_000_000
 """Most that a model may weigh, all its files together."""
 
 WEIGHTS = ("config.json", "model.safetensors")
+PACKED_RECORD = ("command", "seed", "seconds", "steps", "bases_seen")
+"""What a packed vocabulary keeps of its run's results, so that another encoder over it can be packed later."""
 
 
 def pack(
@@ -35,7 +37,7 @@ def pack(
     """Bytes of each part of the model written to `out`, which appears whole or not at all.
 
     Args:
-        vocabulary: run folder of stage 1, the very vocabulary inside the encoder.
+        vocabulary: run folder of stage 1, or a packed vocabulary; the very one inside the encoder.
         encoder: finished run folder of stage 2.
         out: folder to write; its name is the model's.
         study: folder of a pre-training study whose summary goes on the card.
@@ -51,6 +53,10 @@ def pack(
     (staging / "vocabulary").mkdir(parents=True)
     for name in WEIGHTS:
         shutil.copyfile(model_directory(vocabulary) / name, staging / "vocabulary" / name)
+    learned = read_json(vocabulary / RESULTS_FILE)
+    write_json(
+        staging / "vocabulary" / RESULTS_FILE, {name: learned[name] for name in PACKED_RECORD if name in learned}
+    )
     model.save_pretrained(staging / "encoder", state_dict=halved(model.state_dict()))
     use = (
         f'Where the folder lies inside the package, `vqdna.load("{out.name}")` opens the encoder, and commands take it'
@@ -58,7 +64,7 @@ def pack(
     )
     notes = [_results_of_study(read_json(study / "summary.json"))] if study is not None else []
     notes += ["## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)] if limits else []
-    trained = _training(model, results, read_json(vocabulary / RESULTS_FILE))
+    trained = _training(model, results, learned)
     card = model_card(model, f"{out.name}/encoder", notes=[use, trained, *notes], title=out.name)
     (staging / "README.md").write_text(card)
     for path in staging.rglob("*.*"):
@@ -82,6 +88,7 @@ def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _training(model: GenomeEncoder, encoder: Mapping[str, Any], vocabulary: Mapping[str, Any]) -> str:
     """What both stages saw, how long they took, and what came of it."""
     genomes, masking, evaluation = encoder["genomes"], encoder["masking"], encoder["evaluation"]
+    found = evaluation.get("contrast_accuracy")
     lines = [
         f"genomes: {genomes['num_bases']:,} bases of {len(genomes['species'])} files, species weighted as the"
         " configuration says, whole contigs held out",
@@ -93,6 +100,11 @@ def _training(model: GenomeEncoder, encoder: Mapping[str, Any], vocabulary: Mapp
         f" `{masking['unit']}`; predicted: {encoder['target']}",
         f"held-out contigs: {evaluation['base_nats']:.4f} nats per masked base (guessing: 1.3863),"
         f" {100 * evaluation['masked_accuracy'][0]:.1f} % guessed right",
+        *(
+            [f"crops: {100 * found:.0f} % of them found the other crop of their stretch, on the same contigs"]
+            if found
+            else []
+        ),
         f"one position stands for {model.bases_per_position:.0f} bases; stored in half precision",
     ]
     return "## Training\n\n" + "\n".join(f"- {line}" for line in lines)
@@ -109,13 +121,21 @@ def _results_of_study(summary: Mapping[str, Any]) -> str:
     for row in summary["rows"]:
         if row["mean"] is not None:
             spread = "" if row["sd"] is None else f" ± {100 * row['sd']:.1f}"
-            lines.append(f"| {row['bases_seen']:,} | {len(row['seeds'])} | {100 * row['mean']:.1f}{spread} |")
+            seen = f"no encoder, {_tokenizer_of(row)}" if row["bases_seen"] is None else f"{row['bases_seen']:,}"
+            lines.append(f"| {seen} | {len(row['seeds'])} | {100 * row['mean']:.1f}{spread} |")
     sets = len(summary["rows"][0]["datasets"])
     most = max(summary["rows"][0]["sequences"].values())
     return (
         f"## Scores\n\nFine-tuned alike on {sets} GUE datasets (at most {most:,} training sequences each), dev splits;"
-        " 0 bases is the same architecture with fresh weights.\n\n" + "\n".join(lines)
+        " 0 bases is the same architecture with fresh weights; no encoder is logistic regression on code counts.\n\n"
+        + "\n".join(lines)
     )
+
+
+def _tokenizer_of(row: Mapping[str, Any]) -> str:
+    """What a control without an encoder counts."""
+    spec = str(row["encoder"]).removeprefix("probe:")
+    return "this vocabulary's codes" if spec.startswith("vq:") or "/" in spec else spec
 
 
 def _size(folder: Path) -> int:
