@@ -91,17 +91,14 @@ class Study:
 
     def settings(self, cell: Cell) -> Record:
         """Everything that decides a cell's numbers beside the cell itself."""
-        settings: Record = {
-            "configuration": self.config_of(cell).model_dump(mode="json"),
-            "max_train": self.max_train,
-        }
-        return settings if self.max_dev is None else {**settings, "max_dev": self.max_dev}
+        configuration = self.config_of(cell).model_dump(mode="json")
+        return {"configuration": configuration, "max_train": self.max_train, "max_dev": self.max_dev}
 
     def table(self, dataset: str, split: str) -> Path:
         """The dataset's table of `train` or `dev`, or a table with the study's draw from it."""
         files = self.files[dataset]
         whole, most = (files.train, self.max_train) if split == "train" else (files.dev, self.max_dev)
-        if most is None or whole is None:
+        if most is None:
             return whole
         path = self.out / "tables" / f"{_slug(dataset)}{'' if split == 'train' else f'-{split}'}.csv"
         if not path.is_file():

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Literal
 
 from pydantic import Field
 
 from vqdna.config import StrictModel
-from vqdna.training.settings import TrainingSettings
+from vqdna.training.settings import TrainingSettings, launched_ranks
 
 Pooling = Literal["mean", "mean+max"]
 
@@ -89,8 +88,7 @@ class EpochSettings(StrictModel):
 
     def _num_passes(self, longest: int) -> int:
         """Accumulated passes of a rank such that none has too many positions, or more than one row."""
-        ranks = int(os.environ.get("WORLD_SIZE", "1"))
-        rows = self.batch_size // (ranks * self.gradient_accumulation)
+        rows = self.batch_size // (launched_ranks() * self.gradient_accumulation)
         fitting = max(1, self.max_positions_per_pass // longest)
         parts = next((parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= fitting), 1)
         return self.gradient_accumulation * parts

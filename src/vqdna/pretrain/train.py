@@ -6,7 +6,6 @@ encoder (what stage 3 takes) and whose `masked_model/` has the prediction heads 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -166,11 +165,10 @@ def _check_groups(config: PretrainConfig) -> None:
     Raises:
         InputError: they would; says what to change.
     """
-    training, group = config.training, config.contrast.group
-    parts = int(os.environ.get("WORLD_SIZE", "1")) * training.gradient_accumulation
-    if config.contrast.fraction and training.batch_size % (parts * group):
+    batch_size, parts, group = config.training.batch_size, config.training.parts, config.contrast.group
+    if config.contrast.fraction and batch_size % (parts * group):
         raise InputError(
-            f"contrast.group: {group} windows stay together, but training.batch_size {training.batch_size} in {parts} "
+            f"contrast.group: {group} windows stay together, but training.batch_size {batch_size} in {parts} "
             f"part(s) (ranks x gradient_accumulation) is no multiple of that; choose another group or batch size"
         )
     stretch, window = config.contrast.stretch, config.data.window

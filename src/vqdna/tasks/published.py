@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
-import yaml
-
-from vqdna.tasks.registry import Dataset
+from vqdna.tasks.registry import Dataset, package_table
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class Source:
 @cache
 def published_systems() -> dict[str, Published]:
     """Published systems by name, in the order of the published tables."""
-    rows = _table("published.yaml").items()
+    rows = package_table("published.yaml").items()
     return {
         name: Published(name, row["from"], _floats(row["scores"]), _floats(row.get("cost", {}))) for name, row in rows
     }
@@ -71,7 +67,7 @@ def published_systems() -> dict[str, Published]:
 @cache
 def sources() -> dict[str, Source]:
     """Sources by name."""
-    rows = _table("sources.yaml").items()
+    rows = package_table("sources.yaml").items()
     return {name: Source(name, **{**row, "groups": tuple(row["groups"])}) for name, row in rows}
 
 
@@ -92,8 +88,3 @@ def best_published(name: str) -> tuple[str, float] | None:
 
 def _floats(numbers: Mapping[str, float | int]) -> dict[str, float]:
     return {name: float(number) for name, number in numbers.items()}
-
-
-def _table(name: str) -> dict[str, Any]:
-    table: dict[str, Any] = yaml.safe_load(files("vqdna.tasks").joinpath(name).read_text())
-    return table

@@ -86,8 +86,10 @@ class DatasetFiles:
 @cache
 def datasets() -> dict[str, Dataset]:
     """The 32 datasets of the paper by name, in the order of the published tables."""
-    checksums = _table("checksums.yaml")
-    return {name: Dataset(name, **row, sha256=checksums.get(name)) for name, row in _table("datasets.yaml").items()}
+    checksums = package_table("checksums.yaml")
+    return {
+        name: Dataset(name, **row, sha256=checksums.get(name)) for name, row in package_table("datasets.yaml").items()
+    }
 
 
 def own_datasets(data_root: Path | None = None) -> dict[str, Dataset]:
@@ -115,8 +117,8 @@ def _own_row(path: Path, name: str, row: Any) -> Dataset:
     return Dataset(str(name), **row)
 
 
-def _table(name: str) -> dict[str, Any]:
-    """A table of the package."""
+def package_table(name: str) -> dict[str, Any]:
+    """A YAML table of this package."""
     table: dict[str, Any] = yaml.safe_load(files("vqdna.tasks").joinpath(name).read_text())
     return table
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vqdna.training.run_folder import is_main_process
-from vqdna.training.settings import TrainingSettings, uses_bfloat16
+from vqdna.training.settings import TrainingSettings, launched_ranks, uses_bfloat16
 from vqdna.training.trial import Batch, measure_passes
 
 
@@ -142,8 +142,7 @@ def plan_training(
         collate: list of items (or what `__getitems__` gave) to a batch.
         parameters: by part.
     """
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    passes, device = ranks * settings.gradient_accumulation, _device()
+    ranks, passes, device = launched_ranks(), settings.parts, _device()
     sequences = -(-settings.batch_size // passes)
     measured = measure_passes(
         model, dataset, collate, reading.count_bases,

@@ -33,6 +33,7 @@ from vqdna.results import (
     write_atomically,
     write_json,
 )
+from vqdna.training.settings import launched_ranks
 
 RECORDED_PACKAGES = ("vqdna", "torch", "transformers", "accelerate", "peft", "numpy", "scikit-learn")
 
@@ -148,7 +149,7 @@ def _manifest(seed: int, parents: Mapping[str, Path]) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "ranks": int(os.environ.get("WORLD_SIZE", "1")),
+        "ranks": launched_ranks(),
         "versions": {name: _version(name) for name in RECORDED_PACKAGES},
         "parents": {name: {"path": str(path), "sha256": content_hash(path)} for name, path in parents.items()},
     }

@@ -14,6 +14,11 @@ from vqdna.config import StrictModel
 from vqdna.errors import InputError
 
 
+def launched_ranks() -> int:
+    """Ranks that torchrun started; 1 outside it. Known before they have met."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 class TrainingSettings(StrictModel):
     """One optimization: how long, how fast, how precise.
 
@@ -48,6 +53,11 @@ class TrainingSettings(StrictModel):
     save_every: int = Field(default=0, ge=0)
     keep_checkpoints: int = Field(default=2, ge=1)
 
+    @property
+    def parts(self) -> int:
+        """Passes that an update is cut into: ranks times accumulated passes."""
+        return launched_ranks() * self.gradient_accumulation
+
 
 def uses_bfloat16(precision: str) -> bool:
     """Whether `precision` means bfloat16 autocast on this machine."""
@@ -64,8 +74,7 @@ def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> Trai
     Raises:
         InputError: the batch cannot be dealt out evenly to ranks and accumulated passes.
     """
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    parts = ranks * settings.gradient_accumulation
+    parts = settings.parts
     if settings.batch_size % parts:
         raise InputError(
             f"training.batch_size: {settings.batch_size} is no multiple of ranks x gradient_accumulation = {parts}"
@@ -83,7 +92,7 @@ def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> Trai
         max_grad_norm=settings.max_gradient_norm,
         bf16=uses_bfloat16(settings.precision),
         use_cpu=on_cpu,
-        ddp_backend="gloo" if on_cpu and ranks > 1 else None,
+        ddp_backend="gloo" if on_cpu and launched_ranks() > 1 else None,
         ddp_broadcast_buffers=False,
         logging_steps=settings.log_every,
         logging_nan_inf_filter=False,
