@@ -42,6 +42,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         self.server.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if start >= len(body):
+            self.send_error(416)
+            return
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(body) - start))
         if wanted:
@@ -101,6 +104,17 @@ def test_what_an_ended_call_left_is_not_fetched_again(server, tmp_path):
     part.write_bytes(BODY[:1000])
     fetched(mine(server, sha256={"train": SUM}), tmp_path)
     assert server.asked == ["bytes=1000-"]
+    assert (tmp_path / "mine" / "train.csv").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("left", [BODY, BODY + b"AC,1\n"])
+def test_what_leaves_nothing_to_fetch_is_fetched_from_the_start(server, tmp_path, left):
+    server.files["train.csv"] = BODY
+    part = tmp_path / "mine" / ".fetched" / "train" / "train.csv.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(left)
+    fetched(mine(server, sha256={"train": SUM}), tmp_path)
+    assert server.asked == [f"bytes={len(left)}-", None]
     assert (tmp_path / "mine" / "train.csv").read_bytes() == BODY
 
 

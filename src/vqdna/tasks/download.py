@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -101,6 +102,10 @@ def fetch(url: str, target: Path, title: str) -> None:
             http_get(url, stream, resume_size=stream.tell(), displayed_filename=title)
     except HfHubHTTPError as error:
         status = error.response.status_code
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.stat().st_size:
+            # It was whole already when an earlier call ended, or is longer than the file is now.
+            part.unlink()
+            return fetch(url, target, title)
         raise InputError(f"{url}: the server answered {status}{_advice(status)}") from None
     except Exception as error:
         if not _is_connection_fault(error):
