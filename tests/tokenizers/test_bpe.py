@@ -137,3 +137,12 @@ def test_a_directory_of_another_kind_is_refused(tmp_path):
     (tmp_path / "settings.json").write_text('{"kind": "kmer"}')
     with pytest.raises(InputError, match="expected the kind 'bpe', got 'kmer'"):
         BpeTokenizer.from_directory(tmp_path)
+
+
+def test_words_have_lengths_where_a_model_is_built_without_memory():
+    """As transformers does before it loads a saved encoder."""
+    learned = BpeTokenizer.learn(["ACGTTGCAGATTACA" * 30], 12)
+    with torch.device("meta"):
+        rebuilt = BpeTokenizer.from_settings(learned.settings())
+    bases = torch.randint(0, 5, (2, 30), dtype=torch.uint8)
+    assert torch.equal(rebuilt.encode(bases).spans, learned.encode(bases).spans)

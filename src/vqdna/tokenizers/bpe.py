@@ -50,8 +50,9 @@ class BpeTokenizer(Tokenizer):
         self.max_span = max(map(len, tokenizer.get_vocab()))
         self.level_sizes = (tokenizer.get_vocab_size(),)
         words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+        # On the processor even while transformers builds a model without memory: nothing would fill it afterwards.
         self._word_lengths: Int[Tensor, "size"] = torch.tensor(
-            [1 if word == UNKNOWN else len(word) for word, _ in words]
+            [1 if word == UNKNOWN else len(word) for word, _ in words], device="cpu"
         )
 
     @classmethod
