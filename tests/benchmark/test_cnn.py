@@ -9,6 +9,7 @@ import torch
 from vqdna.benchmark.cnn import CnnConfig, OneHotCnn, one_hot, padded, reverse_strand, run_cnn, task_loss
 from vqdna.errors import InputError
 from vqdna.tasks.loading import LabelledSequences, labelled_from_text
+from vqdna.tasks.metrics import classification_metrics, regression_metrics
 
 TINY = CnnConfig(width=16, stem_kernel=7, kernel=3, dilations=(1,), hidden_size=8, dropout=0.0, batch_size=16)
 MOTIF = "TGACTCA"
@@ -95,7 +96,12 @@ def test_a_planted_motif_is_learned_and_the_record_is_complete():
     assert (record["stage"], record["system"], record["seed"]) == ("benchmark", "cnn", 0)
     assert 1 <= record["best_epoch"] <= record["epochs"] <= 12
     assert record["seconds"] > 0
+    predictions = record.pop("predictions")
     json.dumps(record, allow_nan=False)
+    for name, part in (("dev", dev), ("test", test)):
+        assert predictions[name].shape == (100, 2)
+        assert np.allclose(predictions[name].sum(axis=1), 1)
+        assert classification_metrics(part.labels, predictions[name]) == record[name]
 
 
 def test_a_seed_fixes_the_run_and_leaves_the_callers_random_state_alone():
@@ -127,6 +133,7 @@ def test_regression_and_multilabel_are_learned_too():
     record = run_cnn(*scores, scores[1], seed=0, epochs=12, config=TINY, device="cpu")
     assert record["test"]["pearson"] > 0.7
     assert record["test"]["mse"] < 6.0
+    assert regression_metrics(scores[1].labels, record["predictions"]["test"][:, 0]) == record["test"]
     sets = [
         LabelledSequences(part.base_ids, np.stack([part.labels, 1 - part.labels], axis=1), task="multilabel")
         for part in (train, dev)

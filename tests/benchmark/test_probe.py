@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from example_tokenizer import TwoLevelTokenizer, planted
 
-from vqdna.benchmark.probe import Limits, limited, run_probe
+from vqdna.benchmark.probe import Limits, limited, probe_files, run_probe
 from vqdna.errors import InputError
+from vqdna.genome.bases import from_base_ids
+from vqdna.results import read_json
 from vqdna.tasks.loading import LabelledSequences
+from vqdna.tasks.metrics import classification_metrics
 from vqdna.tokenizers import load_tokenizer
 
 
@@ -34,6 +37,7 @@ def test_shuffled_labels_are_near_chance():
 def test_the_record_has_the_agreed_keys(splits):
     train, dev, test = splits
     record = run_probe(load_tokenizer("kmer:3:3"), train, test, dev, seed=11)
+    del record["predictions"]
     assert json.loads(json.dumps(record)) == record
     assert (record["stage"], record["system"], record["seed"]) == ("probe", "kmer:3:3", 11)
     assert record["seconds"] > 0
@@ -51,6 +55,27 @@ def test_the_representation_with_the_better_dev_score_is_reported(splits):
     best = max(record["representations"].values(), key=lambda one: one["dev"]["mcc"])
     assert record["dev"] == best["dev"] == record["representations"][record["features"]]["dev"]
     assert record["test"] == record["representations"][record["features"]]["test"]
+
+
+def test_the_predictions_are_those_that_the_scores_are_of(splits):
+    train, dev, test = splits
+    record = run_probe(TwoLevelTokenizer(), train, test, dev, seed=0)
+    for name, part in (("dev", dev), ("test", test)):
+        probabilities = record["predictions"][name]
+        assert probabilities.shape == (200, 2)
+        assert np.allclose(probabilities.sum(axis=1), 1)
+        assert classification_metrics(part.labels, probabilities) == record[name]
+
+
+def test_predictions_are_not_written(tmp_path):
+    for name, seed in (("train", 0), ("test", 1)):
+        rows = planted(60, seed)
+        lines = [f"{from_base_ids(bases)},{label}" for bases, label in zip(rows.base_ids, rows.labels, strict=True)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["sequence,label", *lines]))
+    files = {"train": tmp_path / "train.csv", "dev": None, "test": tmp_path / "test.csv"}
+    record = probe_files("kmer:2", **files, out=tmp_path / "out", seed=0)
+    assert "predictions" not in record
+    assert read_json(tmp_path / "out" / "results.json") == record
 
 
 def test_test_labels_choose_nothing(splits):

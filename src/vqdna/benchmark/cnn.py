@@ -148,6 +148,9 @@ def run_cnn(
 ) -> dict[str, Any]:
     """Results record of a network trained on `train`, at its best epoch by dev metric, scored on `dev` and `test`.
 
+    `predictions` holds what `predict` gives for every record of dev and test, as arrays: take them out before the
+    record is written.
+
     Args:
         train: fits the network; its classes are those of dev and test.
         dev: chooses the epoch.
@@ -168,6 +171,7 @@ def run_cnn(
         torch.manual_seed(seed)
         model = OneHotCnn(train.num_classes, config).to(target)
         best_epoch, epochs_run = fit(model, train, dev, seed, epochs, config, target)
+    predictions = {"dev": predict(model, dev, train, target), "test": predict(model, test, train, target)}
     return {
         "stage": "benchmark",
         "system": "cnn",
@@ -179,8 +183,9 @@ def run_cnn(
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "best_epoch": best_epoch,
         "epochs": epochs_run,
-        "dev": evaluate(model, dev, train, target),
-        "test": evaluate(model, test, train, target),
+        "dev": task_metrics(train.task, dev.labels, predictions["dev"]),
+        "test": task_metrics(train.task, test.labels, predictions["test"]),
+        "predictions": predictions,
     }
 
 

@@ -64,6 +64,9 @@ def run_probe(
 ) -> dict[str, Any]:
     """Results record (stage "probe") of the logistic regression that does best on dev.
 
+    `predictions` holds its class probabilities [row class] for dev and test, as arrays: take them out before the record
+    is written.
+
     Args:
         tokenizer: learned or hand-made; moved nowhere, so features are computed where it lies.
         train: fits the regression.
@@ -90,6 +93,7 @@ def run_probe(
     representations = {
         name: _record(probe, features["test"][name], parts["test"].labels) for name, probe in fitted.items()
     }
+    predictions = {name: fitted[best].probabilities(features[name][best]) for name in ("dev", "test")}
     return {
         "stage": "probe",
         "system": tokenizer_name(tokenizer),
@@ -105,6 +109,7 @@ def run_probe(
         "num_sequences": {name: len(part) for name, part in parts.items()},
         **_what_was_cut(limits, whole, parts, [name for name in features["train"] if name not in admitted]),
         "num_classes": train.num_classes,
+        "predictions": predictions,
     }
 
 
@@ -118,7 +123,7 @@ def probe_files(
     seed: int,
     limits: Limits = Limits(),
 ) -> dict[str, Any]:
-    """Results record of `run_probe` on labelled tables; also written to `out`/results.json where a folder is given.
+    """Results record of `run_probe` on labelled tables, but for its predictions; also written to `out`/results.json.
 
     Args:
         spec: a tokenizer as `load_tokenizer` takes it.
@@ -133,6 +138,7 @@ def probe_files(
     fitting = read_labelled(train)
     choosing = read_labelled(dev, like=fitting) if dev is not None else None
     record = run_probe(tokenizer, fitting, read_labelled(test, like=fitting), choosing, seed=seed, limits=limits)
+    del record["predictions"]
     name = known_dataset(train)
     record = {**record, **({"dataset": name} if name else {}), "spec": spec, "command": command_line()}
     if out is not None:

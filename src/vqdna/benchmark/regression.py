@@ -43,6 +43,10 @@ class FittedProbe:
     converged: bool
     dev: Metrics
 
+    def probabilities(self, features: Features) -> Float[ndarray, "row class"]:
+        """Probability of every class on features as they were extracted; 0 for classes without a training sequence."""
+        return _class_probabilities(self.classifier, _standardized(self.scaler, features), self.num_classes)
+
     def score(self, features: Features, labels: Int[ndarray, "row"]) -> Metrics:
         """Classification metrics on held-out features."""
         return _score(self.classifier, _standardized(self.scaler, features), labels, self.num_classes)
