@@ -26,11 +26,12 @@ ALLOWED: dict[str, set[str]] = {
     "tokenizers": {"genome", "vocabulary"},
     "pretrain": {"genome", "tokenizers", "training"},  # never vocabulary: the contract keeps tokenizers exchangeable
     "finetune": {"genome", "tokenizers", "pretrain", "tasks", "training"},
-    "benchmark": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks"},
+    "benchmark": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "operations"},
     "inference": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "training"},
     "audit": {"genome", "tokenizers"},
     "tasks": {"genome"},
-    "training": {"genome"},
+    "training": {"genome", "operations"},
+    "operations": set(),  # counts what runs, whatever it is
     "reports": set(),
     "inspection": {"training", "weights"},
     "weights": set(),

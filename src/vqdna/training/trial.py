@@ -8,7 +8,6 @@ are. It knows no stage.
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from vqdna.operations import operation_counter
 from vqdna.training.settings import uses_bfloat16
 
 TIMED_SECONDS = 0.5
@@ -132,7 +131,7 @@ class _Trial:
 
     def flops(self, batch: Batch) -> tuple[int, int]:
         """Floating-point operations of the forward pass, and of forward and backward pass."""
-        with FlopCounterMode(display=False, custom_mapping=COUNTED_ANEW) as counter:
+        with operation_counter() as counter:
             loss = self.loss(batch)
             forward = counter.get_total_flops()
             loss.backward()
@@ -153,30 +152,3 @@ class _Trial:
 
 def _place(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
-
-
-def _convolution_backward_flops(
-    gradient_shape: Sequence[int], features_shape: Sequence[int], weight_shape: Sequence[int], *rest: Any, **kwargs: Any
-) -> int:
-    """Of both products where asked for; torch's own count takes a depth-wise convolution's weights for dense ones."""
-    transposed, needed = rest[4], rest[7]
-    positions = math.prod((features_shape if transposed else gradient_shape)[2:])
-    return int(2 * features_shape[0] * positions * math.prod(weight_shape) * sum(needed[:2]))
-
-
-def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *rest: Any, **kwargs: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))
-
-
-def _attention_backward_flops(
-    gradient: Sequence[int], query: Sequence[int], key: Sequence[int], value: Sequence[int], *rest: Any, **kwargs: Any
-) -> int:
-    return int(sdpa_backward_flop_count(gradient, query, key, value))
-
-
-COUNTED_ANEW: dict[Any, Any] = {
-    torch.ops.aten.convolution_backward: _convolution_backward_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
-}
-"""Operations that torch's counter does not know, or counts wrongly."""
