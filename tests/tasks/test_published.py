@@ -2,7 +2,7 @@ import statistics
 
 import pytest
 
-from vqdna.tasks.published import best_published, published_systems, source_of, sources
+from vqdna.tasks.published import best_published, poster_rows, published_systems, source_of, sources
 from vqdna.tasks.registry import datasets
 
 GUE = [name for name, row in datasets().items() if row.folder.startswith("gue/")]
@@ -31,6 +31,32 @@ def test_what_the_paper_gives_of_its_own_is_marked_as_such():
     ours = published_systems()["VQDNA-HRQ"]
     assert (ours.origin, ours.scores["tf/2"], ours.cost["parameters"]) == ("vqdna", 66.85, 103)
     assert best_published("tf/2") == ("VQDNA-HRQ", 66.85)
+
+
+def test_the_posters_efficiency_table_row_for_row():
+    rows = [
+        (row.method, row.tokenizer, row.parameters, row.relative_flops, row.tokens, row.average_rank)
+        for row in poster_rows()
+    ]
+    assert rows == [
+        ("DNABERT", "3-mer", (86,), (3.3,), 122, 5),
+        ("NT-500M-1000g", "6-mer", (480,), (3.2,), 50, 6),
+        ("NT-2500M-1000g", "6-mer", (2537,), (19.4,), 300, 4),
+        ("DNABERT-2", "BPE", (117,), (1.0,), 262, 3),
+        ("VQDNA", "VQVAE", (86, 16), (1.1, 0.5), 262, 2),
+        ("VQDNA", "HRQ", (86, 17), (1.1, 0.6), 262, 1),
+    ]
+    assert {row.confidence for row in poster_rows()} == {"S"}
+
+
+def test_the_poster_and_the_scores_give_the_same_cost_of_a_system():
+    for row in poster_rows():
+        cost = published_systems()[row.system].cost
+        assert cost == {
+            "parameters": sum(row.parameters),
+            "relative_flops": pytest.approx(sum(row.relative_flops)),
+            "tokens": row.tokens,
+        }
 
 
 def test_orientation_only_scores_are_never_the_best_published():

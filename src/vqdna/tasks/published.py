@@ -1,7 +1,8 @@
 """What was published about the datasets: scores of systems, their cost, and where each group of datasets comes from.
 
-Flow: published.yaml, sources.yaml -> Published(name, scores by dataset) and Source(repository, files). Numbers only;
-how sure they are travels with them. It must not read files of the data root.
+Flow: published.yaml, poster.yaml, sources.yaml -> Published(name, scores by dataset), PosterRow(parameters, operations,
+tokens, rank) and Source(repository, files). Numbers only; how sure they are travels with them. It must not read files
+of the data root.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 from vqdna.tasks.registry import Dataset, package_table
 
@@ -28,6 +30,32 @@ class Published:
     origin: str
     scores: Mapping[str, float]
     cost: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PosterRow:
+    """A row of the poster's efficiency table, as printed.
+
+    Attributes:
+        method: first column.
+        tokenizer: second column.
+        system: name that `published_systems` knows it by.
+        parameters: in millions; of the genome encoder, then of the vocabulary where the poster adds one.
+        relative_flops: operations of a forward pass, DNABERT-2's being 1; in two parts like `parameters`. The poster
+            heads the column "FLOPs (G)", but prints DNABERT-2's relative figures.
+        tokens: of pre-training, in billions.
+        average_rank: over the datasets of GUE, 1 the best.
+        confidence: "S" for what the authors state themselves.
+    """
+
+    method: str
+    tokenizer: str
+    system: str
+    parameters: tuple[float, ...]
+    relative_flops: tuple[float, ...]
+    tokens: float
+    average_rank: int
+    confidence: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +93,12 @@ def published_systems() -> dict[str, Published]:
 
 
 @cache
+def poster_rows() -> tuple[PosterRow, ...]:
+    """The poster's efficiency table, in its order."""
+    return tuple(_poster_row(system, row) for system, row in package_table("poster.yaml").items())
+
+
+@cache
 def sources() -> dict[str, Source]:
     """Sources by name."""
     rows = package_table("sources.yaml").items()
@@ -84,6 +118,11 @@ def best_published(name: str) -> tuple[str, float] | None:
         if name in system.scores and system.origin != "third-party"
     }
     return max(known.items(), key=lambda item: item[1]) if known else None
+
+
+def _poster_row(system: str, row: Mapping[str, Any]) -> PosterRow:
+    parts = {name: tuple(float(part) for part in row[name]) for name in ("parameters", "relative_flops")}
+    return PosterRow(system=system, **{**row, **parts, "tokens": float(row["tokens"])})
 
 
 def _floats(numbers: Mapping[str, float | int]) -> dict[str, float]:

@@ -1,0 +1,210 @@
+"""What a system costs: parameters, operations per base, memory; measured for ours, worked out for published ones.
+
+Flow: model + number of bases -> one counted forward pass -> operations per base; layer sizes -> the same without a
+model; process or GPU -> highest memory so far. One multiplication and one addition are two operations. It must not
+know how a system is trained or scored.
+
+Reference: the efficiency table of the poster, see `vqdna.tasks.published.poster_rows`.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vqdna.errors import InputError
+from vqdna.operations import counted_operations
+from vqdna.tasks.published import published_systems
+
+PUBLISHED_BASES = 500
+"""Length of the input for which DNABERT-2's paper, and the poster after it, give operations."""
+
+UNIT = "DNABERT-2"
+"""System whose forward pass is 1 in the poster's column."""
+
+CODE_VECTORS = "code_vectors"
+STATUS_FILE, RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET_PEAK = "5"
+"""What Linux takes in `clear_refs` as the order to start the mark of the highest memory anew (see proc(5))."""
+
+
+def flops_per_base(model: nn.Module, bases: int = 1024) -> float:
+    """Operations of a forward pass over one sequence, for each of its bases.
+
+    A pass that is not counted goes first, for tables are filled in it once. Attention to a whole row grows with the
+    row, so give the length of the dataset where costs are compared on one.
+
+    Args:
+        model: a `GenomeEncoder`, a `OneHotCnn`, or another that takes `(base_ids, attention_mask)`. It is run in
+            evaluation mode, and left in the mode that it was in.
+        bases: length of the sequence, of random bases.
+
+    Raises:
+        InputError: fewer bases than one.
+    """
+    if bases < 1:
+        raise InputError(f"operations per base: got a sequence of {bases} bases, expected at least 1")
+    device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
+    base_ids = torch.randint(0, 4, (1, bases), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).to(device)
+    attention_mask = torch.ones_like(base_ids, dtype=torch.bool)
+    with _evaluating(model):
+        model(base_ids, attention_mask)
+        return counted_operations(lambda: model(base_ids, attention_mask)) / bases
+
+
+def transformer_flops(
+    layers: int, hidden: int, intermediate: int, length: int, bases_per_token: int | float, *, gated: bool = False
+) -> float:
+    """Operations of one sequence's pass through the layers of a Transformer that attends to whole rows.
+
+    Counts the four projections, both products of attention and the feed-forward layers; neither word embeddings nor a
+    head, nor special tokens.
+
+    Args:
+        layers: number of them.
+        hidden: width of a position.
+        intermediate: width inside a feed-forward layer.
+        length: of the sequence, in bases.
+        bases_per_token: mean bases by which a token advances, 1 for overlapping k-mers.
+        gated: whether the feed-forward layer has a third matrix, for the gate.
+    """
+    tokens = math.ceil(length / bases_per_token)
+    matrices = 4 * hidden * hidden + (3 if gated else 2) * hidden * intermediate
+    attention = 2 * tokens * hidden
+    return 2.0 * layers * tokens * (matrices + attention)
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    """Sizes of a published Transformer, as its authors give them."""
+
+    layers: int
+    hidden: int
+    intermediate: int
+    bases_per_token: int | float
+    gated: bool = False
+
+    def flops_per_base(self) -> float:
+        return transformer_flops(
+            self.layers, self.hidden, self.intermediate, PUBLISHED_BASES, self.bases_per_token, gated=self.gated
+        ) / PUBLISHED_BASES  # fmt: skip
+
+
+_BERT_ON_KMERS = _Architecture(12, 768, 3072, 1)
+# At four bases a token DNABERT costs 3.26 times DNABERT-2; its paper prints 3.27.
+_DNABERT_2 = _Architecture(12, 768, 3072, 4, gated=True)
+_NT_500M = _Architecture(24, 1280, 5120, 6)
+_NT_2500M = _Architecture(32, 2560, 10240, 6)
+
+_ARCHITECTURES: Mapping[str, _Architecture] = {
+    **{f"DNABERT {k}-mer": _BERT_ON_KMERS for k in (3, 4, 5, 6)},
+    "NT-500M-human": _NT_500M,
+    "NT-500M-1000g": _NT_500M,
+    "NT-2500M-1000g": _NT_2500M,
+    "NT-2500M-multi": _NT_2500M,
+    "DNABERT-2": _DNABERT_2,
+    "DNABERT-2 (further pre-trained on GUE)": _DNABERT_2,
+}
+
+
+def published_cost() -> dict[str, dict[str, float]]:
+    """`parameters` and `flops_per_base` of published systems by name, those left out that nothing was published of.
+
+    Parameters are counts, as published. Operations are for 500 bases: worked out from the sizes of the layers where
+    these are known; VQDNA's are the poster's relative ones times DNABERT-2's, its vocabulary included.
+    """
+    costs: dict[str, dict[str, float]] = {}
+    for name, system in published_systems().items():
+        cost = {"parameters": system.cost["parameters"] * 1e6} if "parameters" in system.cost else {}
+        if name in _ARCHITECTURES:
+            cost["flops_per_base"] = _ARCHITECTURES[name].flops_per_base()
+        elif "relative_flops" in system.cost:
+            cost["flops_per_base"] = system.cost["relative_flops"] * _DNABERT_2.flops_per_base()
+        if cost:
+            costs[name] = cost
+    return costs
+
+
+def relative_flops(operations_per_base: float) -> float:
+    """The same in the poster's unit: how many times those of DNABERT-2 on 500 bases, per base of each.
+
+    That is the poster's own reckoning where `operations_per_base` is for 500 bases too.
+    """
+    return operations_per_base / _ARCHITECTURES[UNIT].flops_per_base()
+
+
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """Number of parameters in total and of trainable ones.
+
+    Code vectors count among the total even where running averages learn them, as they do in the poster's table; what
+    those averages are made of does not.
+    """
+    parameters = list(model.parameters())
+    averaged = [buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] == CODE_VECTORS]
+    return {
+        "total": sum(tensor.numel() for tensor in (*parameters, *averaged)),
+        "trainable": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+    }
+
+
+def reset_peak_memory(device: torch.device | str = "cpu") -> bool:
+    """Starts the mark of `peak_memory` anew, at what is in use now; whether that was possible.
+
+    It is on a GPU, and on a processor under Linux where the process may write its own `clear_refs`. Elsewhere the mark
+    is that of the whole process, and says nothing of a part of its life.
+    """
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        RESET_FILE.write_text(RESET_PEAK)
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(device: torch.device | str = "cpu") -> int:
+    """Most bytes in use at once since the mark was last started anew.
+
+    On a GPU those that torch allocated; on a processor all that the process held in memory, Python and the libraries
+    included.
+    """
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return _linux_peak() or _whole_life_peak()
+
+
+def _linux_peak() -> int | None:
+    """The kernel's high-water mark, which unlike that of `getrusage` can be started anew; None on other systems."""
+    try:
+        lines = STATUS_FILE.read_text().splitlines()
+    except OSError:
+        return None
+    marks = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(marks[0]) * 1024 if marks else None
+
+
+def _whole_life_peak() -> int:
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes, others kilobytes
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Within, the model is in evaluation mode and keeps nothing for a backward pass."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
