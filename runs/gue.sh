@@ -7,6 +7,6 @@ data="$1" out="$2"
 export VQDNA_DATA="$data"
 vqdna vocabulary --config cpu --genomes "$data/genomes/vertebrates" --out "$out/hrq"
 vqdna pretrain --config cpu --vocabulary "$out/hrq" --genomes "$data/genomes/vertebrates" --out "$out/encoder"
-vqdna benchmark --systems kmer-logreg cnn "probe:$out/hrq" "encoder:$out/encoder@cpu" \
+vqdna benchmark --budget whole --systems kmer-logreg cnn "probe:$out/hrq" "encoder:$out/encoder@cpu" \
   --datasets mouse/3 prom_core_tata mouse/0 prom_300_tata --seeds 3 --out "$out/gue"
 vqdna report "$out/hrq" "$out/encoder" "$out/gue" -o "$out/report.html" --summary "$out/results.json" --title "GUE on two cores"

@@ -6,7 +6,7 @@ set -euo pipefail
 data="$1" out="$2"
 export VQDNA_DATA="$data" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 vqdna vocabulary --config views --genomes "$data/genomes" --out "$out/views"
-vqdna benchmark --systems kmer-logreg kmer-logreg:6 "probe:$out/views@4101" \
+vqdna benchmark --budget whole --systems kmer-logreg kmer-logreg:6 "probe:$out/views@4101" \
   --datasets covid-windows tf/0 tf/1 tf/2 tf/3 tf/4 mouse/0 mouse/2 mouse/3 mouse/4 \
   prom_core_all prom_core_notata prom_core_tata prom_300_tata \
   --seeds 1 --out "$out/views_probes"

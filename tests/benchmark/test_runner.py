@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from vqdna.benchmark import runner
-from vqdna.benchmark.runner import Cell, markdown_summary, run_benchmark, summarize, write_summary
-from vqdna.benchmark.systems import SYSTEM_NAMES, find_system, run_best_kmer_system
+from vqdna.benchmark import estimate, work
+from vqdna.benchmark.budget import Budget, load_budget
+from vqdna.benchmark.cells import Cell, kept_outcome
+from vqdna.benchmark.claims import claimed
+from vqdna.benchmark.outcomes import Outcome, read_outcome
+from vqdna.benchmark.protocols import TaskData, read_task_data
+from vqdna.benchmark.runner import checked_grid, run_benchmark
+from vqdna.benchmark.systems import RIVALS, SYSTEM_NAMES, System, find_system, run_best_kmer
+from vqdna.benchmark.work import Grid, work_through
 from vqdna.errors import InputError
-from vqdna.results import read_json, write_json
-from vqdna.tasks.registry import DatasetFiles, find_dataset
+from vqdna.results import read_json
+from vqdna.tasks.metrics import task_metrics
 
 SILENT = Console(file=io.StringIO())
+WHOLE = load_budget("whole").model_copy(update={"max_epochs": 2, "cnn_epochs": 6})
 
 
 @pytest.fixture
@@ -34,99 +40,156 @@ def data_root(tmp_path) -> Path:
 
 
 class FakeSystem:
-    """System whose scores are known, which counts its calls and may fail on the nth."""
+    """System whose predictions are known, which counts its calls and may fail on the nth."""
 
-    def __init__(self, fail_at: int | None = None) -> None:
-        self.calls: list[tuple[str, int]] = []
-        self.fail_at = fail_at
+    def __init__(
+        self, fail_at: int | None = None, candidates: tuple[str, ...] = ("only",), is_seedless: bool = False
+    ) -> None:
+        self.calls: list[tuple[str, str, int]] = []
+        self.fail_at, self.candidates, self.is_seedless = fail_at, candidates, is_seedless
 
-    def __call__(self, files: DatasetFiles, seed: int, folder: Path) -> dict:
+    def __call__(self, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
         if len(self.calls) + 1 == self.fail_at:
             raise KeyboardInterrupt
-        self.calls.append((files.train.parent.name, seed))
-        scores = {"mcc": 0.5 + 0.1 * seed, "f1_macro": 0.75, "accuracy": 0.8, "auroc": None}
-        return {"stage": "finetune", "system": "inner", "seconds": 2.0, "seed": seed, "dev": scores, "test": scores}
+        self.calls.append((data.dataset, candidate, seed))
+        wrong = {"poor": 8}.get(candidate, 1 + seed)
+        details = {"seconds": 2.0, "training_bases": 1800, "epochs": 1}
+        return Outcome(predicted(data.dev.labels, wrong), predicted(data.test.labels, wrong), details)
+
+    def named(self, name: str, *_: object) -> System:
+        return System(name, self, self.candidates, self.is_seedless)
+
+
+def predicted(labels: np.ndarray, wrong: int) -> np.ndarray:
+    """Probabilities that are right but for the first records."""
+    chosen = np.where(np.arange(len(labels)) < wrong, 1 - labels, labels)
+    return np.eye(2)[chosen]
 
 
 @pytest.fixture
 def fake(monkeypatch) -> FakeSystem:
-    system = FakeSystem()
-    monkeypatch.setattr(runner, "find_system", lambda name: system)
+    return use(monkeypatch, FakeSystem())
+
+
+def use(monkeypatch, system: FakeSystem) -> FakeSystem:
+    monkeypatch.setattr(work, "find_system", system.named)
+    monkeypatch.setattr(estimate, "_trial", lambda grid, name: 1e-3)
     return system
 
 
+def run(
+    systems, datasets, seeds, out: Path, root: Path, budget: Budget = WHOLE, console: Console = SILENT
+) -> list[dict]:
+    return run_benchmark(systems, datasets, seeds, out, root, budget=budget, console=console)
+
+
 def test_each_cell_gets_its_results_file_under_the_names_of_the_grid(data_root, tmp_path, fake):
-    run_benchmark(["encoder:some/dir"], ["mouse/3"], 2, tmp_path / "out", data_root, console=SILENT)
-    record = read_json(tmp_path / "out/encoder-some-dir/mouse/3/seed-1/results.json")
-    assert (record["stage"], record["system"], record["dataset"], record["seed"]) == (
-        "benchmark",
-        "encoder:some/dir",
-        "mouse/3",
-        1,
-    )
-    assert record["test"]["mcc"] == 0.6
-    assert record["seconds"] == 2.0
-    assert "command" in record
+    out = tmp_path / "out"
+    run(["encoder:some/dir"], ["mouse/3"], 2, out, data_root)
+    record = read_json(out / "full/encoder-some-dir/mouse/3/seed-1/results.json")
+    named = {"stage": "benchmark", "protocol": "full", "system": "encoder:some/dir", "dataset": "mouse/3", "seed": 1}
+    assert named.items() <= record.items()
+    labels = np.arange(20) % 2
+    assert record["test"] == task_metrics("classification", labels, predicted(labels, 2))
+    assert set(record["test"]) == {"mcc", "f1_macro", "accuracy", "auroc"}
+    assert record["intervals"]["mcc"][0] <= record["test"]["mcc"] <= record["intervals"]["mcc"][1]
+    assert record["num_sequences"] == {"train": 60, "dev": 20, "test": 20}
+    assert (record["seconds"], record["collapsed"]) == (2.0, False)
 
 
-def test_known_cells_are_not_run_again_and_new_seeds_join_them(data_root, tmp_path, fake):
-    run_benchmark(["cnn"], ["mouse/3", "tf/0"], [0, 1], tmp_path / "out", data_root, console=SILENT)
-    assert fake.calls == [("3", 0), ("3", 1), ("0", 0), ("0", 1)]
-    rows = run_benchmark(["cnn"], ["mouse/3", "tf/0"], 3, tmp_path / "out", data_root, console=SILENT)
-    assert fake.calls[4:] == [("3", 2), ("0", 2)]
+def test_cells_go_seed_by_seed_and_known_ones_are_not_run_again(data_root, tmp_path, fake):
+    out = tmp_path / "out"
+    run(["cnn"], ["mouse/3", "tf/0"], [0, 1], out, data_root)
+    assert fake.calls == [(name, "only", seed) for seed in (0, 1) for name in ("mouse/3", "tf/0")]
+    rows = run(["cnn"], ["mouse/3", "tf/0"], 3, out, data_root)
+    assert fake.calls[4:] == [("mouse/3", "only", 2), ("tf/0", "only", 2)]
     assert [row["seeds"] for row in rows] == [[0, 1, 2], [0, 1, 2]]
 
 
 def test_a_run_that_was_cut_off_goes_on_at_the_cell_that_broke(data_root, tmp_path, monkeypatch):
-    broken, whole = FakeSystem(fail_at=3), FakeSystem()
-    monkeypatch.setattr(runner, "find_system", lambda name: broken)
+    out = tmp_path / "out"
+    use(monkeypatch, FakeSystem(fail_at=3))
     with pytest.raises(KeyboardInterrupt):
-        run_benchmark(["cnn"], ["mouse/3"], 4, tmp_path / "out", data_root, console=SILENT)
-    assert len(list((tmp_path / "out").rglob("results.json"))) == 2
-    monkeypatch.setattr(runner, "find_system", lambda name: whole)
-    run_benchmark(["cnn"], ["mouse/3"], 4, tmp_path / "out", data_root, console=SILENT)
-    assert whole.calls == [("3", 2), ("3", 3)]
+        run(["cnn"], ["mouse/3"], 4, out, data_root)
+    assert len(list(out.rglob("results.json"))) == 2
+    whole = use(monkeypatch, FakeSystem())
+    run(["cnn"], ["mouse/3"], 4, out, data_root)
+    assert whole.calls == [("mouse/3", "only", 2), ("mouse/3", "only", 3)]
 
 
-def test_the_summary_has_mean_and_sample_deviation_over_seeds(data_root, tmp_path, fake):
-    (row,) = run_benchmark(["cnn"], ["mouse/3"], 3, tmp_path / "out", data_root, console=SILENT)
-    assert row["mcc"] == {"mean": pytest.approx(0.6), "sd": pytest.approx(0.1)}
-    assert row["f1_macro"] == {"mean": 0.75, "sd": 0.0}
-    assert summarize(tmp_path / "out") == [row]
-    assert read_json(tmp_path / "out/summary.json")["rows"] == [row]
+def test_predictions_outlive_a_kill_between_them_and_the_scores(data_root, tmp_path, fake):
+    out = tmp_path / "out"
+    run(["cnn"], ["mouse/3"], 1, out, data_root)
+    (out / "full/cnn/mouse/3/seed-0/results.json").unlink()
+    (row,) = run(["cnn"], ["mouse/3"], 1, out, data_root)
+    assert len(fake.calls) == 1
+    assert row["seeds"] == [0]
+    assert read_outcome(out / "runs/full/cnn/mouse/3/only-seed-0").test.shape == (20, 2)
 
 
-def test_one_seed_has_no_deviation_and_an_undefined_score_no_number(tmp_path):
-    record = {"stage": "benchmark", "system": "cnn", "dataset": "d", "seed": 0, "seconds": 1.0, "test": {"mcc": 0.5}}
-    write_json(tmp_path / "cnn/d/seed-0/results.json", record)
-    (row,) = write_summary(tmp_path)
-    assert row["mcc"] == {"mean": 0.5, "sd": None}
-    assert row["f1_macro"] == {"mean": None, "sd": None}
-    json.dumps(row, allow_nan=False)
-    assert "| d | 50.0 |" in (tmp_path / "summary.md").read_text()
+def test_settings_are_searched_on_the_group_s_dataset_by_dev_alone_and_once(data_root, tmp_path, monkeypatch):
+    system, out = use(monkeypatch, FakeSystem(candidates=("poor", "good"))), tmp_path / "out"
+    budget = WHOLE.model_copy(update={"search": {"TF-human": "mouse/3"}})
+    run(["cnn"], ["tf/0"], 2, out, data_root, budget)
+    assert system.calls == [("mouse/3", "poor", 0), ("mouse/3", "good", 0), ("tf/0", "good", 0), ("tf/0", "good", 1)]
+    record = read_json(out / "full/cnn/tf/0/seed-1/results.json")
+    assert (record["candidate"], record["searched"]["dataset"]) == ("good", "mouse/3")
+    assert record["searched"]["dev"]["good"] > record["searched"]["dev"]["poor"]
+    assert not (out / "full/cnn/mouse").exists()  # what was searched on is scored only where it is asked for
+    run(["cnn"], ["mouse/3"], 1, out, data_root, budget)  # its own group has no dataset named: it searches on itself
+    assert len(system.calls) == 4  # and finds the runs of the search
+    assert read_json(out / "full/cnn/mouse/3/seed-0/results.json")["candidate"] == "good"
 
 
-def test_the_markdown_has_a_table_for_each_metric_and_blanks_for_cells_not_run():
-    def row(system: str, name: str, mean: float) -> dict:
-        score = {"mean": mean, "sd": 0.0123}
-        return {"system": system, "dataset": name, "seeds": [0, 1], "mcc": score, "f1_macro": score, "seconds": 1.0}
-
-    lines = markdown_summary([row("cnn", "mouse/3", 0.8), row("kmer-logreg:4", "tf/0", 0.55)]).splitlines()
-    assert "over 2 seed(s)" in lines[0]
-    assert lines[2:6] == [
-        "| MCC | cnn | kmer-logreg:4 |",
-        "|---|---|---|",
-        "| mouse/3 | 80.0 ± 1.2 |  |",
-        "| tf/0 |  | 55.0 ± 1.2 |",
-    ]
-    assert lines[7] == "| macro-F1 | cnn | kmer-logreg:4 |"
+def test_a_system_that_no_seed_changes_is_run_once(data_root, tmp_path, monkeypatch):
+    system, out = use(monkeypatch, FakeSystem(is_seedless=True)), tmp_path / "out"
+    (row,) = run(["kmer-logreg:3"], ["mouse/3"], 3, out, data_root)
+    assert system.calls == [("mouse/3", "only", 0)]
+    assert (row["seeds"], row["mcc"]["sd"]) == ([0, 1, 2], 0.0)
 
 
-def test_progress_names_every_cell_and_ends_with_the_table(data_root, tmp_path, fake):
+def test_progress_says_what_is_left_names_every_cell_and_ends_with_the_table(data_root, tmp_path, fake, monkeypatch):
+    monkeypatch.delenv("VQDNA_QUIET", raising=False)
     shown = io.StringIO()
-    run_benchmark(["cnn"], ["mouse/3"], 2, tmp_path, data_root, console=Console(file=shown, width=100))
-    assert "[2/2] mouse/3 cnn seed 1: test MCC 60.0 (2 s)" in shown.getvalue()
-    assert "55.0 ± 7.1" in shown.getvalue()
+    run(["cnn"], ["mouse/3"], 2, tmp_path / "out", data_root, console=Console(file=shown, width=100))
+    text = shown.getvalue()
+    assert text.startswith("2 cells to run, 0 known, about ")
+    assert "[2/2] full mouse/3 cnn seed 1: test MCC 80.0 (2 s)" in text
+    assert "85.2" in text  # the mean over both
+    monkeypatch.setenv("VQDNA_QUIET", "1")
+    quiet = io.StringIO()
+    run(["cnn"], ["mouse/3"], 3, tmp_path / "out", data_root, console=Console(file=quiet, width=100))
+    assert quiet.getvalue() == ""
+
+
+def test_the_estimate_grows_with_the_bases_and_shrinks_with_workers(data_root, tmp_path, fake):
+    grid = Grid(["cnn"], {"mouse/3": "full", "tf/0": "full"}, [0, 1], WHOLE, tmp_path / "out", (), data_root)
+    one = estimate.estimate(grid, grid.cells()[:1])
+    four = estimate.estimate(grid, grid.cells())
+    assert four.seconds == pytest.approx(4 * one.seconds)
+    assert estimate.estimate(grid, grid.cells(), workers=2).seconds == pytest.approx(2 * one.seconds)
+    assert estimate.estimate(grid, []).sentence() == "0 cells to run, 4 known"
+
+
+def test_what_another_process_is_at_is_left_to_it(data_root, tmp_path, fake):
+    grid = Grid(["cnn"], {"mouse/3": "full"}, [0], WHOLE, tmp_path / "out", (), data_root)
+    folder = Cell("full", "cnn", "mouse/3", 0).folder(grid.out)
+    told: list[str] = []
+    with claimed(folder):
+        assert not work._attempt_cell(grid.cells()[0], grid, told.append)
+    assert (fake.calls, told) == ([], [])
+    work_through(grid, told.append)
+    assert len(fake.calls) == len(told) == 1
+
+
+@pytest.mark.slow
+def test_several_workers_give_what_one_gives(data_root, tmp_path):
+    datasets, options = ["mouse/3", "tf/0"], {"budget": WHOLE, "console": SILENT}
+    systems = ["kmer-logreg:2", "kmer-logreg:3"]
+    alone = run_benchmark(systems, datasets, 1, tmp_path / "one", data_root, **options)
+    shared = run_benchmark(systems, datasets, 1, tmp_path / "two", data_root, workers=2, **options)
+    kept = ("system", "dataset", "mcc", "f1_macro", "accuracy", "auroc", "deduplicated")
+    assert [{key: row[key] for key in kept} for row in alone] == [{key: row[key] for key in kept} for row in shared]
 
 
 @pytest.mark.parametrize(
@@ -134,84 +197,80 @@ def test_progress_names_every_cell_and_ends_with_the_table(data_root, tmp_path, 
     [
         (["cnnn"], ["mouse/3"], "no system 'cnnn', .*did you mean 'cnn'"),
         (["kmer-logreg:0"], ["mouse/3"], "no system 'kmer-logreg:0'"),
-        (["encoder:/nowhere"], ["mouse/3"], "no folder '/nowhere'"),
+        (["encoder:/nowhere"], ["mouse/3"], "/nowhere: no such folder nor a shipped encoder"),
         (["encoder:.@liner"], ["mouse/3"], "no configuration 'liner' .*did you mean 'linear'"),
         (["cnn"], ["mouse/33"], "no dataset 'mouse/33'"),
-        (["cnn"], ["mouse/3", "mouse/1"], "mouse/1: no train or dev or test file"),
+        (["cnn"], ["mouse/3", "mouse/1"], "mouse/1: no dev or test file"),
+        (["kmer3"], ["mouse/3"], "name some with --genomes"),
         ([], ["mouse/3"], "at least one system"),
     ],
 )
-def test_a_bad_grid_is_refused_before_any_cell_runs(data_root, tmp_path, systems, datasets, expected):
+def test_a_bad_grid_is_refused_before_anything_is_written(data_root, tmp_path, systems, datasets, expected):
     with pytest.raises(InputError, match=expected):
-        run_benchmark(systems, datasets, 1, tmp_path / "out", data_root, console=SILENT)
+        run(systems, datasets, 1, tmp_path / "out", data_root)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_without_results_or_with_a_damaged_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no benchmark results"):
-        summarize(tmp_path)
-    (tmp_path / "seed-0").mkdir()
-    (tmp_path / "seed-0/results.json").write_text('{"stage": "bench')
-    with pytest.raises(InputError, match=r"seed-0/results\.json: not JSON"):
-        summarize(tmp_path)
+def test_a_folder_belongs_to_one_budget(data_root, tmp_path, fake):
+    run(["cnn"], ["mouse/3"], 1, tmp_path / "out", data_root)
+    with pytest.raises(InputError, match=r"budget\.json: .* another budget \('max_train' differs\)"):
+        run(["cnn"], ["mouse/3"], 2, tmp_path / "out", data_root, WHOLE.model_copy(update={"max_train": 40}))
+    assert len(fake.calls) == 1
+
+
+def test_results_of_another_system_in_the_same_folder_are_not_taken_for_known(data_root, tmp_path, fake):
+    run(["encoder:a/b"], ["mouse/3"], 1, tmp_path / "out", data_root)
+    with pytest.raises(InputError, match="holds results of 'encoder:a/b', expected 'encoder:a-b'"):
+        run(["encoder:a-b"], ["mouse/3"], 1, tmp_path / "out", data_root)
+
+
+def test_damaged_predictions_are_refused_by_name(data_root, tmp_path, fake):
+    out = tmp_path / "out"
+    data = read_task_data("mouse/3", "full", WHOLE, out, data_root)
+    kept_outcome("full", fake.named("cnn"), data, "only", 0, out)
+    file = out / "runs/full/cnn/mouse/3/only-seed-0/outcome.npz"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"outcome\.npz: the predictions cannot be read"):
+        kept_outcome("full", fake.named("cnn"), data, "only", 0, out)
 
 
 def test_every_system_name_is_found(tmp_path):
     for name in SYSTEM_NAMES:
         if ":" not in name:
-            assert callable(find_system(name))
-    assert callable(find_system("kmer-logreg:4"))
-    assert callable(find_system("probe:nucleotide"))
-    assert callable(find_system(f"encoder:{tmp_path}"))
-    assert callable(find_system(f"encoder:{tmp_path}@linear"))
+            assert find_system(name, WHOLE, tmp_path).name == name
+    assert find_system("kmer-logreg:4", WHOLE, tmp_path).is_seedless
+    assert find_system("probe:nucleotide@64", WHOLE, tmp_path).is_seedless
+    assert len(find_system("encoder:small", WHOLE, tmp_path).candidates) == 2
+    assert len(find_system(f"encoder:{tmp_path}@linear", WHOLE, tmp_path).candidates) == 1
+    assert {find_system(name, WHOLE, tmp_path).rival for name in RIVALS} == set(RIVALS)
 
 
 def test_cells_of_different_systems_have_different_folders(tmp_path):
     names = ("kmer-logreg", "kmer-logreg:3", "encoder:a/b", "probe:nucleotide")
-    assert len({Cell(name, "mouse/3", 0).folder(tmp_path) for name in names}) == len(names)
+    assert len({Cell("full", name, "mouse/3", 0).folder(tmp_path) for name in names}) == len(names)
 
 
-def test_results_of_another_system_in_the_same_folder_are_not_taken_for_known(data_root, tmp_path, fake):
-    run_benchmark(["encoder:a/b"], ["mouse/3"], 1, tmp_path / "out", data_root, console=SILENT)
-    with pytest.raises(InputError, match="holds results of 'encoder:a/b', expected 'encoder:a-b'"):
-        run_benchmark(["encoder:a-b"], ["mouse/3"], 1, tmp_path / "out", data_root, console=SILENT)
-
-
-def test_cnn_and_kmer_systems_learn_a_composition(data_root, tmp_path):
-    rows = run_benchmark(["cnn", "kmer-logreg:2"], ["mouse/3"], 1, tmp_path / "out", data_root, console=SILENT)
-    assert {row["system"]: row["mcc"]["mean"] > 0.5 for row in rows} == {"cnn": True, "kmer-logreg:2": True}
-
-
-def test_the_encoder_system_fine_tunes_on_the_files_of_the_dataset_into_its_own_folder(
-    data_root, tmp_path, monkeypatch
-):
-    asked = {}
-
-    def run_finetune(config, **options):
-        asked.update(options, method=config.method)
-        return {"stage": "finetune", "seconds": 1.0, "test": {"mcc": 0.25}}
-
-    monkeypatch.setattr("vqdna.finetune.train.run_finetune", run_finetune)
-    name, files = f"encoder:{tmp_path}@linear", find_dataset("tf/0", data_root)
-    (row,) = run_benchmark([name], ["tf/0"], [7], tmp_path / "out", data_root, console=SILENT)
-    assert (asked["encoder"], asked["method"], asked["seed"]) == (tmp_path, "linear", 7)
-    assert (asked["train"], asked["dev"], asked["test"]) == (files.train, files.dev, files.test)
-    assert asked["out"] == Cell(name, "tf/0", 7).folder(tmp_path / "out") / "run"
-    assert (row["system"], row["seeds"], row["mcc"]["mean"]) == (name, [7], 0.25)
+def test_the_controls_learn_a_composition(data_root, tmp_path):
+    systems = ["cnn", "kmer-logreg:2", "kmer-lightgbm"]
+    rows = run(systems, ["mouse/3"], 1, tmp_path / "out", data_root)
+    assert {row["system"] for row in rows if row["mcc"]["mean"] > 0.5} == set(systems)
+    costs = {row["system"]: row for row in rows}
+    assert costs["cnn"]["flops_per_base"] > 10_000
+    assert costs["cnn"]["parameters"]["total"] > costs["kmer-logreg:2"]["parameters"]["total"]
+    json.dumps(rows, allow_nan=False)
 
 
 def test_the_best_k_is_the_one_with_the_highest_dev_mcc(data_root, tmp_path):
-    record = run_best_kmer_system(find_dataset("tf/0", data_root), 0, tmp_path)
-    scores = record["dev_mcc_by_k"]
+    data = read_task_data("tf/0", "full", WHOLE, tmp_path, data_root)
+    outcome = run_best_kmer(data, "default", 0, tmp_path)
+    scores = outcome.details["dev_by_k"]
     assert set(scores) == {"3", "4", "5", "6"}
-    assert math.isclose(scores[str(record["k"])], max(scores.values()))
-    assert record["dev"]["mcc"] == max(scores.values())
+    assert scores[str(outcome.details["k"])] == max(scores.values())
+    assert task_metrics("classification", data.dev.labels, outcome.dev)["mcc"] == max(scores.values())
 
 
-def test_a_probe_s_scores_are_computed_once_for_all_seeds(data_root, tmp_path, fake):
-    out = tmp_path / "out"
-    rows = run_benchmark(["kmer-logreg:3", "cnn"], ["mouse/3"], 3, out, data_root, console=SILENT)
-    assert fake.calls == [("3", 0), ("3", 0), ("3", 1), ("3", 2)]
-    assert {row["system"]: row["seeds"] for row in rows} == {"kmer-logreg:3": [0, 1, 2], "cnn": [0, 1, 2]}
-    record = read_json(out / "kmer-logreg-3/mouse/3/seed-2/results.json")
-    assert (record["seed"], record["same_as_seed"]) == (2, 0)
+def test_the_grid_s_genomes_come_from_the_data_root_where_none_are_named(data_root, tmp_path):
+    (data_root / "genomes").mkdir()
+    (data_root / "genomes/one.fa").write_text(">one\nACGT\n")
+    grid = checked_grid(["kmer3"], ["mouse/3"], 1, tmp_path / "out", data_root)
+    assert grid.genomes == [data_root / "genomes/one.fa"]

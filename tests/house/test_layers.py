@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "tokenizers": {"genome", "vocabulary"},
     "pretrain": {"genome", "tokenizers", "training"},  # never vocabulary: the contract keeps tokenizers exchangeable
     "finetune": {"genome", "tokenizers", "pretrain", "tasks", "training"},
-    "benchmark": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "operations"},
+    "benchmark": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "weights", "operations"},
     "inference": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "training"},
     "audit": {"genome", "tokenizers"},
     "tasks": {"genome"},

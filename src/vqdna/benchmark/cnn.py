@@ -2,7 +2,8 @@
 
 Flow: base_ids [batch, base] -> one-hot of both strands -> shared convolutions -> max and mean over bases, per strand
 [batch, 2*width] -> max and mean over strands [batch, 4*width] -> logits [batch, class]. A sequence and its reverse
-complement get the same logits, and so does a sequence with padding behind it. It must not know tokenizers or encoders.
+complement get the same logits (unless the network reads one strand only), and so does a sequence with padding behind
+it. It must not know tokenizers or encoders.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class CnnConfig:
         weight_decay: AdamW's.
         batch_size: records a step.
         patience: epochs without a better dev metric after which training stops.
+        shares_strands: both strands go through the network and are pooled; False reads the strand as given.
     """
 
     width: int = 96
@@ -57,6 +59,7 @@ class CnnConfig:
     weight_decay: float = 0.01
     batch_size: int = 64
     patience: int = 8
+    shares_strands: bool = True
 
 
 class MaskedConvolution(nn.Module):
@@ -76,18 +79,18 @@ class MaskedConvolution(nn.Module):
 
 
 class OneHotCnn(nn.Module):
-    """Strand-symmetric convolutional network over base ids."""
+    """Convolutional network over base ids, strand-symmetric unless its configuration says otherwise."""
 
     def __init__(self, num_classes: int, config: CnnConfig) -> None:
         super().__init__()
-        width = config.width
+        width, self.shares_strands = config.width, config.shares_strands
         self.stem = MaskedConvolution(NUM_BASES, width, config.stem_kernel)
         self.blocks = nn.ModuleList(
             MaskedConvolution(width, width, config.kernel, dilation) for dilation in config.dilations
         )
         self.head = nn.Sequential(
             nn.Dropout(config.dropout),
-            nn.Linear(4 * width, config.hidden_size),
+            nn.Linear((4 if config.shares_strands else 2) * width, config.hidden_size),
             nn.ReLU(),
             nn.Dropout(config.dropout),
             nn.Linear(config.hidden_size, num_classes),
@@ -98,6 +101,9 @@ class OneHotCnn(nn.Module):
     ) -> Float[Tensor, "batch class"]:
         """Logits of each row; bases where `attention_mask` is False are padding at the row's end."""
         bases = one_hot(base_ids, attention_mask)
+        if not self.shares_strands:
+            read: Tensor = self.head(self.pooled(bases, attention_mask.unsqueeze(1).to(bases.dtype)))
+            return read
         both = torch.cat([bases, reverse_strand(bases, attention_mask)])
         keep = attention_mask.repeat(2, 1).unsqueeze(1).to(both.dtype)
         forward_pooled, reverse_pooled = self.pooled(both, keep).chunk(2)

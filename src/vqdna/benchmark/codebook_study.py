@@ -19,7 +19,7 @@ from vqdna.benchmark.claims import claimed
 from vqdna.benchmark.codebook_cells import BPE, HAND_MADE, Cell, Preset, cells, find_preset, paper_width, row_config
 from vqdna.benchmark.codebook_summary import write_summary
 from vqdna.benchmark.probe import Limits, run_probe
-from vqdna.benchmark.systems import read_dataset
+from vqdna.benchmark.protocols import read_dataset
 from vqdna.config import completed, first_difference
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from transformers import set_seed
 
 from vqdna.benchmark.claims import claimed
 from vqdna.benchmark.codebook_study import GUE_13
+from vqdna.benchmark.encoders import fresh_encoder
 from vqdna.benchmark.pretraining_summary import write_summary
 from vqdna.benchmark.probe import run_probe
 from vqdna.config import completed, first_difference, load_config, read_yaml
@@ -29,8 +29,7 @@ from vqdna.finetune.loading import load_encoder
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.genome.bases import from_base_ids
-from vqdna.pretrain.encoder import GenomeEncoder
-from vqdna.results import RESULTS_FILE, atomic_output, command_line, put_in_place, read_json, write_json
+from vqdna.results import RESULTS_FILE, atomic_output, command_line, read_json, write_json
 from vqdna.tasks.loading import read_labelled
 from vqdna.tasks.registry import DatasetFiles, files_in_folder, find_dataset
 from vqdna.tokenizers import load_tokenizer
@@ -211,7 +210,7 @@ def _probed(cell: Cell, study: Study) -> Record:
 def _finetuned(cell: Cell, study: Study, folder: Path) -> Record:
     """What a cell's record takes from a fine-tuning."""
     source = Path(cell.encoder.removeprefix(RANDOM))
-    encoder = _fresh_encoder(source, folder / "encoder", cell.seed) if cell.is_fresh else source
+    encoder = fresh_encoder(source, folder / "encoder", cell.seed) if cell.is_fresh else source
     return run_finetune(
         study.config_of(cell),
         encoder=encoder,
@@ -265,19 +264,6 @@ def _run_unclaimed(cell: Cell, study: Study) -> str:
             how = f"{record['seconds']:.0f} s"
         write_summary(study.out, command_line())
     return f"dev MCC {100 * record['dev']['mcc']:.1f} ({how})"
-
-
-def _fresh_encoder(source: Path, folder: Path, seed: int) -> Path:
-    """Folder of an encoder of the same architecture and tokenizer, with weights as they are before pre-training."""
-    trained = load_encoder(source)
-    set_seed(seed)
-    fresh = GenomeEncoder(trained.config)
-    fresh.tokenizer.load_state_dict(trained.tokenizer.state_dict())
-    staging = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
-    fresh.save_pretrained(staging)
-    put_in_place(staging, folder)
-    return folder
 
 
 def _write_draw(whole: Path, most: int, path: Path) -> None:

@@ -53,6 +53,14 @@ class Ranking:
         """As JSON has it."""
         return asdict(self)
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Ranking:
+        """What `to_record` gave, also after JSON, which knows no tuples."""
+        groups = tuple(tuple(group) for group in record["groups"])
+        return cls(
+            **{**record, **{key: tuple(record[key]) for key in ("systems", "datasets", "left_out")}, "groups": groups}
+        )
+
 
 def rank_systems(scores: Scores) -> Ranking | None:
     """Ranking of the systems; None where fewer than two systems share a dataset."""

@@ -1,129 +1,263 @@
-"""The systems under test by name: what each does with a dataset's three files and a seed.
+"""The systems under test by name: what each does with a dataset, given a seed and settings that were chosen on dev.
 
-Flow: name -> System; System(files, seed, folder) -> results record with `dev` and `test` scores. Dev serves to choose
-(the epoch, the k); test is scored once, after the choice. The heavy stages are imported when a system runs.
+Flow: name -> System; System.run(data, candidate, seed, folder) -> Outcome, predictions without scores. Dev serves to
+choose (the epoch, k, the share of the encoder); test labels are never looked at here. The heavy stages are imported
+when a system runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from vqdna.benchmark.blending import best_share, blended
+from vqdna.benchmark.budget import Budget
+from vqdna.benchmark.encoders import RIVALS, encoder_folder, fresh_encoder, tokenizer_spec
+from vqdna.benchmark.outcomes import Outcome, Record, read_outcome
+from vqdna.benchmark.protocols import TaskData
 from vqdna.config import find_config, load_config
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.tasks.loading import LabelledSequences, read_labelled
-from vqdna.tasks.metrics import metric_value
-from vqdna.tasks.registry import DatasetFiles
+from vqdna.results import RESULTS_FILE, read_json
+from vqdna.tasks.metrics import metric_value, primary_metric
 
-Record = dict[str, Any]
-System = Callable[[DatasetFiles, int, Path], Record]
+Run = Callable[[TaskData, str, int, Path], Outcome]
 
 KMER_SIZES = (3, 4, 5, 6)
+ONLY = "default"
+"""Candidate of systems that have nothing to search but what they choose within a run."""
+
+STRANDS: Mapping[str, tuple[str, ...]] = {
+    "both-strands": ("reverse_complement.augment=true", "reverse_complement.average=true"),
+    "one-strand": ("reverse_complement.augment=false", "reverse_complement.average=false"),
+}
+"""Settings searched for every network: whether the two strands of a sequence mean the same."""
+
 SYSTEM_NAMES = (
-    "cnn",
+    *RIVALS,
     "kmer-logreg",
     "kmer-logreg:K",
+    "kmer-lightgbm",
+    "cnn",
     "probe:TOKENIZER",
     "probe:TOKENIZER@DIMENSIONS",
     "encoder:DIR",
     "encoder:DIR@CONFIG",
 )
-FINETUNE_CONFIG = "cpu"
 
 
-def find_system(name: str) -> System:
+@dataclass(frozen=True)
+class System:
+    """One system.
+
+    Attributes:
+        name: as given.
+        run: makes an outcome; its folder is the run's own.
+        candidates: settings among which dev chooses, see `vqdna.benchmark.search`.
+        is_seedless: whether every seed gives the same outcome.
+        rival: name of the encoder that has to be made first, or None.
+    """
+
+    name: str
+    run: Run
+    candidates: tuple[str, ...] = (ONLY,)
+    is_seedless: bool = False
+    rival: str | None = None
+
+
+def find_system(name: str, budget: Budget, out: Path) -> System:
     """System called `name`, one of SYSTEM_NAMES; `kmer-logreg` without K chooses k on dev.
 
-    CONFIG is a fine-tuning configuration by path or by its name in `configs/finetune/`, `cpu` if it is left out.
-    DIMENSIONS is how many a representation may have at most, for a comparison at equal size.
+    CONFIG is a fine-tuning configuration by path or by its name in `configs/finetune/`; without it the budget's is
+    taken, its epochs, and its search. DIMENSIONS is how many a representation may have at most.
 
     Raises:
         InputError: no such system; names the nearest one. A folder that is not there.
     """
     kind, _, argument = name.partition(":")
+    if name in RIVALS:
+        return System(name, partial(run_rival, name, budget, out), tuple(STRANDS), rival=name)
     if name == "cnn":
-        return run_cnn_system
+        return System(name, partial(run_network, budget), tuple(STRANDS))
+    if name == "kmer-lightgbm":
+        return System(name, run_boosted_trees)
     if name == "kmer-logreg":
-        return run_best_kmer_system
+        return System(name, run_best_kmer, is_seedless=True)
     if kind == "kmer-logreg" and re.fullmatch(r"[1-9]\d*", argument):
-        return partial(run_probe_system, f"kmer:{argument}")
+        return System(name, partial(run_tokens, f"kmer:{argument}"), is_seedless=True)
     if kind == "probe" and argument:
-        return _probe_system(argument)
+        return _probe_system(name, argument)
     if kind == "encoder" and argument:
-        return _encoder_system(name, *argument.partition("@")[::2])
+        return _encoder_system(name, *argument.partition("@")[::2], budget)
     raise InputError(
         f"no system '{name}', expected one of {', '.join(SYSTEM_NAMES)}{nearest_name_hint(name, SYSTEM_NAMES)}"
     )
 
 
-def is_seedless(name: str) -> bool:
-    """Whether the system called `name` gives the same scores for every seed: a probe of a finished tokenizer does."""
-    return name.partition(":")[0] in ("kmer-logreg", "probe")
+def run_network(budget: Budget, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    """The one-hot convolutional network trained from scratch; `folder` stays unused."""
+    from vqdna.benchmark.cnn import CnnConfig, OneHotCnn, run_cnn
+    from vqdna.benchmark.cost import flops_per_base
+
+    config = CnnConfig(shares_strands=candidate == "both-strands")
+    record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=budget.cnn_epochs, config=config)
+    seen = record["epochs"] * int(data.train.lengths.sum())
+    size = record["parameters"]
+    operations = flops_per_base(OneHotCnn(data.train.num_classes, config), typical_length(data))
+    details = {
+        "parameters": {"total": size, "trainable": size}, "flops_per_base": operations,
+        "training_bases": seen, "pretraining_bases": 0,
+    }  # fmt: skip
+    return _outcome(record, {**details, "best_epoch": record["best_epoch"], "epochs": record["epochs"]})
 
 
-def read_dataset(files: DatasetFiles) -> tuple[LabelledSequences, LabelledSequences, LabelledSequences]:
-    """Train, dev and test, the latter two with the classes of train."""
-    train = read_labelled(files.train)
-    return train, read_labelled(files.dev, like=train), read_labelled(files.test, like=train)
+def typical_length(data: TaskData) -> int:
+    """Median number of bases of the training sequences, for which operations are counted."""
+    return int(np.median(data.train.lengths))
 
 
-def run_cnn_system(files: DatasetFiles, seed: int, folder: Path) -> Record:
-    """Record of the one-hot convolutional network trained from scratch; `folder` stays unused."""
-    from vqdna.benchmark.cnn import run_cnn
-
-    train, dev, test = read_dataset(files)
-    return run_cnn(train, dev, test, seed=seed)
-
-
-def run_probe_system(
-    tokenizer: str, files: DatasetFiles, seed: int, folder: Path, most_features: int | None = None
-) -> Record:
-    """Record of logistic regression on the codes of `tokenizer` alone: k-mer counts for `kmer:K`."""
+def run_tokens(
+    tokenizer: str, data: TaskData, candidate: str, seed: int, folder: Path, most_features: int | None = None
+) -> Outcome:
+    """Logistic regression on the codes of `tokenizer` alone: k-mer counts for `kmer:K`."""
     from vqdna.benchmark.probe import Limits, run_probe
     from vqdna.tokenizers import load_tokenizer
 
-    train, dev, test = read_dataset(files)
-    return run_probe(load_tokenizer(tokenizer), train, test, dev, seed=seed, limits=Limits(features=most_features))
+    limits = Limits(features=most_features)
+    record = run_probe(load_tokenizer(tokenizer), data.train, data.test, data.dev, seed=seed, limits=limits)
+    outputs = 1 if data.train.num_classes == 2 else data.train.num_classes
+    size = outputs * (record["num_features"] + 1)
+    bases = int(data.train.lengths.sum())
+    details = {"parameters": {"total": size, "trainable": size}, "training_bases": bases, "pretraining_bases": 0}
+    chosen = record["representations"][record["features"]]["inverse_regularization"]
+    return _outcome(record, {**details, "features": record["features"], "inverse_regularization": chosen})
 
 
-def run_best_kmer_system(files: DatasetFiles, seed: int, folder: Path) -> Record:
-    """Record of the k-mer probe whose k of 3 to 6 has the best dev MCC, the smallest k on a tie; `k` says which."""
-    records = {k: run_probe_system(f"kmer:{k}", files, seed, folder) for k in KMER_SIZES}
-    best = max(records, key=lambda k: metric_value(records[k]["dev"], "mcc"))
-    dev_mcc = {str(k): record["dev"]["mcc"] for k, record in records.items()}
-    seconds = sum(record["seconds"] for record in records.values())
-    return {**records[best], "k": best, "dev_mcc_by_k": dev_mcc, "seconds": seconds}
+def run_best_kmer(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    """Logistic regression on counts of that k of 3 to 6 which has the best dev MCC, the smallest k on a tie."""
+    runs = {k: run_tokens(f"kmer:{k}", data, candidate, seed, folder) for k in KMER_SIZES}
+    scores = {k: _dev_score(data, outcome) for k, outcome in runs.items()}
+    best = max(scores, key=lambda k: scores[k])
+    seconds = sum(outcome.details["seconds"] for outcome in runs.values())
+    chosen = {"k": best, "dev_by_k": {str(k): score for k, score in scores.items()}, "seconds": seconds}
+    return Outcome(runs[best].dev, runs[best].test, {**runs[best].details, **chosen})
 
 
-def run_encoder_system(encoder: Path, config: str, files: DatasetFiles, seed: int, folder: Path) -> Record:
-    """Record of the genome encoder in `encoder` fine-tuned as `config` says; the run itself stays in `folder`/run."""
+def run_boosted_trees(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    """Boosted trees on k-mer counts, k and their number chosen on dev; `folder` stays unused."""
+    from vqdna.benchmark.trees import run_trees
+
+    record = run_trees(data.train, data.dev, data.test, seed=seed)
+    size, bases = record["parameters"], int(data.train.lengths.sum())
+    details = {"parameters": {"total": size, "trainable": size}, "training_bases": bases, "pretraining_bases": 0}
+    return _outcome(record, {**details, "k": record["k"], "num_trees": record["num_trees"]})
+
+
+def run_rival(name: str, budget: Budget, out: Path, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    """A tokenizer's encoder fine-tuned, averaged with logistic regression on its tokens' counts."""
+    source = encoder_folder(name, out)
+    pretraining = {"pretraining_bases": 0, "pretraining_seconds": 0.0}
+    if RIVALS[name].is_trained:
+        known = read_json(source / RESULTS_FILE)
+        pretraining = {"pretraining_bases": known["bases_seen"], "pretraining_seconds": known["seconds"]}
+    else:
+        source = fresh_encoder(source, folder / "encoder", seed)
+    config = (budget.finetune, (*STRANDS[candidate], f"training.epochs={data.epochs}"))
+    tuned = run_encoder(source, *config, data, candidate, seed, folder)
+    shutil.rmtree(folder / "encoder", ignore_errors=True)
+    return _with_counts(tuned, tokenizer_spec(RIVALS[name], (), out), data, pretraining, folder.parent / "counts")
+
+
+def run_encoder(
+    encoder: Path,
+    config: str,
+    overrides: tuple[str, ...],
+    data: TaskData,
+    candidate: str,
+    seed: int,
+    folder: Path,
+) -> Outcome:
+    """The genome encoder in `encoder` fine-tuned; the run stays in `folder`/run, but for its weights."""
+    from vqdna.benchmark.cost import flops_per_base
+    from vqdna.finetune.evaluation import predict_sequences
+    from vqdna.finetune.loading import load_classifier
     from vqdna.finetune.settings import FinetuneConfig
     from vqdna.finetune.train import run_finetune
 
-    return run_finetune(
-        load_config(FinetuneConfig, config, "finetune"),
-        encoder=encoder,
-        train=files.train,
-        dev=files.dev,
-        test=files.test,
-        out=folder / "run",
-        seed=seed,
-        announces=False,
+    run = folder / "run"
+    record = run_finetune(
+        load_config(FinetuneConfig, config, "finetune", overrides),
+        encoder=encoder, train=data.tables["train"], dev=data.tables["dev"], test=None, out=run, seed=seed,
+        task=data.train.task, dataset=data.dataset, announces=False,
+    )  # fmt: skip
+    started = time.monotonic()
+    model = load_classifier(run)
+    dev, test = (
+        predict_sequences(model, split.base_ids, lambda row: f"{data.dataset}: record {row + 1}")
+        for split in (data.dev, data.test)
+    )
+    for weights in ("model", "adapter", "checkpoints"):
+        shutil.rmtree(run / weights, ignore_errors=True)
+    details = {key: record[key] for key in ("parameters", "best_epoch", "epochs", "method")}
+    details["flops_per_base"] = flops_per_base(model, typical_length(data))
+    seen = record["epochs"] * int(data.train.lengths.sum())
+    seconds = record["seconds"] + time.monotonic() - started
+    return Outcome(dev, test, {**details, "seconds": seconds, "training_bases": seen, "pretraining_bases": None})
+
+
+def _with_counts(tuned: Outcome, tokenizer: str, data: TaskData, about: Record, folder: Path) -> Outcome:
+    """An encoder's outcome averaged with its tokenizer's counts, kept in `folder`, where the task has classes."""
+    if data.train.task != "classification":
+        return Outcome(tuned.dev, tuned.test, {**tuned.details, **about})
+    counts = read_outcome(folder)
+    if counts is None:
+        counts = run_tokens(tokenizer, data, ONLY, 0, folder)
+        counts.save(folder)
+    share, scores = best_share(tuned.dev, counts.dev, data.dev)
+    seconds = tuned.details["seconds"] + counts.details["seconds"]
+    return Outcome(
+        blended(tuned.dev, counts.dev, share),
+        blended(tuned.test, counts.test, share),
+        {**tuned.details, **about, "seconds": seconds, "encoder_share": share, "dev_by_share": scores},
+        {"encoder": (tuned.dev, tuned.test), "counts": (counts.dev, counts.test)},
     )
 
 
-def _probe_system(argument: str) -> System:
+def _outcome(record: Mapping[str, Any], details: Record) -> Outcome:
+    predictions = record["predictions"]
+    return Outcome(predictions["dev"], predictions["test"], {"seconds": record["seconds"], **details})
+
+
+def _dev_score(data: TaskData, outcome: Outcome) -> float:
+    from vqdna.tasks.metrics import task_metrics
+
+    return metric_value(task_metrics(data.dev.task, data.dev.labels, outcome.dev), primary_metric(data.dev.task))
+
+
+def _probe_system(name: str, argument: str) -> System:
     tokenizer, at, dimensions = argument.rpartition("@")
     if at and tokenizer and re.fullmatch(r"[1-9]\d*", dimensions):
-        return partial(run_probe_system, tokenizer, most_features=int(dimensions))
-    return partial(run_probe_system, argument)
+        return System(name, partial(run_tokens, tokenizer, most_features=int(dimensions)), is_seedless=True)
+    return System(name, partial(run_tokens, argument), is_seedless=True)
 
 
-def _encoder_system(name: str, folder: str, config: str) -> System:
-    if not Path(folder).is_dir():
-        raise InputError(f"system '{name}': no folder '{folder}'; expected one that a pre-training run wrote")
-    find_config(config or FINETUNE_CONFIG, "finetune")
-    return partial(run_encoder_system, Path(folder), config or FINETUNE_CONFIG)
+def _encoder_system(name: str, folder: str, config: str, budget: Budget) -> System:
+    from vqdna.weights import part_folder
+
+    source = part_folder(folder, "encoder")
+    if not config:
+        return System(name, partial(_run_budgeted, source, budget.finetune), tuple(STRANDS))
+    find_config(config, "finetune")
+    return System(name, partial(run_encoder, source, config, ()))
+
+
+def _run_budgeted(source: Path, config: str, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    overrides = (*STRANDS[candidate], f"training.epochs={data.epochs}")
+    return run_encoder(source, config, overrides, data, candidate, seed, folder)

@@ -1,4 +1,4 @@
-"""What compares and reports: `probe`, `report`, `benchmark`, `bpe`, `simulate` and `doctor`.
+"""What compares and reports: `probe`, `report`, `bpe`, `simulate` and `doctor`.
 
 One function per command, its docstring the help text; each imports what it drives only when called.
 """
@@ -18,7 +18,6 @@ from vqdna.cli.options import (
     DevTable,
     Genomes,
     Out,
-    Quiet,
     Seed,
     TokenizerName,
     TrainTable,
@@ -28,7 +27,6 @@ from vqdna.cli.options import (
     print_result,
     show,
 )
-from vqdna.errors import InputError
 
 
 @app.command(epilog="Example: `vqdna probe --tokenizer kmer:4 --train train.csv --test test.csv --json`")
@@ -70,32 +68,6 @@ def report(
     if summary is not None:
         write_summary(runs, summary)
     print_result(str(output))
-
-
-@app.command(epilog="Example: `vqdna benchmark --systems kmer-logreg cnn --datasets mouse/3 --seeds 3 --out runs/gue`")
-def benchmark(
-    systems: Annotated[
-        list[str],
-        Option("--systems", help="kmer-logreg[:K], probe:TOKENIZER[@DIMENSIONS], cnn, encoder:DIR[@CONFIG]."),
-    ],
-    datasets: Annotated[
-        list[str], Option("--datasets", help="GUE names such as mouse/3, tf/0, prom_core_tata; covid-windows.")
-    ],
-    out: Out,
-    seeds: Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Systems x datasets x seeds under one protocol, resumable; a table of means and spread."""
-    from vqdna.benchmark.runner import run_benchmark
-    from vqdna.data_root import find_data_root
-
-    prepare(quiet)
-    root = find_data_root()
-    if root is None:
-        raise InputError("no data root: set VQDNA_DATA to the folder that holds gue/")
-    rows = run_benchmark(systems, datasets, seeds, out, root)
-    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
 
 
 @app.command(epilog="Example: `vqdna pack --vocabulary runs/views --encoder runs/small --out models/mine`")

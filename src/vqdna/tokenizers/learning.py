@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,14 @@ from vqdna.tokenizers.bpe import BpeTokenizer
 WINDOW = 1000
 
 
-def learn_bpe(genomes: Sequence[Path], *, vocabulary_size: int, max_bases: int, seed: int) -> BpeTokenizer:
+def learn_bpe(
+    genomes: Sequence[Path],
+    *,
+    vocabulary_size: int,
+    max_bases: int,
+    seed: int,
+    repeated_names: Literal["error", "number"] = "error",
+) -> BpeTokenizer:
     """BPE tokenizer learned on random training windows of the genomes, `max_bases` bases in all.
 
     Args:
@@ -21,7 +29,9 @@ def learn_bpe(genomes: Sequence[Path], *, vocabulary_size: int, max_bases: int, 
         vocabulary_size: words, the unknown one included.
         max_bases: bases to learn from.
         seed: of the windows.
+        repeated_names: whether two records of one name in a file are an error or numbered.
     """
-    sampler = WindowSampler(Corpus.build(genomes), WINDOW, seed, species_weights="sqrt", split="train")
+    corpus = Corpus.build(genomes, repeated_names=repeated_names)
+    sampler = WindowSampler(corpus, WINDOW, seed, species_weights="sqrt", split="train")
     windows = sampler.windows(np.arange(max(1, max_bases // WINDOW)))
     return BpeTokenizer.learn((from_base_ids(window) for window in windows), vocabulary_size)

@@ -1,0 +1,209 @@
+"""One cell of the grid: a system on a dataset with a seed, under a protocol; its outcome, scored once.
+
+Flow: Cell -> settings chosen on dev (`chosen_candidate`) -> Outcome, kept in OUT/runs/ -> scores ->
+OUT/<protocol>/<system>/<dataset>/seed-<n>/results.json, written when the cell is done. It must not know how a system
+works.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vqdna.benchmark.budget import Budget
+from vqdna.benchmark.claims import claimed
+from vqdna.benchmark.cost import peak_memory, reset_peak_memory
+from vqdna.benchmark.intervals import packed_classes, score_intervals
+from vqdna.benchmark.outcomes import Outcome, Predictions, Record, read_outcome
+from vqdna.benchmark.protocols import Protocol, TaskData
+from vqdna.benchmark.systems import System
+from vqdna.errors import InputError
+from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
+from vqdna.tasks.loading import LabelledSequences
+from vqdna.tasks.metrics import Metrics, metric_value, primary_metric, task_metrics
+from vqdna.tasks.registry import dataset
+
+RUNS, SEARCH = "runs", "search"
+
+ReadData = Callable[[str], TaskData]
+"""Data of a dataset by its name, under the protocol at hand."""
+
+
+class BusyError(Exception):
+    """Another process is at what a cell needs; the cell's turn comes later."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One system on one dataset with one seed."""
+
+    protocol: Protocol
+    system: str
+    dataset: str
+    seed: int
+
+    def folder(self, out: Path) -> Path:
+        """Folder of the cell under `out`; characters that do not belong in folder names become `-`."""
+        return out / self.protocol / slug(self.system) / self.dataset / f"seed-{self.seed}"
+
+
+def slug(name: str) -> str:
+    """The name with `-` for what does not belong in a folder's name."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-")
+
+
+def known_record(cell: Cell, out: Path) -> Record | None:
+    """Record of the cell as an earlier call wrote it, or None.
+
+    Raises:
+        InputError: the file is damaged, or of another system whose name makes the same folder.
+    """
+    path = cell.folder(out) / RESULTS_FILE
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    if record.get("system") != cell.system:
+        raise InputError(
+            f"{path}: holds results of '{record.get('system')}', expected '{cell.system}'; use another folder"
+        )
+    return record
+
+
+def run_cell(cell: Cell, system: System, data_of: ReadData, budget: Budget, out: Path) -> Record:
+    """Record of one cell, also written to its folder.
+
+    Raises:
+        BusyError: another process is at a run that the cell needs.
+    """
+    candidate, searched = chosen_candidate(cell, system, data_of, budget, out)
+    data = data_of(cell.dataset)
+    seed = budget.search_seed if system.is_seedless else cell.seed
+    outcome = kept_outcome(cell.protocol, system, data, candidate, seed, out)
+    record = {
+        "stage": "benchmark",
+        "protocol": cell.protocol,
+        "system": cell.system,
+        "dataset": cell.dataset,
+        "seed": cell.seed,
+        "command": command_line(),
+        "candidate": candidate,
+        **({"searched": searched} if searched else {}),
+        **({"same_for_all_seeds": True} if system.is_seedless else {}),
+        **outcome.details,
+        "task": data.train.task,
+        "num_classes": data.train.num_classes,
+        "num_sequences": {"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
+        **scores_of(outcome, data),
+    }
+    write_json(cell.folder(out) / RESULTS_FILE, record)
+    return record
+
+
+def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: str, seed: int, out: Path) -> Outcome:
+    """Outcome of a run, from its file, or made and kept there.
+
+    Raises:
+        BusyError: another process is at it.
+    """
+    folder = out / RUNS / protocol / slug(system.name) / data.dataset / f"{candidate}-seed-{seed}"
+    with claimed(folder) as ours:
+        held = read_outcome(folder)
+        if held is not None:
+            return held
+        if not ours:
+            raise BusyError(folder)
+        measures = reset_peak_memory(device_of_runs())
+        outcome = system.run(data, candidate, seed, folder)
+        peak = {"peak_memory": peak_memory(device_of_runs()) if measures else None}
+        finished = Outcome(outcome.dev, outcome.test, {**outcome.details, **peak}, outcome.parts)
+        finished.save(folder)
+        return finished
+
+
+def device_of_runs() -> str:
+    """Where systems run: on a GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def chosen_candidate(
+    cell: Cell, system: System, data_of: ReadData, budget: Budget, out: Path
+) -> tuple[str, Record | None]:
+    """The system's settings for the cell's dataset, and how they were found: by dev scores of one run each.
+
+    The runs are made on the dataset that the budget names for the group, so that a group costs no more than one search.
+
+    Raises:
+        BusyError: another process is at one of the runs.
+    """
+    if len(system.candidates) == 1:
+        return system.candidates[0], None
+    name = searched_on(cell, budget, data_of)
+    path = out / SEARCH / cell.protocol / slug(system.name) / f"{slug(name)}.json"
+    found = read_json(path) if path.is_file() else None
+    if found is None:
+        data = data_of(name)
+        scores = {
+            candidate: _dev_score(
+                kept_outcome(cell.protocol, system, data, candidate, budget.search_seed, out).dev, data.dev
+            )
+            for candidate in system.candidates
+        }
+        best = max(system.candidates, key=lambda candidate: scores[candidate])
+        found = {"dataset": name, "seed": budget.search_seed, "dev": scores, "best": best}
+        write_json(path, found)
+    return found["best"], found
+
+
+def searched_on(cell: Cell, budget: Budget, data_of: ReadData) -> str:
+    """Dataset on which a system is searched for the cell's; the cell's own where the budget's cannot be had."""
+    name = budget.search.get(dataset(cell.dataset).group, cell.dataset)
+    try:
+        return data_of(name).dataset
+    except InputError:
+        return cell.dataset
+
+
+def scores_of(outcome: Outcome, data: TaskData) -> Record:
+    """What a record says of an outcome: scores on dev, test and unseen test records, and how sure they are."""
+    test = task_metrics(data.test.task, data.test.labels, outcome.test)
+    kept = data.test.subset(np.flatnonzero(data.unseen))
+    dropped = len(data.test) - len(kept)
+    record: Record = {
+        "dev": task_metrics(data.dev.task, data.dev.labels, outcome.dev),
+        "test": test,
+        "deduplicated": {"dropped": dropped, **_scores_if_any(kept, outcome.test[data.unseen])},
+        "parts": {name: _part(part, data) for name, part in outcome.parts.items()},
+    }
+    if data.test.task != "classification":
+        return record
+    predicted = outcome.test.argmax(1)
+    ends = score_intervals(data.test.labels, predicted[None], num_classes=data.train.num_classes)
+    return {
+        **record,
+        "intervals": {name: list(pair) for name, pair in ends.items()},
+        "collapsed": bool(ends["mcc"][0] <= 0),
+        "predicted": packed_classes(predicted),
+        "labels": packed_classes(data.test.labels),
+    }
+
+
+def _scores_if_any(records: LabelledSequences, predictions: Predictions) -> Metrics:
+    return task_metrics(records.task, records.labels, predictions) if len(records) else {}
+
+
+def _part(part: tuple[Predictions, Predictions], data: TaskData) -> Record:
+    """Scores of one of the averaged predictions by itself."""
+    dev, test = part
+    return {
+        "dev": task_metrics(data.dev.task, data.dev.labels, dev),
+        "test": task_metrics(data.test.task, data.test.labels, test),
+    }
+
+
+def _dev_score(predictions: Predictions, dev: LabelledSequences) -> float:
+    return metric_value(task_metrics(dev.task, dev.labels, predictions), primary_metric(dev.task))

@@ -1,0 +1,145 @@
+"""The tokenizers that a benchmark compares, each with an encoder that was pre-trained like all others.
+
+Flow: system name -> tokenizer (hand-made, shipped, or learned from the genomes into OUT/vocabularies) -> the budget's
+configuration of stage 2 -> OUT/encoders/<system>, a run folder. Same genomes, steps, shape and questions for all; what
+differs is the tokenizer, and how many of its tokens make one position of the encoder, so that a position is four to six
+bases for everyone. It must not know datasets.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import set_seed
+
+from vqdna.benchmark.budget import Budget
+from vqdna.config import load_config
+from vqdna.finetune.loading import load_encoder
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.train import PretrainConfig, frozen_tokenizer, run_pretrain, untrained_model
+from vqdna.results import RESULTS_FILE, put_in_place
+from vqdna.tokenizers.bpe import SETTINGS_FILE
+from vqdna.weights import DEFAULT, shipped
+
+VOCABULARIES, ENCODERS = "vocabularies", "encoders"
+BPE_WORDS, BPE_BASES = 4096, 4_000_000
+SEED = 0
+"""Of vocabularies and pre-trainings; the seeds of a benchmark are those of its fine-tunings."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A tokenizer under test.
+
+    Attributes:
+        tokenizer: a spec as `load_tokenizer` takes it; `shipped`, the vocabulary that comes with the package;
+            `vocabulary:CONFIG`, learned from the genomes by that configuration of stage 1; or `bpe`, learned likewise.
+        stands_for: what it is, or whose tokenizer it is, for tables.
+        overrides: of the configuration of stage 2.
+        config: of stage 2 in place of the budget's.
+        is_trained: False leaves the encoder at fresh weights, drawn from each cell's seed.
+    """
+
+    tokenizer: str
+    stands_for: str
+    overrides: tuple[str, ...] = ()
+    config: str | None = None
+    is_trained: bool = True
+
+
+_SINGLE, _LONG = ("stem.merge=4",), ("stem.merge=1",)
+_VIEWS = (*_SINGLE, "num_levels=5")
+
+RIVALS = {
+    "vqdna-views": Rival("shipped", "learned words of chosen bases, five levels (ours)", _VIEWS),
+    "vqdna-hrq": Rival("vocabulary:rival_hrq", "hierarchical residual quantization, 1024 + 2048 codes", _SINGLE),
+    "vqdna-vq": Rival("vocabulary:rival_vq", "vector quantization, 512 codes", _SINGLE),
+    "nucleotide": Rival("nucleotide", "single nucleotides", _SINGLE),
+    "kmer3": Rival("kmer:3", "overlapping 3-mers (DNABERT)", _SINGLE),
+    "kmer6": Rival("kmer:6:6", "6-mers side by side (Nucleotide Transformer)", _LONG),
+    "bpe": Rival("bpe", "byte pairs, 4,096 words (DNABERT-2)", _LONG),
+    "random-init": Rival("shipped", "as vqdna-views, not pre-trained", _VIEWS, is_trained=False),
+}
+"""Systems whose encoder the benchmark makes itself."""
+
+
+def encoder_folder(name: str, out: Path) -> Path:
+    """Where the encoder of a rival lies."""
+    return out / ENCODERS / name
+
+
+def is_ready(name: str, out: Path) -> bool:
+    """Whether the rival's encoder is finished."""
+    folder = encoder_folder(name, out)
+    return (folder / RESULTS_FILE).is_file() if RIVALS[name].is_trained else (folder / "model").is_dir()
+
+
+def prepare_encoder(name: str, budget: Budget, genomes: Sequence[Path], out: Path) -> None:
+    """Makes the rival's tokenizer and encoder, or goes on with them; nothing where they are finished.
+
+    Raises:
+        InputError: unreadable genomes, or a folder of another configuration.
+    """
+    rival = RIVALS[name]
+    config = pretraining_of(rival, budget)
+    tokenizer = tokenizer_spec(rival, genomes, out)
+    folder = encoder_folder(name, out)
+    if rival.is_trained:
+        run_pretrain(config, tokenizer=tokenizer, genomes=genomes, out=folder, seed=SEED)
+    elif not is_ready(name, out):
+        set_seed(SEED)
+        _save(untrained_model(config, frozen_tokenizer(config, tokenizer)).encoder, folder / "model")
+
+
+def pretraining_of(rival: Rival, budget: Budget) -> PretrainConfig:
+    """Configuration of the rival's stage 2."""
+    return load_config(PretrainConfig, rival.config or budget.pretrain, "pretrain", rival.overrides)
+
+
+def tokenizer_spec(rival: Rival, genomes: Sequence[Path], out: Path) -> str:
+    """Spec of the rival's tokenizer, which is learned first where it has to be."""
+    kind, _, config = rival.tokenizer.partition(":")
+    if kind == "shipped":
+        return f"vq:{shipped(DEFAULT, 'vocabulary')}"
+    if kind == "vocabulary":
+        return f"vq:{_learned_vocabulary(config, genomes, out / VOCABULARIES / config)}"
+    if rival.tokenizer == "bpe":
+        return f"bpe:{_learned_bpe(genomes, out / VOCABULARIES / 'bpe')}"
+    return rival.tokenizer
+
+
+def fresh_encoder(source: Path, folder: Path, seed: int) -> Path:
+    """Folder of an encoder of the same architecture and tokenizer, with weights as they are before pre-training."""
+    trained = load_encoder(source)
+    set_seed(seed)
+    fresh = GenomeEncoder(trained.config)
+    fresh.tokenizer.load_state_dict(trained.tokenizer.state_dict())
+    _save(fresh, folder)
+    return folder
+
+
+def _save(encoder: GenomeEncoder, folder: Path) -> None:
+    staging = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    encoder.save_pretrained(staging)
+    put_in_place(staging, folder)
+
+
+def _learned_vocabulary(config: str, genomes: Sequence[Path], folder: Path) -> Path:
+    from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
+
+    if not (folder / RESULTS_FILE).is_file():
+        run_vocabulary(load_config(VocabularyConfig, config, "vocabulary"), genomes=genomes, out=folder, seed=SEED)
+    return folder
+
+
+def _learned_bpe(genomes: Sequence[Path], folder: Path) -> Path:
+    from vqdna.tokenizers.learning import learn_bpe
+
+    if not (folder / SETTINGS_FILE).is_file():
+        learned = learn_bpe(genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=SEED, repeated_names="number")
+        learned.save(folder)
+    return folder

@@ -1,0 +1,104 @@
+"""A benchmark while it runs: on a terminal a table that fills up, elsewhere a line for each finished cell.
+
+Flow: messages of the processes + results files -> a row for each system: cells done, mean score so far, time. It must
+not know how a cell runs.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import statistics
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from vqdna.benchmark.cells import Cell, known_record
+from vqdna.benchmark.outcomes import Record
+from vqdna.benchmark.summary_tables import percent
+from vqdna.benchmark.work import Grid
+
+REFRESHES_PER_SECOND = 0.5
+LAST_MESSAGES = 3
+
+
+class LiveTable:
+    """Shows what a benchmark does; a context within which it runs."""
+
+    def __init__(self, grid: Grid, console: Console) -> None:
+        self.grid, self.console = grid, console
+        self.cells = grid.cells()
+        self.records: dict[Cell, Record] = {}
+        self.messages: list[str] = []
+        self.is_quiet = bool(os.environ.get("VQDNA_QUIET"))
+        shows = console.is_terminal and not self.is_quiet
+        self.live = (
+            Live(get_renderable=self.render, console=console, refresh_per_second=REFRESHES_PER_SECOND)
+            if shows
+            else None
+        )
+
+    def __enter__(self) -> LiveTable:
+        self._look()
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live:
+            self.live.stop()
+        elif not self.is_quiet and kind is None:
+            self.console.print(self.table())
+
+    def tell(self, message: str) -> None:
+        """Takes a message of a process."""
+        self.messages.append(message)
+        if not self.live and not self.is_quiet:
+            self._look()
+            count = f"[{len(self.records)}/{len(self.cells)}]"
+            self.console.print(f"{count} {message}", markup=False, soft_wrap=True)
+
+    def follow(self, told: Queue[str], processes: Sequence[BaseProcess]) -> None:
+        """Shows messages until every process has ended."""
+        while any(process.is_alive() for process in processes) or not told.empty():
+            try:
+                self.tell(told.get(timeout=1 / REFRESHES_PER_SECOND / 2))
+            except queue.Empty:
+                continue
+
+    def render(self) -> Group:
+        """The table over the last messages."""
+        self._look()
+        return Group(self.table(), *(Text(message) for message in self.messages[-LAST_MESSAGES:]))
+
+    def table(self) -> Table:
+        """A row for each system."""
+        table = Table("system", "cells", "mean MCC so far", "seconds a cell")
+        for system in self.grid.systems:
+            own = [cell for cell in self.cells if cell.system == system]
+            known = [self.records[cell] for cell in own if cell in self.records]
+            table.add_row(system, f"{len(known)}/{len(own)}", _mean_score(known), _mean_seconds(known))
+        return table
+
+    def _look(self) -> None:
+        """Reads the results of cells that were finished since."""
+        for cell in self.cells:
+            if cell not in self.records and (record := known_record(cell, self.grid.out)):
+                self.records[cell] = record
+
+
+def _mean_score(records: Sequence[Record]) -> str:
+    scores = [record["test"]["mcc"] for record in records if record["test"].get("mcc") is not None]
+    return percent({"mean": statistics.fmean(scores), "sd": None}) if scores else ""
+
+
+def _mean_seconds(records: Sequence[Record]) -> str:
+    return f"{statistics.fmean(record['seconds'] for record in records):.0f}" if records else ""

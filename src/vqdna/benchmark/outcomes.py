@@ -1,0 +1,69 @@
+"""What a system makes of a dataset before anyone looks at its test labels: predictions, and what they took.
+
+Flow: (system, data, candidate settings, seed) -> Outcome -> one .npz file, so that a cut-off benchmark goes on from it
+and a setting that was searched is not run twice. Scores are made of it elsewhere, once everything is chosen.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from vqdna.errors import InputError
+from vqdna.results import atomic_output
+
+Record = dict[str, Any]
+Predictions = Float[ndarray, "row output"]
+
+OUTCOME_FILE = "outcome.npz"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predictions of one run.
+
+    Attributes:
+        dev: class probabilities, or scores, of the records that choose.
+        test: those of the records scored once.
+        details: what the run took and chose, for its record.
+        parts: dev and test predictions of what was averaged, by name; empty where nothing was.
+    """
+
+    dev: Predictions
+    test: Predictions
+    details: Record
+    parts: dict[str, tuple[Predictions, Predictions]] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Writes the outcome's file, whole or not at all."""
+        arrays = {"dev": self.dev, "test": self.test}
+        for name, (dev, test) in self.parts.items():
+            arrays |= {f"{name}.dev": dev, f"{name}.test": test}
+        with atomic_output(folder / OUTCOME_FILE) as temporary, temporary.open("wb") as stream:
+            details = np.array(json.dumps({"details": self.details, "parts": list(self.parts)}))
+            np.savez_compressed(stream, allow_pickle=False, details=details, **arrays)
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """The outcome in a folder, or None.
+
+    Raises:
+        InputError: its file is damaged.
+    """
+    path = folder / OUTCOME_FILE
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            about = json.loads(str(held["details"]))
+            parts = {name: (held[f"{name}.dev"], held[f"{name}.test"]) for name in about["parts"]}
+            return Outcome(held["dev"], held["test"], about["details"], parts)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise InputError(f"{path}: the predictions cannot be read; delete its folder to run the cell again") from None

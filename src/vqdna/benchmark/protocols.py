@@ -1,0 +1,165 @@
+"""A dataset as a protocol presents it: which records train, choose and score, and which test records are duplicates.
+
+Flow: dataset name + protocol + budget -> Task data (train, dev, test, files that fine-tuning reads, unseen [test row]).
+`full` is the official splits. `reduced` is for datasets whose training split is absent: dev trains, but for a tenth of
+it that chooses. Every cell is also scored without the test records that occur in its dataset's train or dev split.
+It must not know systems.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from vqdna.benchmark.budget import Budget
+from vqdna.benchmark.probe import limited
+from vqdna.data_root import find_data_root
+from vqdna.errors import InputError, nearest_name_hint
+from vqdna.genome.bases import from_base_ids
+from vqdna.results import atomic_output
+from vqdna.tasks.loading import LABEL_SEPARATOR, LabelledSequences, read_labelled, split_off
+from vqdna.tasks.registry import COVID_WINDOWS, Dataset, DatasetFiles, dataset, find_dataset, split_file
+
+Protocol = Literal["full", "reduced"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+TABLES = "tables"
+REDUCED_DEV = 0.1
+DRAW_SEED = 0
+"""Of draws that all systems and seeds of a benchmark share."""
+
+
+def read_dataset(files: DatasetFiles) -> tuple[LabelledSequences, LabelledSequences, LabelledSequences]:
+    """Train, dev and test, the latter two with the classes of train."""
+    train = read_labelled(files.train)
+    return train, read_labelled(files.dev, like=train), read_labelled(files.test, like=train)
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """One dataset as all systems of a benchmark get it.
+
+    Attributes:
+        dataset: name in the registry.
+        protocol: which records are what.
+        train: what systems learn from.
+        dev: what they choose by.
+        test: scored once.
+        unseen: False for test records whose sequence occurs in the dataset's whole train or dev split.
+        tables: `train` and `dev` as files.
+        epochs: passes over `train` that an encoder's fine-tuning makes.
+    """
+
+    dataset: str
+    protocol: Protocol
+    train: LabelledSequences
+    dev: LabelledSequences
+    test: LabelledSequences
+    unseen: Bool[ndarray, "row"]
+    tables: dict[str, Path]
+    epochs: int
+
+
+def protocol_named(name: str) -> Protocol:
+    """Protocol called `name`.
+
+    Raises:
+        InputError: there is none; names the nearest.
+    """
+    for protocol in PROTOCOLS:
+        if protocol == name:
+            return protocol
+    raise InputError(
+        f"no protocol '{name}', expected one of {', '.join(PROTOCOLS)}{nearest_name_hint(name, PROTOCOLS)}"
+    )
+
+
+def protocol_of(name: str, data_root: Path | None = None) -> Protocol:
+    """The protocol that a dataset's files allow: `full` where all three splits lie there, else `reduced`.
+
+    Raises:
+        InputError: unknown dataset, no data root, or dev or test is absent too.
+    """
+    if dataset(name).name == COVID_WINDOWS:
+        return "full"
+    folder = _folder(dataset(name, data_root), data_root)
+    absent = [split for split in ("dev", "test") if split_file(folder, split) is None]
+    if absent:
+        raise InputError(f"{name}: no {' or '.join(absent)} file in {folder}; `vqdna datasets get {name}` fetches it")
+    return "full" if split_file(folder, "train") else "reduced"
+
+
+def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, data_root: Path | None = None) -> TaskData:
+    """The dataset's records under a protocol and a budget; tables of its own are written to `out`/tables.
+
+    Raises:
+        InputError: unknown dataset, a split that is absent or damaged.
+    """
+    row = dataset(name, data_root)
+    sources = _sources(row, protocol, data_root)
+    pool = read_labelled(sources["train"])
+    dev = read_labelled(sources["dev"], like=pool)
+    test = read_labelled(sources["test"], like=pool)
+    unseen = _unseen(test, pool, dev)
+    train = pool
+    if protocol == "reduced":
+        train, dev = split_off(pool, REDUCED_DEV, DRAW_SEED)
+    kept = {"train": limited(train, budget.max_train, DRAW_SEED), "dev": limited(dev, budget.max_dev, DRAW_SEED)}
+    whole = {"train": train if protocol == "full" else None, "dev": dev if protocol == "full" else None}
+    folder = out / TABLES / protocol / row.name
+    tables = {
+        split: sources[split] if kept[split] is whole[split] else _table(kept[split], folder / f"{split}.csv")
+        for split in kept
+    }
+    epochs = budget.epochs(len(kept["train"]))
+    return TaskData(row.name, protocol, kept["train"], kept["dev"], test, unseen, tables, epochs)
+
+
+def _sources(row: Dataset, protocol: Protocol, data_root: Path | None) -> dict[str, Path]:
+    """File of each split; under `reduced` dev stands in for train."""
+    if protocol == "full":
+        files = find_dataset(row.name, data_root)
+        return {"train": files.train, "dev": files.dev, "test": files.test}
+    folder = _folder(row, data_root)
+    found = {split: split_file(folder, split) for split in ("dev", "test")}
+    absent = [split for split, path in found.items() if path is None]
+    if absent:
+        raise InputError(f"{row.name}: the protocol reduced needs dev and test, no {' or '.join(absent)} in {folder}")
+    return {"train": found["dev"], **found}  # type: ignore[dict-item]  # none is absent
+
+
+def _folder(row: Dataset, data_root: Path | None) -> Path:
+    root = data_root if data_root is not None else find_data_root()
+    if root is None:
+        raise InputError(f"{row.name} needs the data root: set VQDNA_DATA to the folder that holds '{row.folder}'")
+    return root / row.folder
+
+
+def _unseen(test: LabelledSequences, *others: LabelledSequences) -> Bool[ndarray, "row"]:
+    known = {bases.tobytes() for split in others for bases in split.base_ids}
+    return np.array([bases.tobytes() not in known for bases in test.base_ids], dtype=bool)
+
+
+def _table(records: LabelledSequences, path: Path) -> Path:
+    """The records as a table at `path`, written where it is not there yet."""
+    if not path.is_file():
+        with atomic_output(path) as temporary, temporary.open("w", newline="") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(("sequence", "label"))
+            rows.writerows((from_base_ids(bases), _label(records, row)) for row, bases in enumerate(records.base_ids))
+    return path
+
+
+def _label(records: LabelledSequences, row: int) -> str:
+    """The label as tables have it."""
+    if records.task == "regression":
+        return repr(float(records.labels[row]))
+    if records.task == "classification":
+        return records.class_names[int(records.labels[row])]
+    chosen = [name for name, held in zip(records.class_names, records.labels[row], strict=True) if held]
+    return LABEL_SEPARATOR.join(chosen) or LABEL_SEPARATOR

@@ -1,0 +1,77 @@
+"""Named sets of datasets: what `--suite` stands for.
+
+Flow: suite -> names, kept where files of the data root allow a protocol, the others named as absent.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vqdna.benchmark.codebook_study import GUE_13
+from vqdna.benchmark.protocols import Protocol, protocol_of
+from vqdna.errors import InputError, nearest_name_hint
+from vqdna.tasks.registry import COVID_WINDOWS, dataset, datasets, own_datasets
+
+NOT_LABELLED_TABLES = ("species",)
+"""Rows of the registry that have a study of their own in place of split tables."""
+
+
+def suite_names(suite: str, data_root: Path | None = None) -> list[str]:
+    """Names of a suite's datasets.
+
+    Args:
+        suite: `gue` (28 sets), `gue-13` (those with a training split of at most 4 MiB), `eep`, `paper` (all 32 but
+            species, which has a study of its own), `covid-like` (variant windows), `own` (rows of one's own table).
+        data_root: for `own`.
+
+    Raises:
+        InputError: no such suite; names the nearest.
+    """
+    labelled = [row for row in datasets().values() if row.name not in NOT_LABELLED_TABLES]
+    suites = {
+        "gue": [row.name for row in labelled if row.group != "EEP"],
+        "gue-13": list(GUE_13),
+        "eep": [row.name for row in labelled if row.group == "EEP"],
+        "paper": [row.name for row in labelled],
+        "covid-like": [COVID_WINDOWS],
+        "own": list(own_datasets(data_root)),
+    }
+    if suite not in suites:
+        raise InputError(f"no suite '{suite}', expected one of {', '.join(suites)}{nearest_name_hint(suite, suites)}")
+    return suites[suite]
+
+
+def with_protocols(
+    names: list[str], protocol: Protocol | None, data_root: Path | None = None, *, all_needed: bool = True
+) -> tuple[dict[str, Protocol], dict[str, str]]:
+    """Protocol of each dataset, and why others were left out.
+
+    Args:
+        names: as `dataset` takes them.
+        protocol: None takes what the files allow, `full` where all three splits are there.
+        data_root: None is where `find_data_root` finds it.
+        all_needed: an absent dataset is an error rather than left out.
+
+    Raises:
+        InputError: unknown name; with `all_needed` a dataset without the files of its protocol.
+    """
+    chosen: dict[str, Protocol] = {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        known = dataset(name, data_root).name
+        try:
+            possible = protocol_of(known, data_root)
+        except InputError as error:
+            if all_needed:
+                raise
+            left_out[known] = str(error)
+            continue
+        if protocol == "full" and possible == "reduced":
+            if all_needed:
+                raise InputError(
+                    f"{known}: no train file, which the protocol full needs; --protocol reduced does without"
+                )
+            left_out[known] = "no train file"
+            continue
+        chosen[known] = protocol or possible
+    return chosen, left_out

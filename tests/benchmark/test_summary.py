@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from vqdna.benchmark.intervals import packed_classes
+from vqdna.benchmark.ranking import Ranking
+from vqdna.benchmark.summary import summarize, summary_rows, write_summary
+from vqdna.benchmark.summary_tables import markdown_summary
+from vqdna.errors import InputError
+from vqdna.results import read_json, write_json
+from vqdna.tasks.metrics import classification_metrics
+from vqdna.tasks.published import poster_rows
+
+LABELS = np.arange(40) % 2
+
+
+def cell(system: str, dataset: str, seed: int, wrong: int, protocol: str = "full", **extra) -> dict:
+    """Record of a cell whose first `wrong` test records are predicted wrongly."""
+    predicted = np.where(np.arange(40) < wrong, 1 - LABELS, LABELS)
+    scores = classification_metrics(LABELS, np.eye(2)[predicted])
+    return {
+        "stage": "benchmark", "protocol": protocol, "system": system, "dataset": dataset, "seed": seed, "seconds": 3.0,
+        "num_classes": 2, "dev": scores, "test": scores, "deduplicated": {"dropped": 2, **scores}, "parts": {},
+        "predicted": packed_classes(predicted), "labels": packed_classes(LABELS), "collapsed": False,
+        "parameters": {"total": 10, "trainable": 5}, "flops_per_base": 1e6, "training_bases": 100, **extra,
+    }  # fmt: skip
+
+
+def put(out, *records: dict) -> None:
+    for record in records:
+        place = out / record["protocol"] / record["system"] / record["dataset"] / f"seed-{record['seed']}"
+        write_json(place / "results.json", record)
+
+
+def test_a_row_has_mean_sample_deviation_and_an_interval_around_the_mean():
+    (row,) = summary_rows([cell("cnn", "mouse/3", seed, wrong) for seed, wrong in enumerate((4, 6, 8))])
+    mccs = [cell("cnn", "mouse/3", 0, wrong)["test"]["mcc"] for wrong in (4, 6, 8)]
+    assert row["mcc"]["mean"] == pytest.approx(np.mean(mccs))
+    assert row["mcc"]["sd"] == pytest.approx(np.std(mccs, ddof=1))
+    assert row["mcc"]["low"] < row["mcc"]["mean"] < row["mcc"]["high"]
+    assert row["deduplicated"]["dropped"] == 2
+    assert row["seeds"] == [0, 1, 2]
+    assert row["parameters"] == {"total": 10, "trainable": 5}
+    assert (row["auroc"]["low"], row["peak_memory"]) == (None, None)
+
+
+def test_one_seed_has_no_deviation_and_collapsed_seeds_are_named():
+    (row,) = summary_rows([cell("cnn", "mouse/3", 4, 20, collapsed=True)])
+    assert (row["mcc"]["sd"], row["collapsed"]) == (None, [4])
+    json.dumps(row, allow_nan=False)
+
+
+def test_protocols_are_never_mixed(tmp_path):
+    put(tmp_path, cell("cnn", "mouse/3", 0, 4), cell("cnn", "mouse/1", 0, 8, "reduced"), cell("kmer3", "mouse/3", 0, 2))
+    summary = write_summary(tmp_path)
+    assert [(row["protocol"], row["dataset"], row["system"]) for row in summary["rows"]] == [
+        ("full", "mouse/3", "cnn"),
+        ("full", "mouse/3", "kmer3"),
+        ("reduced", "mouse/1", "cnn"),
+    ]
+    assert summary["rankings"]["full"]["systems"] == ("kmer3", "cnn")
+    assert summary["rankings"]["reduced"] is None
+    full, reduced = (tmp_path / "summary.md").read_text().split("## reduced")
+    assert "mouse/1" not in full
+    assert "mouse/3" not in reduced
+    assert "not comparable with `full`" in reduced
+    held = read_json(tmp_path / "summary.json")
+    assert Ranking.from_record(held["rankings"]["full"]).average == {"kmer3": 1.0, "cnn": 2.0}
+
+
+def test_published_scores_and_the_poster_stand_beside(tmp_path):
+    put(tmp_path, cell("bpe", "mouse/3", 0, 4), cell("cnn", "mouse/3", 0, 5))
+    summary = summarize(tmp_path)
+    assert summary["published"]["full"]["DNABERT-2"] == {"mouse/3": 66.47}
+    assert [row["system"] for row in summary["poster"]] == [row.system for row in poster_rows()]
+    ours = {row["system"]: row["ours"] for row in summary["poster"]}
+    assert ours["DNABERT-2"]["system"] == "bpe"
+    assert ours["DNABERT-2"]["relative_flops"] == pytest.approx(
+        1e6 / summary["published_cost"]["DNABERT-2"]["flops_per_base"]
+    )
+    assert ours["VQDNA-HRQ"] is None
+
+
+def test_systems_with_fewer_datasets_are_not_ranked_and_do_not_spoil_the_ranks(tmp_path):
+    put(tmp_path, *(cell(system, name, 0, 4) for system in ("a", "b") for name in ("mouse/3", "tf/0")))
+    put(tmp_path, cell("late", "tf/0", 0, 0))
+    ranking = summarize(tmp_path)["rankings"]["full"]
+    assert set(ranking["systems"]) == {"a", "b"}
+    assert len(ranking["datasets"]) == 2
+    assert "late" in markdown_summary(summarize(tmp_path))
+
+
+def test_the_markdown_has_a_table_for_each_metric_and_blanks_for_cells_not_run(tmp_path):
+    put(tmp_path, cell("cnn", "mouse/3", 0, 4), cell("cnn", "mouse/3", 1, 8), cell("kmer3", "tf/0", 0, 2))
+    lines = markdown_summary(summarize(tmp_path)).splitlines()
+    assert any("over 1 to 2 seed(s)" in line for line in lines)
+    assert "| mouse/3 | 70.0 ± 14.1 |  |" in lines
+    assert "| tf/0 |  | 90.0 |" in lines
+
+
+def test_a_folder_without_results_or_with_a_damaged_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no benchmark results"):
+        summarize(tmp_path)
+    (tmp_path / "full/cnn/seed-0").mkdir(parents=True)
+    (tmp_path / "full/cnn/seed-0/results.json").write_text('{"stage": "bench')
+    with pytest.raises(InputError, match=r"seed-0/results\.json: not JSON"):
+        summarize(tmp_path)
+    write_json(tmp_path / "full/cnn/seed-0/results.json", {"stage": "benchmark", "protocol": "full"})
+    with pytest.raises(InputError, match=r"no 'system' in this results file"):
+        summarize(tmp_path)
