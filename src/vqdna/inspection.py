@@ -22,7 +22,7 @@ REQUIRED = (
     "scikit-learn",
     "pyarrow",
 )
-EXTRAS = {"report": ("plotly", "jinja2", "logomaker")}
+EXTRAS = {"report": ("plotly", "jinja2", "logomaker"), "baselines": ("lightgbm",)}
 
 
 def inspect_installation() -> dict[str, Any]:
