@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "inspection": {"training", "weights"},
     "weights": set(),
     "models": {"finetune", "pretrain", "weights"},
+    "extractors": {"genome", "pretrain", "finetune", "inference", "models", "weights"},
     "cli": {
         *STAGES,
         "genome",

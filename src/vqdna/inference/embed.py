@@ -112,7 +112,7 @@ def embed_file(encoder: GenomeEncoder, source: str, output: str, options: EmbedO
     first = next(pieces)
     with embedding_writer(output) as write, _progress() as progress:
         task = progress.add_task("embed", pieces=0, bases=0)
-        for held in _held_together(itertools.chain([first], pieces), _bases_at_a_time(encoder, options)):
+        for held in held_together(itertools.chain([first], pieces), bases_at_a_time(encoder, options)):
             rows = embed_pieces(encoder, held, options, source)
             write(rows)
             totals["pieces"] += len(held)
@@ -190,7 +190,7 @@ def _pieces(source: str, options: EmbedOptions) -> Iterator[Piece]:
     return whole_records(source, options.gaps)
 
 
-def _bases_at_a_time(encoder: GenomeEncoder, options: EmbedOptions) -> int:
+def bases_at_a_time(encoder: GenomeEncoder, options: EmbedOptions) -> int:
     """Bases whose codes and embeddings are held together."""
     numbers = len(encoder.tokenizer.level_sizes) / encoder.tokenizer.bases_per_position
     if options.pool == "none":
@@ -198,7 +198,7 @@ def _bases_at_a_time(encoder: GenomeEncoder, options: EmbedOptions) -> int:
     return int(NUMBERS_AT_A_TIME / numbers)
 
 
-def _held_together(pieces: Iterable[Piece], most_bases: int) -> Iterator[list[Piece]]:
+def held_together(pieces: Iterable[Piece], most_bases: int) -> Iterator[list[Piece]]:
     """Runs of pieces with at most so many bases; a longer piece alone."""
     held: list[Piece] = []
     bases = 0

@@ -1,0 +1,65 @@
+"""The encoder cut behind one of its layers, for embeddings that are not those of the last.
+
+Flow: GenomeEncoder + number of a layer -> GenomeEncoder of that many layers, on the same weights. Numbers are those of
+transformers' `hidden_states`: 0 is what the first layer is given. It must not know what embeddings are for.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+from torch import nn
+
+from vqdna.errors import InputError
+from vqdna.pretrain.encoder import GenomeEncoder
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def num_layers(encoder: GenomeEncoder) -> int:
+    """Layers of the backbone."""
+    return len(_layers(encoder.backbone))
+
+
+def up_to_layer(encoder: GenomeEncoder, layer: int) -> GenomeEncoder:
+    """Encoder whose hidden states are those behind the given layer; it shares the weights with the whole one.
+
+    What a backbone does behind its last layer (ModernBERT's norm) belongs to that layer alone.
+
+    Args:
+        encoder: stays as it is.
+        layer: 0 to the number of layers; negative numbers count from the last one, -1.
+
+    Raises:
+        InputError: no such layer.
+    """
+    last = num_layers(encoder)
+    number = layer if layer >= 0 else last + 1 + layer
+    if not 0 <= number <= last:
+        raise InputError(f"layer: got {layer}, expected 0 to {last} (or -1 to -{last + 1}, from the last one)")
+    if number == last:
+        return encoder
+    cut = _with_own_children(encoder)
+    cut.backbone = backbone = _with_own_children(encoder.backbone)
+    kept = nn.ModuleList(_layers(encoder.backbone)[:number])
+    if encoder.backbone.config.model_type == "bert":
+        backbone.encoder = _with_own_children(backbone.encoder)
+        backbone.encoder.layer = kept
+    else:
+        backbone.layers, backbone.final_norm = kept, nn.Identity()
+    return cut
+
+
+def _layers(backbone: nn.Module) -> nn.ModuleList:
+    layers = backbone.encoder.layer if backbone.config.model_type == "bert" else backbone.layers  # type: ignore
+    if not isinstance(layers, nn.ModuleList):
+        raise TypeError(f"a backbone's layers are a list, got {type(layers).__name__}")
+    return layers
+
+
+def _with_own_children(module: Module) -> Module:
+    """Copy that holds the same modules and weights; another module put in place of one is not seen by the original."""
+    twin = copy.copy(module)
+    twin.__dict__["_modules"] = dict(module._modules)
+    return twin
