@@ -7,7 +7,7 @@ transformers' `hidden_states`: 0 is what the first layer is given. It must not k
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from torch import nn
 
@@ -41,21 +41,26 @@ def up_to_layer(encoder: GenomeEncoder, layer: int) -> GenomeEncoder:
     if number == last:
         return encoder
     cut = _with_own_children(encoder)
-    cut.backbone = backbone = _with_own_children(encoder.backbone)
-    kept = nn.ModuleList(_layers(encoder.backbone)[:number])
-    if encoder.backbone.config.model_type == "bert":
-        backbone.encoder = _with_own_children(backbone.encoder)
-        backbone.encoder.layer = kept
+    cut.backbone = _cut_backbone(encoder.backbone, number)
+    return cut
+
+
+def _cut_backbone(backbone: nn.Module, number: int) -> nn.Module:
+    """Backbone of the first layers, without what it does behind the last one."""
+    cut, kept = _with_own_children(backbone), nn.ModuleList(_layers(backbone)[:number])
+    if hasattr(backbone, "layers"):
+        cut.layers = kept
+        cut.final_norm = nn.Identity()
     else:
-        backbone.layers, backbone.final_norm = kept, nn.Identity()
+        stack = _with_own_children(backbone.get_submodule("encoder"))
+        stack.layer, cut.encoder = kept, stack
     return cut
 
 
 def _layers(backbone: nn.Module) -> nn.ModuleList:
-    layers = backbone.encoder.layer if backbone.config.model_type == "bert" else backbone.layers  # type: ignore
-    if not isinstance(layers, nn.ModuleList):
-        raise TypeError(f"a backbone's layers are a list, got {type(layers).__name__}")
-    return layers
+    """Its layers, which BERT keeps a step deeper than others."""
+    place = "layers" if hasattr(backbone, "layers") else "encoder.layer"
+    return cast(nn.ModuleList, backbone.get_submodule(place))
 
 
 def _with_own_children(module: Module) -> Module:
