@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,3 +146,13 @@ def test_a_training_split_of_one_class_is_refused():
     one_class = LabelledSequences(random_bases(20, 20), np.zeros(2, np.int64))
     with pytest.raises(InputError, match="expected at least two classes"):
         run_cnn(one_class, one_class, one_class, seed=0)
+
+
+def test_a_network_of_one_strand_tells_the_strands_apart_and_has_a_smaller_head():
+    torch.manual_seed(0)
+    one, both = OneHotCnn(2, replace(TINY, shares_strands=False)).eval(), OneHotCnn(2, TINY).eval()
+    forward = torch.randint(0, 4, (3, 40), dtype=torch.uint8)
+    reverse, mask = 3 - forward.flip(1), torch.ones(3, 40, dtype=torch.bool)
+    assert torch.allclose(both(forward, mask), both(reverse, mask), atol=1e-5)
+    assert not torch.allclose(one(forward, mask), one(reverse, mask), atol=1e-3)
+    assert one.head[1].in_features * 2 == both.head[1].in_features

@@ -93,7 +93,7 @@ def run_cell(cell: Cell, system: System, data_of: ReadData, budget: Budget, out:
         "command": command_line(),
         "candidate": candidate,
         **({"searched": searched} if searched else {}),
-        **({"same_for_all_seeds": True} if system.is_seedless else {}),
+        **({"same_as_seed": seed} if seed != cell.seed else {}),
         **outcome.details,
         "task": data.train.task,
         "num_classes": data.train.num_classes,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from vqdna.benchmark.ranking import Ranking, rank_systems
 from vqdna.benchmark.summary_tables import markdown_summary
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_atomically, write_json
-from vqdna.tasks.published import poster_rows, published_systems
+from vqdna.tasks.published import PosterRow, poster_rows, published_systems
 from vqdna.tasks.registry import COVID_WINDOWS, datasets, variant_windows
 
 Record = dict[str, Any]
@@ -228,8 +227,20 @@ def _poster(rows: Sequence[Record]) -> list[Record]:
     """The poster's efficiency table row for row, each with what ours of the same tokenizer cost where it was run."""
     ours = {row["system"]: _cost_of(rows, row["system"]) for row in rows}
     return [
-        {"system": row.system, "published": asdict(row), "ours": ours.get(OURS[row.system])} for row in poster_rows()
+        {"system": row.system, "published": _as_printed(row), "ours": ours.get(OURS[row.system])}
+        for row in poster_rows()
     ]
+
+
+def _as_printed(row: PosterRow) -> Record:
+    """A row of the poster in plain numbers, parameters and operations in its parts; a token counts as it did there."""
+    return {
+        "parameters": [millions * 1e6 for millions in row.parameters],
+        "relative_flops": list(row.relative_flops),
+        "training_bases": row.tokens * 1e9,
+        "average_rank": row.average_rank,
+        "confidence": row.confidence,
+    }
 
 
 def _cost_of(rows: Sequence[Record], system: str) -> Record:
@@ -241,7 +252,7 @@ def _cost_of(rows: Sequence[Record], system: str) -> Record:
     return {
         "system": system,
         "parameters": own[0]["parameters"],
-        "pretraining_bases": own[0]["pretraining_bases"],
+        "training_bases": own[0]["pretraining_bases"],
         "flops_per_base": operations,
         "relative_flops": None if operations is None else relative_flops(operations),
         "mcc": _mean(row["mcc"]["mean"] for row in own),

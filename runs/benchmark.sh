@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The benchmark on two CPU cores: every tokenizer with an encoder pre-trained alike, and the controls, on the 13 GUE sets whose
+# splits are complete, three seeds; then the sets without a training split (protocol reduced) and the variant windows.
+# Resumable at any kill; some hours. Usage: runs/benchmark.sh DATA_ROOT FOLDER
+set -euo pipefail
+data="$1" out="$2"
+export VQDNA_DATA="$data" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+tokenizers=vqdna-views,vqdna-hrq,vqdna-vq,nucleotide,kmer3,kmer6,bpe,random-init
+controls=kmer-logreg,kmer-lightgbm,cnn
+vqdna benchmark --suite gue-13 --systems "$tokenizers,$controls" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
+vqdna benchmark --suite covid-like --systems kmer-logreg,kmer-lightgbm,probe:small --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
+vqdna benchmark --suite gue --protocol reduced --systems kmer-logreg,kmer-lightgbm,probe:small --seeds 3 --budget cpu --workers 2 \
+  --out "$out-reduced" > /dev/null
+vqdna report "$out" "$out-reduced" -o "$out/report.html" --title "Tokenizers of DNA under one budget"
