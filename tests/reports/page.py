@@ -58,7 +58,7 @@ class Page(HTMLParser):
             self._script_type = given.get("type") or ""
         if "data-figure" in given:
             self.labels.append(given.get("aria-label") or "")
-        if tag not in ("meta", "link", "br"):
+        if tag not in ("meta", "link", "br", "wbr"):
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -87,4 +87,5 @@ class Page(HTMLParser):
         return {
             (row.cells[0], row.cells[1]): dict(zip(columns, zip([cell.strip() for cell in row.cells], row.values)))
             for row in rows[1:]
+            if len(row.cells) > 1
         }

@@ -6,6 +6,7 @@ the few ways in which a number becomes text. Must not know where the numbers com
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,42 +15,78 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Figure:
-    """A plotly picture: its title, what it says in words, how to read it, and its data and layout."""
+    """A plotly picture: its title, what it says in words, how to read it, and its data and layout.
+
+    `names` are those of its points in the order of their numbers, which stand for them where there is little room.
+    """
 
     title: str
     alt: str
     caption: str
     spec: dict[str, Any]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that needs no script: title, what it says in words, how to read it, and SVG whose text is escaped."""
+
+    title: str
+    alt: str
+    caption: str
+    svg: str
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: the text shown, and the exact number behind it where there is one."""
+    """A table cell: the text shown, and the exact number behind it where there is one.
+
+    Attributes:
+        best: set off and named the best.
+        strong: bold; what that means, the caption says.
+        notes: small lines below the text.
+        warning: one more such line, set off.
+    """
 
     text: str
     value: float | None = None
     best: bool = False
+    strong: bool = False
+    notes: tuple[str, ...] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: caption, column names, rows; the columns from `num_text_columns` on hold numbers."""
+    """A table: caption, column names, rows; the columns from `num_text_columns` on hold numbers.
+
+    Attributes:
+        dividers: heading over the rows from an index on, which stand apart from those above.
+        dense: smaller, for many columns.
+    """
 
     caption: str
     columns: list[str]
     rows: list[list[Cell]]
     num_text_columns: int = 1
+    dividers: Mapping[int, str] = field(default_factory=dict)
+    dense: bool = False
 
 
 @dataclass(frozen=True)
 class Block:
-    """Part of a section; `title` may be empty, the figures of a row stand side by side where there is room."""
+    """Part of a section; `title` may be empty, the figures of a row stand side by side where there is room.
+
+    One that is `folded` shows its title until a reader opens it.
+    """
 
     title: str = ""
     sentences: list[str] = field(default_factory=list)
     facts: list[tuple[str, str]] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     rows: list[list[Figure]] = field(default_factory=list)
+    drawings: list[Drawing] = field(default_factory=list)
+    folded: bool = False
 
     @property
     def figures(self) -> list[Figure]:
@@ -94,7 +131,7 @@ def magnitude(value: float | None) -> str:
     for unit, size in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
         if abs(value) >= size:
             return f"{value / size:.3g} {unit}"
-    return f"{value:g}"
+    return f"{value:.3g}"
 
 
 def duration(seconds: float | None) -> str:
@@ -106,6 +143,16 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def bytes_of(value: float | None) -> str:
+    """Size of memory in decimal units; a dash for None."""
+    if value is None:
+        return MISSING
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:g} B"
 
 
 def known(facts: list[tuple[str, str]]) -> list[tuple[str, str]]:

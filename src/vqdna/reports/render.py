@@ -6,6 +6,7 @@ load from elsewhere. The same files give the same bytes. Must not know what a se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,7 +65,15 @@ def report_sections(runs: Sequence[Run]) -> list[Section]:
         pretraining_study_section,
         finetune_section,
     )
-    return [overview_section(runs), *(section for make in makers if (section := make(runs)) is not None)]
+    sections = [section for make in makers if (section := make(runs)) is not None]
+    return [overview_section(runs), *sections]
+
+
+def breakable(text: str) -> Any:
+    """The text, escaped, with leave to break a long name between its parts."""
+    from markupsafe import Markup, escape
+
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[:/_])(?=\w)|(?=@)", text))
 
 
 def page_environment() -> Any:
@@ -78,5 +87,6 @@ def page_environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment

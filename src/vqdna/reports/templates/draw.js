@@ -4,6 +4,7 @@
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const plots = [...document.querySelectorAll("[data-figure]")];
   const drawn = new Set();
+  const phone = matchMedia("(max-width: 40rem)"); // as in the style, which then shows the list of names
   const styles = () => getComputedStyle(document.documentElement);
 
   // Plotly takes no CSS variables: replace every "var(--name)" by its present value.
@@ -39,6 +40,7 @@
     const style = styles();
     const figure = figures[Number(plot.dataset.figure)];
     const layout = themed(figure.layout, plot.clientWidth < 480);
+    if (layout.meta?.labels) layout.annotations = placedNames(plot.clientWidth, layout, `11px ${getComputedStyle(plot).fontFamily}`, phone.matches);
     const config = { displayModeBar: false };
     drawn.add(plot);
     return Plotly.react(plot, resolve(figure.data, style), resolve(layout, style), config);
@@ -62,5 +64,6 @@
   }, { rootMargin: "400px" });
   plots.forEach((plot) => { watcher.observe(plot); sizes.observe(plot); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach(draw));
+  addEventListener("beforeprint", () => document.querySelectorAll("details.block").forEach((block) => { block.open = true; }));
   addEventListener("beforeprint", () => plots.filter((plot) => !drawn.has(plot)).forEach(draw));
 })();
