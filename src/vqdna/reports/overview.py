@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vqdna.reports.benchmark_rows import benchmark_outcome, is_benchmark
 from vqdna.reports.comparison import METRICS, NOT_A_PERCENTAGE, group_runs, main_metric, metric_order
 from vqdna.reports.content import (
     MISSING,
@@ -145,6 +146,8 @@ def _outcome(run: Run) -> str:
         return f"{listed([percent(value) for value in accuracies])} of masked codes right" if accuracies else ""
     if run.stage == "study":
         return f"{plural(len(run.items('cells')), 'cell')}, see the {run.text('study')} study"
+    if is_benchmark(run):
+        return benchmark_outcome(run)
     if run.stage == "audit":
         return "; ".join(_audited(record) for record in run.items("tokenizers"))
     metric = next((metric for metric in metric_order(run) if run.value("test", metric) is not None), None)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vqdna.errors import InputError
+from vqdna.reports.benchmark import benchmark_sections
 from vqdna.reports.comparison import comparison_section
 from vqdna.reports.content import Section
 from vqdna.reports.finetune import finetune_section
@@ -66,7 +67,7 @@ def report_sections(runs: Sequence[Run]) -> list[Section]:
         finetune_section,
     )
     sections = [section for make in makers if (section := make(runs)) is not None]
-    return [overview_section(runs), *sections]
+    return [overview_section(runs), *benchmark_sections(runs), *sections]
 
 
 def breakable(text: str) -> Any:

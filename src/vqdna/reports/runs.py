@@ -1,16 +1,16 @@
 """Run folders as the report sees them: found below the paths a user names, read from files only.
 
 Owns the flow paths -> folders with a results.json of a known stage -> `Run` (results, metrics, resolved configuration,
-manifest). Only results.json is required; what else is missing stays empty. The cells of a study are one run together.
-Must not know what any stage computes, and trusts no value: numbers come out through `number`, which turns everything
-that is not a finite number into None.
+manifest). Only results.json is required; what else is missing stays empty. The cells of a study are one run together,
+and so are those of a benchmark that has a summary. Must not know what any stage computes, and trusts no value: numbers
+come out through `number`, which turns everything that is not a finite number into None.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from vqdna.errors import InputError
 from vqdna.results import METRICS_FILE, RESULTS_FILE, read_json, read_metrics
 
 STAGES = ("vocabulary", "pretrain", "finetune", "probe", "benchmark", "study", "audit")
-STUDY_SUMMARY = "summary.json"
+SUMMARY_FILE = "summary.json"
 LABELLED_STAGES = ("finetune", "probe", "benchmark")
 
 
@@ -96,28 +96,56 @@ def find_runs(paths: Iterable[Path]) -> list[Run]:
     """Runs in and below `paths`, in the order of the stages and, within a stage, of the paths; each once.
 
     A results.json without a known `stage` (a summary beside the runs) is passed over; hidden folders are not searched.
+    A benchmark is known by its summary.json, with its cells beside it or without them.
 
     Raises:
         InputError: a path does not exist, a file in a run folder is broken, or no run is found.
     """
     paths = list(paths)
     records: dict[Path, dict[str, Any]] = {}
+    summaries = {file.parent.resolve(): record for path in paths for file, record in _benchmark_summaries(path)}
     for path in paths:
-        for file in _results_files(path):
+        for file in _files(path, RESULTS_FILE):
             record = read_json(file)
             # A saved encoder may carry its vocabulary's folder along: the same record, not a second run.
             if record.get("stage") in STAGES and record not in records.values():
                 records[file.parent.resolve()] = record
-    if not records:
+    if not records and not summaries:
         named = ", ".join(str(path) for path in paths) or "no folder"
         raise InputError(
-            f"no run in {named}: wanted a folder that holds, at any depth, a {RESULTS_FILE} with a 'stage'"
+            f"no run in {named}: wanted a folder that holds, at any depth, a {RESULTS_FILE} with a 'stage', or the "
+            f"{SUMMARY_FILE} of a benchmark"
         )
     # A cell of a study is OUT/<row>/seed-<n>.
     studies = list(dict.fromkeys(folder.parent.parent for folder in records if records[folder]["stage"] == "study"))
-    names = _names([*_outermost(records, studies), *studies])
-    runs = [(_read_study if folder in studies else _read_run)(folder, name, records) for folder, name in names.items()]
+    alone = [path for path in _outermost(records, studies) if not _is_cell_of(path, summaries, records)]
+    runs = []
+    for folder, name in _names([*alone, *studies, *summaries]).items():
+        if folder in summaries:
+            runs.append(_read_benchmark(folder, name, summaries[folder], records))
+        else:
+            runs.append((_read_study if folder in studies else _read_run)(folder, name, records))
     return sorted(runs, key=lambda run: STAGES.index(run.stage))
+
+
+def is_benchmark_summary(record: Mapping[str, Any]) -> bool:
+    """Whether the record sums up a benchmark: rows that name a protocol, a system and a dataset."""
+    rows = record.get("rows")
+    first = rows[0] if isinstance(rows, list) and rows else None
+    return all(isinstance(nested(first, key), str) for key in ("protocol", "system", "dataset"))
+
+
+def _benchmark_summaries(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Summary of each benchmark in and below `path`; summaries of other things are passed over."""
+    for file in _files(path, SUMMARY_FILE):
+        record = read_json(file)
+        if is_benchmark_summary(record):
+            yield file, record
+
+
+def _is_cell_of(folder: Path, summaries: Iterable[Path], records: Mapping[Path, Mapping[str, Any]]) -> bool:
+    """Whether the folder is a cell of a benchmark whose summary tells of it."""
+    return records[folder]["stage"] == "benchmark" and not set(summaries).isdisjoint(folder.parents)
 
 
 def _outermost(records: Mapping[Path, Mapping[str, Any]], studies: Iterable[Path]) -> list[Path]:
@@ -126,13 +154,13 @@ def _outermost(records: Mapping[Path, Mapping[str, Any]], studies: Iterable[Path
     return [folder for folder in records if cells.isdisjoint(folder.parents)]
 
 
-def _results_files(path: Path) -> list[Path]:
-    """Every results.json in and below `path`, sorted; `path` may also be such a file itself."""
-    if path.is_file() and path.name == RESULTS_FILE:
-        return [path]
+def _files(path: Path, name: str) -> list[Path]:
+    """Every file of that name in and below `path`, sorted; `path` may also be a file that reports are made of."""
+    if path.is_file() and path.name in (RESULTS_FILE, SUMMARY_FILE):
+        return [path] if path.name == name else []
     if not path.is_dir():
         raise InputError(f"{path}: no such run folder")
-    found = path.rglob(RESULTS_FILE)
+    found = path.rglob(name)
     return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
@@ -164,7 +192,7 @@ def _read_study(folder: Path, name: str, records: Mapping[Path, dict[str, Any]])
     inside = {path: record for path, record in sorted(records.items()) if folder in path.parents}
     cells = [record for path, record in inside.items() if path.parent.parent == folder and record["stage"] == "study"]
     trained = next((path for path, record in inside.items() if record["stage"] == "vocabulary"), folder)
-    summary, manifest = folder / STUDY_SUMMARY, trained / "manifest.json"
+    summary, manifest = folder / SUMMARY_FILE, trained / "manifest.json"
     results = {
         "stage": "study",
         "study": next((cell["study"] for cell in cells if isinstance(cell.get("study"), str)), ""),
@@ -175,3 +203,19 @@ def _read_study(folder: Path, name: str, records: Mapping[Path, dict[str, Any]])
         "rows": read_json(summary).get("rows") if summary.exists() else None,
     }
     return Run(name, results, manifest=read_json(manifest) if manifest.exists() else {})
+
+
+def _read_benchmark(
+    folder: Path, name: str, summary: Mapping[str, Any], records: Mapping[Path, Mapping[str, Any]]
+) -> Run:
+    """Run of a whole benchmark: its summary, with time and versions of the cells where they are there.
+
+    A cell that holds another seed's result, since its system is the same for all, took no time.
+    """
+    cells = {path: record for path, record in sorted(records.items()) if _is_cell_of(path, [folder], records)}
+    spent = [number(record.get("seconds")) for record in cells.values() if "same_as_seed" not in record]
+    manifests = (path / "manifest.json" for path in sorted(records) if folder in path.parents)
+    manifest = next((file for file in manifests if file.exists()), None)
+    seconds = sum(seconds for seconds in spent if seconds is not None) or None
+    results = {**summary, "stage": "benchmark", "seconds": seconds}
+    return Run(name, results, manifest=read_json(manifest) if manifest else {})
