@@ -227,6 +227,12 @@ def test_the_poster_s_rows_keep_their_order_with_ours_beside(tmp_path: Path) -> 
     assert rows[0]["average rank, ours"] == ("–", None)
 
 
+def test_a_figure_of_the_poster_in_parts_is_shown_as_printed(tmp_path: Path) -> None:
+    record = small(poster=[{"system": "VQDNA", "published": {"parameters": [86e6, 17e6]}, "ours": None}])
+    (line,) = report(write_summary(tmp_path / "gue", record)).table("VQDNA's poster").values()
+    assert line["parameters, published"] == ("86 M + 17 M", 103e6)
+
+
 def test_no_scores_in_common_is_said_and_leaves_the_tables(tmp_path: Path) -> None:
     rows = [row("a", "tf/0", [0.5]), row("b", "tf/1", [0.6])]
     page = report(write_summary(tmp_path / "gue", summary(rows)))
