@@ -1,15 +1,24 @@
-"""Studies of stage 2 as the results files that the documents cite.
+"""Studies as the results files that the documents cite, and a benchmark's cells as one file and back.
 
     python benchmarks/collect_studies.py pretraining work docs/results/pretraining.json
     python benchmarks/collect_studies.py masking work/masking docs/results/masking.json
+    python benchmarks/collect_studies.py benchmark work/bench docs/results/benchmark.json
+    python benchmarks/collect_studies.py cells work/bench docs/results/benchmark_cells.jsonl
+    python benchmarks/collect_studies.py restore docs/results/benchmark_cells.jsonl work/bench
 
-`pretraining` takes what runs/small.sh left, `masking` what runs/masking.sh left.
+`pretraining` takes what runs/small.sh left, `masking` what runs/masking.sh left, `benchmark` and `cells` what
+runs/benchmark.sh left.
+`restore` puts cells back where a benchmark finds them, so that it goes on from there on another machine.
 """
 
 import argparse
+import json
 from pathlib import Path
 
-from vqdna.results import read_json, write_json
+from vqdna.benchmark.budget import BUDGET_FILE
+from vqdna.benchmark.cells import Cell
+from vqdna.benchmark.summary import read_cells, summarize
+from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 
 CHOICES = {
     "preset": "the preset: fields, 15 %, bases, half of the windows asked about crops",
@@ -54,10 +63,31 @@ def summary(folder: Path) -> dict:
     return {**read_json(folder / "summary.json"), "settings": cell["settings"]}
 
 
+def write_cells(folder: Path, out: Path) -> None:
+    """All cells of a benchmark as lines of JSON, its budget first."""
+    records = [{"budget": read_json(folder / BUDGET_FILE)}, *read_cells(folder)]
+    write_atomically(out, "".join(json.dumps(record) + "\n" for record in records).encode())
+
+
+def restore(cells: Path, folder: Path) -> None:
+    """Cells back in the folder of a benchmark; those that are there stay."""
+    first, *records = map(json.loads, cells.read_text().splitlines())
+    if not (folder / BUDGET_FILE).is_file():
+        write_json(folder / BUDGET_FILE, first["budget"])
+    for record in records:
+        cell = Cell(record["protocol"], record["system"], record["dataset"], record["seed"])
+        if not (cell.folder(folder) / RESULTS_FILE).is_file():
+            write_json(cell.folder(folder) / RESULTS_FILE, record)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("pretraining", "masking"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("study", choices=("pretraining", "masking", "benchmark", "cells", "restore"))
+    parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    write_json(arguments.out, {"pretraining": pretraining, "masking": masking}[arguments.study](arguments.folder))
+    collected = {"pretraining": pretraining, "masking": masking, "benchmark": summarize}
+    if arguments.study in collected:
+        write_json(arguments.out, collected[arguments.study](arguments.source))
+    else:
+        {"cells": write_cells, "restore": restore}[arguments.study](arguments.source, arguments.out)

@@ -200,7 +200,7 @@ def test_several_workers_give_what_one_gives(data_root, tmp_path):
         (["encoder:/nowhere"], ["mouse/3"], "/nowhere: no such folder nor a shipped encoder"),
         (["encoder:.@liner"], ["mouse/3"], "no configuration 'liner' .*did you mean 'linear'"),
         (["cnn"], ["mouse/33"], "no dataset 'mouse/33'"),
-        (["cnn"], ["mouse/3", "mouse/1"], "mouse/1: no dev or test file"),
+        (["cnn"], ["mouse/3", "mouse/1"], "mouse/1: no train or dev or test file"),
         (["kmer3"], ["mouse/3"], "name some with --genomes"),
         ([], ["mouse/3"], "at least one system"),
     ],

@@ -20,7 +20,7 @@ from vqdna.errors import InputError
 from vqdna.results import atomic_output
 
 Record = dict[str, Any]
-Predictions = Float[ndarray, "row output"]
+Predictions = Float[ndarray, "_ output"]
 
 OUTCOME_FILE = "outcome.npz"
 
@@ -36,8 +36,8 @@ class Outcome:
         parts: dev and test predictions of what was averaged, by name; empty where nothing was.
     """
 
-    dev: Predictions
-    test: Predictions
+    dev: Float[ndarray, "dev_row output"]
+    test: Float[ndarray, "test_row output"]
     details: Record
     parts: dict[str, tuple[Predictions, Predictions]] = field(default_factory=dict)
 

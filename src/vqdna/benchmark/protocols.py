@@ -24,7 +24,7 @@ from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import from_base_ids
 from vqdna.results import atomic_output
 from vqdna.tasks.loading import LABEL_SEPARATOR, LabelledSequences, read_labelled, split_off
-from vqdna.tasks.registry import COVID_WINDOWS, Dataset, DatasetFiles, dataset, find_dataset, split_file
+from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, DatasetFiles, dataset, find_dataset, split_file
 
 Protocol = Literal["full", "reduced"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -85,13 +85,23 @@ def protocol_of(name: str, data_root: Path | None = None) -> Protocol:
     Raises:
         InputError: unknown dataset, no data root, or dev or test is absent too.
     """
-    if dataset(name).name == COVID_WINDOWS:
-        return "full"
-    folder = _folder(dataset(name, data_root), data_root)
-    absent = [split for split in ("dev", "test") if split_file(folder, split) is None]
-    if absent:
+    absent = absent_splits(name, data_root)
+    if {"dev", "test"} & set(absent):
+        folder = _folder(dataset(name, data_root), data_root)
         raise InputError(f"{name}: no {' or '.join(absent)} file in {folder}; `vqdna datasets get {name}` fetches it")
-    return "full" if split_file(folder, "train") else "reduced"
+    return "reduced" if absent else "full"
+
+
+def absent_splits(name: str, data_root: Path | None = None) -> list[str]:
+    """Splits of a dataset that do not lie under the data root; none of one that is cut from genomes.
+
+    Raises:
+        InputError: unknown dataset, no data root.
+    """
+    row = dataset(name, data_root)
+    if row.name == COVID_WINDOWS:
+        return []
+    return [split for split in SPLITS if split_file(_folder(row, data_root), split) is None]
 
 
 def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, data_root: Path | None = None) -> TaskData:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vqdna.benchmark.codebook_study import GUE_13
-from vqdna.benchmark.protocols import Protocol, protocol_of
+from vqdna.benchmark.protocols import Protocol, absent_splits, protocol_of
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.tasks.registry import COVID_WINDOWS, dataset, datasets, own_datasets
 
@@ -59,19 +59,13 @@ def with_protocols(
     left_out: dict[str, str] = {}
     for name in names:
         known = dataset(name, data_root).name
-        try:
-            possible = protocol_of(known, data_root)
-        except InputError as error:
-            if all_needed:
-                raise
-            left_out[known] = str(error)
+        absent = absent_splits(known, data_root)
+        lacks_train = protocol == "full" and "train" in absent
+        if not all_needed and (lacks_train or {"dev", "test"} & set(absent)):
+            left_out[known] = f"no {' or '.join(absent)} file"
             continue
-        if protocol == "full" and possible == "reduced":
-            if all_needed:
-                raise InputError(
-                    f"{known}: no train file, which the protocol full needs; --protocol reduced does without"
-                )
-            left_out[known] = "no train file"
-            continue
+        possible = protocol_of(known, data_root)
+        if lacks_train:
+            raise InputError(f"{known}: no train file, which the protocol full needs; --protocol reduced does without")
         chosen[known] = protocol or possible
     return chosen, left_out

@@ -225,7 +225,9 @@ def _published(names: set[str]) -> dict[str, dict[str, float]]:
 
 def _poster(rows: Sequence[Record]) -> list[Record]:
     """The poster's efficiency table row for row, each with what ours of the same tokenizer cost where it was run."""
-    ours = {row["system"]: _cost_of(rows, row["system"]) for row in rows}
+    ranking = ranking_of([row for row in rows if row["protocol"] == "full"])
+    ranks = {} if ranking is None else ranking.average
+    ours = {row["system"]: {**_cost_of(rows, row["system"]), "average_rank": ranks.get(row["system"])} for row in rows}
     return [
         {"system": row.system, "published": _as_printed(row), "ours": ours.get(OURS[row.system])}
         for row in poster_rows()
@@ -251,7 +253,7 @@ def _cost_of(rows: Sequence[Record], system: str) -> Record:
     operations = _mean(row["flops_per_base"] for row in own)
     return {
         "system": system,
-        "parameters": own[0]["parameters"],
+        "parameters": (own[0]["parameters"] or {}).get("total"),
         "training_bases": own[0]["pretraining_bases"],
         "flops_per_base": operations,
         "relative_flops": None if operations is None else relative_flops(operations),

@@ -220,12 +220,12 @@ def _with_counts(tuned: Outcome, tokenizer: str, data: TaskData, about: Record, 
     if counts is None:
         counts = run_tokens(tokenizer, data, ONLY, 0, folder)
         counts.save(folder)
-    share, scores = best_share(tuned.dev, counts.dev, data.dev)
+    share, losses = best_share(tuned.dev, counts.dev, data.dev.labels)
     seconds = tuned.details["seconds"] + counts.details["seconds"]
     return Outcome(
         blended(tuned.dev, counts.dev, share),
         blended(tuned.test, counts.test, share),
-        {**tuned.details, **about, "seconds": seconds, "encoder_share": share, "dev_by_share": scores},
+        {**tuned.details, **about, "seconds": seconds, "encoder_share": share, "dev_loss_by_share": losses},
         {"encoder": (tuned.dev, tuned.test), "counts": (counts.dev, counts.test)},
     )
 

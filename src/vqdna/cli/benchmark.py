@@ -20,8 +20,8 @@ from vqdna.errors import InputError
 
 SYSTEMS_HELP = (
     "Tokenizers with an encoder that is pre-trained here: vqdna-views, vqdna-hrq, vqdna-vq, nucleotide, kmer3, kmer6, "
-    "bpe, random-init. Controls: kmer-logreg[:K], kmer-lightgbm, cnn. Yours: encoder:DIR[@CONFIG], probe:TOKENIZER[@DIMENSIONS]. "
-    "With commas or spaces between."
+    "bpe, random-init. Controls: kmer-logreg[:K], kmer-lightgbm, cnn. Yours: encoder:DIR[@CONFIG], "
+    "probe:TOKENIZER[@DIMENSIONS]. With commas or spaces between."
 )
 
 
@@ -98,8 +98,9 @@ def benchmark_datasets(suite: str | None, datasets: Sequence[str] | None, protoc
         return named
     members = [name for name in suite_names(suite) if not named or name in named]
     chosen, left_out = with_protocols(members, None if protocol is None else protocol_named(protocol), all_needed=False)
-    for name, reason in left_out.items():
-        warn(f"left out: {name} ({reason})")
+    for reason in dict.fromkeys(left_out.values()):
+        lacking = ", ".join(name for name, why in left_out.items() if why == reason)
+        warn(f"left out, {reason}: {lacking}")
     if not chosen:
         raise InputError(
             f"suite {suite}: none of its datasets is in the data root; `vqdna datasets list` shows what is"
