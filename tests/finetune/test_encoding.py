@@ -7,7 +7,7 @@ from example_tasks import BERT, tiny_encoder, tiny_vocabulary
 
 from vqdna.errors import InputError
 from vqdna.finetune import encoding
-from vqdna.finetune.encoding import encode_sequences, max_positions, pad_codes
+from vqdna.finetune.encoding import encode_sequences, pad_codes
 from vqdna.genome.bases import reverse_complement
 from vqdna.tokenizers.kmer import KmerTokenizer
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
@@ -42,8 +42,8 @@ def test_pad_codes_fills_with_zeros_that_the_mask_leaves_out():
 
 
 def test_bert_has_a_last_position_and_modernbert_none():
-    assert max_positions(tiny_encoder(backbone=BERT)) == 80
-    assert max_positions(tiny_encoder()) is None
+    assert tiny_encoder(backbone=BERT).max_positions == 80
+    assert tiny_encoder().max_positions is None
 
 
 def test_a_sequence_too_long_for_the_backbone_is_named():

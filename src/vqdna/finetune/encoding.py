@@ -75,12 +75,6 @@ def encode_sequences(
     return EncodedSequences(codes, reverse)
 
 
-def max_positions(encoder: GenomeEncoder) -> int | None:
-    """Positions that the backbone has embeddings for; None where it counts distances only and any length goes."""
-    tables = [module for name, module in encoder.backbone.named_modules() if name.endswith("position_embeddings")]
-    return int(tables[0].num_embeddings) if tables else None
-
-
 def pad_codes(rows: CodeRows) -> tuple[Int[Tensor, "batch position level"], Bool[Tensor, "batch position"]]:
     """Codes of some records padded with 0 to the longest, and the mask of the positions that hold a token."""
     lengths = np.array([len(row) for row in rows])
@@ -130,7 +124,7 @@ def _check_bases(base_ids: Sequence[UInt8[ndarray, "_"]], place: Callable[[int],
 def _check_positions(
     codes: CodeRows, base_ids: Sequence[UInt8[ndarray, "_"]], place: Callable[[int], str], encoder: GenomeEncoder
 ) -> None:
-    limit, backbone = max_positions(encoder), encoder.config.backbone.get("model_type", "modernbert")
+    limit, backbone = encoder.max_positions, encoder.config.backbone.get("model_type", "modernbert")
     for number, row in enumerate(codes):
         if not len(row):
             raise InputError(f"{place(number)}: its {len(base_ids[number])} bases make no token")

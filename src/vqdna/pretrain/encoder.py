@@ -1,8 +1,8 @@
 """The genome encoder: a frozen tokenizer, its code vectors projected into a transformers encoder.
 
 Flow: base_ids [batch, base] -> codes [batch, token, level] -> embeddings [batch, token, width] -> (with a stem, some
-neighboring tokens make one position) -> hidden states [batch, position, width]. One saved directory holds tokenizer,
-projection and backbone, so it takes DNA by itself. It sees the tokenizer contract only, never the vocabulary.
+neighboring tokens make one position; special tokens stand around) -> hidden states [batch, position, width]. One saved
+directory holds tokenizer, projection and backbone, so it takes DNA by itself. It sees the tokenizer contract only.
 Paper: section 3.4 (stage 2), backbone BERT-Base.
 """
 
@@ -15,19 +15,17 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers import AutoModel, PreTrainedConfig
 from transformers.utils import ModelOutput
 
 from vqdna.config import validate
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.pretrain import blocked_attention
+from vqdna.pretrain.backbones import backbone_config, build_backbone, position_limit
 from vqdna.pretrain.long_rows import in_chunks, reach_of_layers, recomputed_layers
 from vqdna.pretrain.merging import Stem, StemSettings
 from vqdna.pretrain.sharing import DnaModel, register_model
+from vqdna.pretrain.special_tokens import SpecialTokens, surrounded
 from vqdna.tokenizers import Tokenizer, tokenizer_from_settings
-
-BACKBONES = ("modernbert", "bert")
-"""transformers encoders that take `inputs_embeds` and were tested here."""
 
 CODE_EMBEDDINGS = ("vectors", "table", "both")
 """Ways from codes to the backbone's width."""
@@ -42,6 +40,7 @@ class GenomeEncoderConfig(PreTrainedConfig):
         code_embedding: "vectors" projects the frozen code vectors (the paper's way), "table" learns a vector for each
             code of each level, "both" adds the two.
         stem: shape of the stem, see `StemSettings`; None for one position per token, as in the paper.
+        special_tokens: codes that stand around every row, see `SpecialTokens`; None for none, as in all models of ours.
     """
 
     model_type = "vqdna_genome_encoder"
@@ -52,6 +51,7 @@ class GenomeEncoderConfig(PreTrainedConfig):
         backbone: Mapping[str, Any] | None = None,
         code_embedding: str = "vectors",
         stem: Mapping[str, Any] | None = None,
+        special_tokens: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if code_embedding not in CODE_EMBEDDINGS:
@@ -63,35 +63,16 @@ class GenomeEncoderConfig(PreTrainedConfig):
         self.tokenizer = dict(tokenizer or {"kind": "nucleotide"})
         self.backbone = dict(backbone or {"model_type": "modernbert"})
         self.stem = None if stem is None else validate(StemSettings, stem, "stem").model_dump()
+        around = None if special_tokens is None else validate(SpecialTokens, special_tokens, "special_tokens")
+        self.special_tokens = None if around is None else around.model_dump(mode="json")
         kwargs.pop("hidden_size", None)
         super().__init__(**kwargs)
         self.hidden_size: int = backbone_config(self.backbone).hidden_size
 
     def encoder_settings(self) -> dict[str, Any]:
         """Keyword arguments that shape an encoder like this one, for the configurations of models around it."""
-        return {name: getattr(self, name) for name in ("tokenizer", "backbone", "code_embedding", "stem")}
-
-
-def backbone_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
-    """Configuration of the backbone; its own word embeddings are shrunk, for codes replace them.
-
-    Raises:
-        InputError: an unknown `model_type`.
-    """
-    options = dict(settings)
-    model_type = options.pop("model_type", "modernbert")
-    if model_type not in BACKBONES:
-        hint = nearest_name_hint(model_type, BACKBONES)
-        raise InputError(f"backbone.model_type: got '{model_type}', expected one of {', '.join(BACKBONES)}{hint}")
-    small = {
-        "vocab_size": 1,
-        "pad_token_id": 0,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "cls_token_id": None,
-        "sep_token_id": None,
-    }
-    return AutoConfig.for_model(model_type, **{**small, **options})
+        names = ("tokenizer", "backbone", "code_embedding", "stem", "special_tokens")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass
@@ -109,6 +90,7 @@ class GenomeEncoder(DnaModel):
         merge: tokens in a position.
         bases_per_position: mean bases by which one position advances.
         reach: tokens on either side that can change a position's hidden state; None where a layer looks at all.
+        max_positions: positions of the longest row, special tokens left out; None where any length goes.
         token_width: width of what `token_states` gives.
     """
 
@@ -127,12 +109,13 @@ class GenomeEncoder(DnaModel):
         self.stem = None if stem is None else Stem(stem, config.hidden_size)
         self.merge = 1 if stem is None else stem.merge
         self.bases_per_position = self.tokenizer.bases_per_position * self.merge
+        self.special_tokens = _special_tokens(config, self.tokenizer, self.embedding)
         shape = backbone_config(config.backbone)
-        options = {"add_pooling_layer": False} if shape.model_type == "bert" else {}
-        layers = reach_of_layers(shape)
-        self.reach = None if layers is None else layers * self.merge + self._stem_reach
-        attention = blocked_attention.NAME if shape.model_type == "modernbert" else "sdpa"
-        self.backbone = AutoModel.from_config(shape, attn_implementation=attention, **options)
+        layers, limit = reach_of_layers(shape), position_limit(shape)
+        local = layers is not None and not self.special_tokens
+        self.reach = layers * self.merge + self._stem_reach if local and layers is not None else None
+        self.max_positions = None if limit is None else limit - len(self.special_tokens)
+        self.backbone: Any = build_backbone(shape)  # adapters of stage 3 wrap it
         # Codes stand in for it: it is never read, and a parameter without gradient would stop a run on several ranks.
         self.backbone.get_input_embeddings().requires_grad_(False)
         self.post_init()
@@ -144,9 +127,10 @@ class GenomeEncoder(DnaModel):
         backbone: Mapping[str, Any],
         code_embedding: str = "vectors",
         stem: Mapping[str, Any] | None = None,
+        special_tokens: Mapping[str, Any] | None = None,
     ) -> GenomeEncoder:
         """Untrained encoder over a trained (or hand-made) tokenizer, whose weights it copies and keeps frozen."""
-        encoder = cls(GenomeEncoderConfig(tokenizer.settings(), backbone, code_embedding, stem))
+        encoder = cls(GenomeEncoderConfig(tokenizer.settings(), backbone, code_embedding, stem, special_tokens))
         encoder.tokenizer.load_state_dict(tokenizer.state_dict())
         return encoder
 
@@ -177,6 +161,7 @@ class GenomeEncoder(DnaModel):
 
         Raises:
             ValueError: neither bases nor codes were given.
+            InputError: a row makes more positions than the backbone has.
         """
         if codes is None:
             codes, position_mask = self._tokens(base_ids if input_ids is None else input_ids, attention_mask)
@@ -215,9 +200,26 @@ class GenomeEncoder(DnaModel):
     def _through_backbone(
         self, embeddings: Float[Tensor, "batch position width"], position_mask: Bool[Tensor, "batch position"]
     ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
-        with recomputed_layers(self.backbone, embeddings.shape[1]):
-            hidden = self.backbone(inputs_embeds=embeddings, attention_mask=position_mask.long()).last_hidden_state
-        return hidden, position_mask
+        num_positions = embeddings.shape[1]
+        if self.max_positions is not None and num_positions > self.max_positions:
+            name = self.backbone.config.model_type
+            raise InputError(
+                f"a row makes {num_positions} positions, and the {name} backbone holds {self.max_positions}"
+            )
+        rows, mask = embeddings, position_mask
+        if self.special_tokens:
+            rows, mask = surrounded(
+                embeddings, position_mask, *map(self._special_embeddings, self.special_tokens.parts)
+            )
+        with recomputed_layers(self.backbone, num_positions):
+            hidden = self.backbone(inputs_embeds=rows, attention_mask=mask.long()).last_hidden_state
+        before = len(self.special_tokens.first)
+        return hidden[:, before : before + num_positions], position_mask
+
+    def _special_embeddings(self, codes: tuple[int, ...]) -> Float[Tensor, "special width"]:
+        own = torch.tensor(codes, dtype=torch.int64, device=self.embedding.mask_vector.device)
+        embeddings: Tensor = self.embedding(own[None, :, None], self.tokenizer)[0]
+        return embeddings
 
     def _tokens(
         self, base_ids: Shaped[Tensor, "batch base"] | None, attention_mask: Shaped[Tensor, "batch base"] | None
@@ -233,6 +235,23 @@ class GenomeEncoder(DnaModel):
         """State of each of the `num_tokens` tokens of a row; without a stem the hidden states themselves."""
         hidden: Tensor = _given(output.last_hidden_state)
         return hidden if self.stem is None else self.stem.split(hidden, num_tokens)
+
+
+def _special_tokens(config: GenomeEncoderConfig, tokenizer: Tokenizer, embedding: CodeEmbedding) -> SpecialTokens:
+    """The configuration's special tokens, checked against what is to embed them.
+
+    Raises:
+        InputError: there is no table of one level for them, they are none of its codes, or a stem would merge them.
+    """
+    around = SpecialTokens(**(config.special_tokens or {}))
+    if not around:
+        return around
+    if config.stem is not None or embedding.uses_vectors or len(tokenizer.level_sizes) > 1:
+        raise InputError("special_tokens: expected a tokenizer of one level with a table of embeddings, and no stem")
+    foreign = [code for part in around.parts for code in part if not 0 <= code < tokenizer.level_sizes[0]]
+    if foreign:
+        raise InputError(f"special_tokens: got code {foreign[0]}, expected 0 to {tokenizer.level_sizes[0] - 1}")
+    return around
 
 
 def _given(value: Tensor | None) -> Tensor:
