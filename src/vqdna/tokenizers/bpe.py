@@ -1,8 +1,9 @@
 """Byte-pair words learned from DNA text, as DNABERT-2: frequent neighbors are merged until the vocabulary is full.
 
 Flow: base_ids [batch, base] -> text of each row -> word ids (`tokenizers` library) -> codes [batch, position, 1]; spans
-follow from the words' lengths, because words tile the text. Code 0 is the unknown word, one for each N. The whole
-tokenizer is in `settings`, so a model saved with it needs no second file.
+follow from the words' lengths, because words tile the text. Code 0 is the unknown word, one for each N, or for each
+stretch of them where a published tokenizer joins unknown letters. The whole tokenizer is in `settings`, so a model
+saved with it needs no second file.
 """
 
 from __future__ import annotations
@@ -87,17 +88,26 @@ class BpeTokenizer(Tokenizer):
         lengths = row_lengths(base_ids, attention_mask).tolist()
         rows = base_ids.cpu().numpy()
         texts = [from_base_ids(row[:length]) for row, length in zip(rows, lengths)]
-        words = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        encode = self.tokenizer.encode_batch if self._joins_unknown else self.tokenizer.encode_batch_fast
+        encodings = encode(texts, add_special_tokens=False)
+        words = [encoding.ids for encoding in encodings]
 
         num_words = torch.tensor([len(row) for row in words], dtype=torch.int64)
         kept = leading_mask(num_words, max(map(len, words), default=0))
         codes = torch.zeros(kept.shape, dtype=torch.int64)
         codes[kept] = torch.tensor([word for row in words for word in row], dtype=torch.int64)
         sizes = self._word_lengths[codes] * kept
+        if self._joins_unknown:
+            sizes[kept] = torch.tensor([end - start for one in encodings for start, end in one.offsets]).long()
         ends = sizes.cumsum(dim=1) * kept
         spans = torch.stack([ends - sizes, ends], dim=-1)
         device = base_ids.device
         return Tokens(codes[..., None].to(device), spans.to(device), kept.to(device))
+
+    @property
+    def _joins_unknown(self) -> bool:
+        """Whether neighboring unknown letters are one word, whose length only the slower encoding tells."""
+        return bool(getattr(self.tokenizer.model, "fuse_unk", False))
 
     def save(self, directory: str | Path) -> None:
         """Files `tokenizer.json` (as the `tokenizers` library reads it) and `settings.json` in the directory."""

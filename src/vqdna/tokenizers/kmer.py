@@ -72,16 +72,9 @@ class KmerTokenizer(Tokenizer):
         return Tokens(codes[..., None], torch.stack([starts, ends], dim=-1), kept)
 
     def _window_codes(self, base_ids: UInt8[Tensor, "batch base"]) -> Int[Tensor, "batch window"]:
-        """Code of the k bases at every stride-th base, by Horner's rule, one pass for each of the k places."""
-        batch, num_bases = base_ids.shape
-        num_windows = max(0, (num_bases - self.k) // self.stride + 1)
-        codes = torch.zeros(batch, num_windows, dtype=torch.int32, device=base_ids.device)
-        unknown = torch.zeros_like(codes, dtype=torch.bool)
-        for place in range(self.k):
-            bases = base_ids[:, place :: self.stride][:, :num_windows]
-            codes = codes * 4 + bases
-            unknown |= bases >= N
-        return codes.masked_fill(unknown, self.unknown_code).long()
+        """Code of the k bases at every stride-th base."""
+        numbers, unknown = kmer_numbers(base_ids, self.k, self.stride)
+        return numbers.masked_fill(unknown, self.unknown_code)
 
     def settings(self) -> dict[str, Any]:
         """Kind, k and stride."""
@@ -91,3 +84,21 @@ class KmerTokenizer(Tokenizer):
     def from_settings(cls, settings: Mapping[str, Any]) -> KmerTokenizer:
         """Tokenizer with the settings' k and stride."""
         return cls(settings["k"], settings["stride"])
+
+
+def kmer_numbers(
+    base_ids: UInt8[Tensor, "batch base"], k: int, stride: int = 1
+) -> tuple[Int[Tensor, "batch window"], Bool[Tensor, "batch window"]]:
+    """Base-4 number of the k bases at every stride-th base, and which of them hold an N, so that it says nothing.
+
+    By Horner's rule, one pass for each of the k places.
+    """
+    batch, num_bases = base_ids.shape
+    num_windows = max(0, (num_bases - k) // stride + 1)
+    numbers = torch.zeros(batch, num_windows, dtype=torch.int32, device=base_ids.device)
+    unknown = torch.zeros_like(numbers, dtype=torch.bool)
+    for place in range(k):
+        bases = base_ids[:, place::stride][:, :num_windows]
+        numbers = numbers * 4 + bases
+        unknown |= bases >= N
+    return numbers.long(), unknown

@@ -16,8 +16,9 @@ from vqdna.tokenizers.bpe import SETTINGS_FILE, BpeTokenizer
 from vqdna.tokenizers.contract import Tokenizer
 from vqdna.tokenizers.kmer import KmerTokenizer
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
+from vqdna.tokenizers.published_words import PublishedWordTokenizer
 
-KINDS = ("nucleotide", "kmer", "bpe", "vq")
+KINDS = ("nucleotide", "kmer", "bpe", "vq", PublishedWordTokenizer.kind)
 GRAMMAR = "nucleotide, kmer:K, kmer:K:STRIDE, bpe:DIR, vq:DIR or a directory"
 
 
@@ -61,6 +62,8 @@ def tokenizer_name(tokenizer: Tokenizer) -> str:
     """Name under which results list the tokenizer: its spec without directory, a learned one by its quantizer."""
     if isinstance(tokenizer, KmerTokenizer):
         return f"kmer:{tokenizer.k}" + (f":{tokenizer.stride}" if tokenizer.stride > 1 else "")
+    if isinstance(tokenizer, PublishedWordTokenizer):
+        return f"{tokenizer.model}:{tokenizer.k}" if tokenizer.k > 1 else tokenizer.model
     if tokenizer.kind == "vq":
         return str(
             tokenizer.settings()["vocabulary"].get("quantizer", "hrq")
@@ -100,5 +103,5 @@ def _tokenizer_class(kind: str) -> type[Tokenizer]:
         from vqdna.tokenizers.vq import VqTokenizer
 
         return VqTokenizer
-    hand_made: tuple[type[Tokenizer], ...] = (NucleotideTokenizer, KmerTokenizer, BpeTokenizer)
+    hand_made: tuple[type[Tokenizer], ...] = (NucleotideTokenizer, KmerTokenizer, BpeTokenizer, PublishedWordTokenizer)
     return {tokenizer.kind: tokenizer for tokenizer in hand_made}[kind]
