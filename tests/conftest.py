@@ -7,7 +7,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from jaxtyping import install_import_hook
 
-CHECKED = ("genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "benchmark", "inference", "audit")
+CHECKED = (
+    "genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "benchmark", "inference", "audit",
+    "checkpoints",
+)  # fmt: skip
 install_import_hook([f"vqdna.{package}" for package in CHECKED], "beartype.beartype")
 
 import pytest

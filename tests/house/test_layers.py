@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "benchmark": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "weights", "operations"},
     "inference": {"genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "training"},
     "audit": {"genome", "tokenizers"},
+    "checkpoints": {"genome", "tokenizers", "pretrain"},
     "tasks": {"genome"},
     "training": {"genome", "operations"},
     "operations": set(),  # counts what runs, whatever it is
@@ -44,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
         "tasks",
         "audit",
         "benchmark",
+        "checkpoints",
         "inference",
         "reports",
         "inspection",

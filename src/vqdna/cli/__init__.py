@@ -4,9 +4,10 @@
 `study` stand beside it. Results go to standard output (`--json` for machines), progress and errors to standard error.
 """
 
-from vqdna.cli import application, audit, datasets, research, stages, study
+from vqdna.cli import application, audit, checkpoints, datasets, research, stages, study
 from vqdna.cli.application import app, main, spread_options
 from vqdna.cli.benchmark import benchmark
+from vqdna.cli.checkpoints import import_checkpoint
 from vqdna.cli.research import bpe, doctor, pack, probe, report, simulate
 from vqdna.cli.stages import embed, encode, finetune, predict, pretrain, vocabulary
 
@@ -16,11 +17,13 @@ __all__ = [
     "audit",
     "benchmark",
     "bpe",
+    "checkpoints",
     "datasets",
     "doctor",
     "embed",
     "encode",
     "finetune",
+    "import_checkpoint",
     "main",
     "pack",
     "predict",

@@ -64,6 +64,7 @@ def model_card(
     tags: Iterable[str] = (),
     notes: Iterable[str] = (),
     title: str | None = None,
+    license: str = LICENSE,
 ) -> str:
     """Text of the card.
 
@@ -74,11 +75,12 @@ def model_card(
         tags: beside our own.
         notes: sentences about using this very model.
         title: headline; None makes one of the name.
+        license: of the weights, by the Hub's name for it.
     """
     task = hub_task(model)
     metadata = {
         "library_name": "transformers",
-        "license": LICENSE,
+        "license": license,
         "pipeline_tag": task,
         "tags": list(dict.fromkeys((*TAGS, *tags))),
     }

@@ -18,7 +18,7 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer, PreTrainedCon
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from vqdna.pretrain.dna_text import DnaText, dna_text
-from vqdna.pretrain.model_card import model_card
+from vqdna.pretrain.model_card import LICENSE, model_card
 from vqdna.results import RESULTS_FILE, read_json, write_atomically
 
 CARD_FILE = "README.md"
@@ -65,6 +65,8 @@ class DnaModel(PreTrainedModel):
         name: str = THIS_FOLDER,
         results: Mapping[str, Any] | None = None,
         tags: Sequence[str] = (),
+        notes: Sequence[str] = (),
+        license: str = LICENSE,
     ) -> None:
         """README.md in the folder that holds this model's weights, in place of one that is there.
 
@@ -74,9 +76,11 @@ class DnaModel(PreTrainedModel):
             results: of the run that trained the weights; None looks for them beside the folder the model came from,
                 and takes them if its weights are still the same.
             tags: beside our own.
+            notes: sentences beside those of `card_notes`.
+            license: of the weights, by the Hub's name for it.
         """
         known = self._known_results(folder) if results is None else results
-        card = model_card(self, name, results=known, tags=tags, notes=self.card_notes())
+        card = model_card(self, name, results=known, tags=tags, notes=(*self.card_notes(), *notes), license=license)
         write_atomically(folder / CARD_FILE, card.encode())
 
     def card_notes(self) -> list[str]:

@@ -1,0 +1,161 @@
+"""Published checkpoints as genome encoders of ours, in memory or in a folder.
+
+Flow: Hub id or folder -> description -> encoder of its shape -> published tensors under our names, none left over or
+missing -> `GenomeEncoder`, which takes DNA, is saved, fine-tuned and embedded with like any other. It must not know
+families.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vqdna.checkpoints.description import UNUSED, Reading
+from vqdna.checkpoints.layouts import read_layout
+from vqdna.checkpoints.published import PUBLISHED, published_folder
+from vqdna.checkpoints.weights import named, read_weights
+from vqdna.errors import InputError
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.results import put_in_place, write_json
+
+BACKBONE, TABLE, MASK = "backbone.", "embedding.tables.0.weight", "embedding.mask_vector"
+RECORD_FILE = "import.json"
+
+
+def load_published(name_or_folder: str | Path, revision: str | None = None) -> GenomeEncoder:
+    """Genome encoder, in evaluation mode, whose hidden states are those of the published model.
+
+    Special tokens stand around each row as the published tokenizer puts them; states of the row's own tokens are given.
+
+    Args:
+        name_or_folder: a Hub id, see `published_names`, or a folder in one of the published layouts.
+        revision: commit, branch or tag of a Hub id; None for the newest.
+
+    Raises:
+        InputError: an unknown name, files that cannot be fetched or read, or tensors that are missing, too many or of
+            another shape than the configuration says.
+    """
+    encoder, _ = _loaded(published_folder(name_or_folder, revision), name_or_folder)
+    return encoder
+
+
+def import_published(name_or_folder: str | Path, out: Path, revision: str | None = None) -> dict[str, Any]:
+    """Saves the encoder of `load_published` to the folder `out`, and returns the record that is left beside it.
+
+    Args:
+        name_or_folder: see `load_published`.
+        out: a folder that is empty or not there yet; every command takes it as an encoder afterwards.
+        revision: see `load_published`.
+
+    Raises:
+        InputError: see `load_published`; or `out` has something in it.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: there is something already, expected a new or empty folder")
+    folder = published_folder(name_or_folder, revision)
+    encoder, layout = _loaded(folder, name_or_folder)
+    record = _record(encoder, str(name_or_folder), layout, folder)
+    staging = out.with_name(f".{out.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    encoder.save_pretrained(staging)
+    encoder.write_card(staging, license="other", notes=[_origin(str(name_or_folder))])
+    write_json(staging / RECORD_FILE, record)
+    put_in_place(staging, out)
+    return record
+
+
+def _loaded(folder: Path, name: str | Path) -> tuple[GenomeEncoder, str]:
+    """Encoder with the folder's weights, and the folder's layout."""
+    layout, reading = read_layout(folder)
+    wanted = PUBLISHED.get(str(name), layout)
+    if layout != wanted:
+        raise InputError(f"{folder}: has the layout {layout}, expected {wanted} of {name}")
+    encoder = GenomeEncoder.from_tokenizer(
+        reading.tokenizer, reading.backbone, "table", special_tokens=reading.special_tokens
+    )
+    encoder.load_state_dict(_our_weights(read_weights(folder), reading, encoder, folder), strict=False)
+    return encoder.eval(), layout
+
+
+def _our_weights(
+    published: Mapping[str, Tensor], reading: Reading, encoder: GenomeEncoder, folder: Path
+) -> dict[str, Tensor]:
+    """Every weight of the encoder, under our names.
+
+    Raises:
+        InputError: tensors that are missing, unknown or misshapen, by their published or our names.
+    """
+    words, rest = _split_table(published, reading, folder)
+    ours = _renamed(rest, reading, folder)
+    wanted = encoder.backbone.state_dict()
+    wanted = {name: tensor for name, tensor in wanted.items() if not name.endswith("word_embeddings.weight")}
+    computed = {name for name, _ in encoder.backbone.named_buffers()}  # the constructor has made them already
+    missing = sorted(wanted.keys() - ours.keys() - computed)
+    if missing:
+        raise InputError(f"{folder}: the weights lack what becomes {named(missing)}")
+    extra = sorted(ours.keys() - wanted.keys())
+    if extra:
+        raise InputError(f"{folder}: the weights hold {named(extra)}, for which config.json has no place")
+    for name, tensor in ours.items():
+        _check_shape(folder, name, tensor, tuple(wanted[name].shape))
+    table = words[: reading.tokenizer.level_sizes[0]] * reading.table_scale
+    masked = torch.zeros_like(table[0]) if reading.masked is None else table[reading.masked]
+    return {TABLE: table, MASK: masked, **{BACKBONE + name: tensor for name, tensor in ours.items()}}
+
+
+def _split_table(published: Mapping[str, Tensor], reading: Reading, folder: Path) -> tuple[Tensor, dict[str, Tensor]]:
+    """The table of word embeddings, and all other tensors."""
+    names = [name for name in published if name.removeprefix(reading.prefix) == reading.table]
+    if not names:
+        raise InputError(f"{folder}: the weights lack '{reading.prefix}{reading.table}'")
+    table = published[names[0]]
+    _check_shape(folder, names[0], table, (reading.table_rows, reading.backbone["hidden_size"]))
+    return table.float(), {name: tensor for name, tensor in published.items() if name not in names}
+
+
+def _renamed(published: Mapping[str, Tensor], reading: Reading, folder: Path) -> dict[str, Tensor]:
+    """Tensors of the backbone by our names; those published under several names have to be the same."""
+    ours: dict[str, Tensor] = {}
+    unknown = [name for name in published if reading.our_name(name) is None]
+    if unknown:
+        raise InputError(f"{folder}: the weights hold {named(sorted(unknown))}, which no model of this layout has")
+    for name, tensor in published.items():
+        our_name = reading.our_name(name)
+        if our_name is None or our_name == UNUSED:
+            continue
+        changed = reading.changes[our_name](tensor) if our_name in reading.changes else tensor
+        if our_name in ours and not torch.equal(ours[our_name], changed):
+            raise InputError(f"{folder}: '{name}' differs from a tensor that has to be the same")
+        ours[our_name] = changed
+    return ours
+
+
+def _check_shape(folder: Path, name: str, tensor: Tensor, wanted: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) != wanted:
+        raise InputError(f"{folder}: '{name}' has the shape {tuple(tensor.shape)}, and config.json says {wanted}")
+
+
+def _record(encoder: GenomeEncoder, name: str, layout: str, folder: Path) -> dict[str, Any]:
+    """What was imported; the Hub's cache names a folder after the commit that it holds."""
+    return {
+        "imported_from": name,
+        "revision": folder.name if name in PUBLISHED and not Path(name).is_dir() else None,
+        "layout": layout,
+        "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
+        "hidden_size": encoder.config.hidden_size,
+        "max_positions": encoder.max_positions,
+    }
+
+
+def _origin(name: str) -> str:
+    """Sentence for the card."""
+    known = name in PUBLISHED and not Path(name).is_dir()
+    where = f"[{name}](https://huggingface.co/{name})" if known else "a published checkpoint"
+    return (
+        f"The weights are those of {where}; their publisher's licence holds for them and for what is trained on them."
+    )

@@ -1,0 +1,34 @@
+"""`vqdna import`: a published checkpoint as an encoder that every other command takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from vqdna.cli.application import app
+from vqdna.cli.options import AsJson, Quiet, prepare, print_result
+
+
+@app.command("import", epilog="Example: `vqdna import zhihan1996/DNA_bert_6 --out models/dnabert`")
+def import_checkpoint(
+    source: Annotated[
+        str, Argument(help="A known Hub id, or a folder in the layout of one.", metavar="NAME_OR_FOLDER")
+    ],
+    out: Annotated[Path, Option("--out", "-o", help="New folder; `--encoder` of the other commands takes it.")],
+    revision: Annotated[
+        str | None, Option("--revision", help="Commit, branch or tag of the Hub id; else the newest.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Published model (DNABERT, DNABERT-2, Nucleotide Transformer, HyenaDNA) -> a genome encoder's folder."""
+    from vqdna.checkpoints import import_published
+
+    prepare(quiet)
+    record = import_published(source, out, revision)
+    size, limit = f"{record['parameters']:,} parameters", record["max_positions"]
+    text = f"{record['layout']}, {size}, rows of {f'at most {limit} tokens' if limit else 'any length'} -> {out}"
+    print_result(json.dumps(record, indent=2) if as_json else text)
