@@ -14,7 +14,8 @@ from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, Sequenc
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
-from vqdna.pretrain.train import PretrainConfig
+from vqdna.pretrain.train import PretrainConfig, untrained_model
+from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 from vqdna.vocabulary.train import VocabularyConfig, build_vocabulary
@@ -39,8 +40,13 @@ def shape_of_vocabulary(name: str) -> VQVAE:
         return VQVAE(VQVAEConfig(**settings.model_dump()))
 
 
+RIVALS = {"hyena": "tiny"}
+"""Encoders of stage 2 that read single nucleotides, and the configuration of ours that each is a rival of."""
+
+
 def vocabulary_for(name: str) -> str:
     """Vocabulary configuration that goes with one of stage 2."""
+    name = RIVALS.get(name, name)
     return name if name in names("vocabulary") else f"{name}_hrq"
 
 
@@ -90,6 +96,20 @@ def test_every_encoder_takes_its_vocabulary(name):
     assert tuple(encoder.embedding.projection.weight.shape) == (width, tokenizer.vector_size)
     assert [level.out_features for level in model.prediction.levels] == list(tokenizer.level_sizes)
     assert config.data.window / tokenizer.bases_per_position <= config.backbone.get("max_position_embeddings", 8192)
+
+
+@pytest.mark.parametrize(("rival", "ours"), RIVALS.items())
+def test_rivals_differ_in_the_encoder_alone_and_are_as_large(rival, ours):
+    one, other = (load_config(PretrainConfig, name, "pretrain") for name in (rival, ours))
+    same = ("masking", "shuffling", "contrast", "target", "data", "training")
+    assert {part: getattr(one, part) for part in same} == {part: getattr(other, part) for part in same}
+    with torch.device("meta"):
+        words = NucleotideTokenizer(), VqTokenizer(shape_of_vocabulary(vocabulary_for(ours))).with_levels(5)
+        sizes = [
+            num_parameters(untrained_model(config, tokenizer).encoder) - num_parameters(tokenizer)
+            for config, tokenizer in zip((one, other), words, strict=True)
+        ]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.15)
 
 
 @pytest.mark.parametrize("name", names("finetune"))
