@@ -139,7 +139,7 @@ def test_frequencies_published_under_each_name_have_to_agree(tmp_path):
     def torn(weights):
         weights["hyena.backbone.layers.1.mixer.filter_fn.implicit_filter.5.freq"] += 1
 
-    with pytest.raises(InputError, match="layers.1.*differs from a tensor that has to be the same"):
+    with pytest.raises(InputError, match=r"layers.1.*differs from a tensor that has to be the same"):
         load_published(changed(folder, torn))
 
 
@@ -169,13 +169,13 @@ def test_shards_and_plain_bin_files_are_read_and_pickled_objects_are_not(tmp_pat
     index.write_text(json.dumps({"weight_map": places}))
     assert torch.equal(load_published(folder)(base_ids).last_hidden_state, expected)
     (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(InputError, match="model-00002-of-00002.safetensors', which is not in the folder"):
+    with pytest.raises(InputError, match=r"model-00002-of-00002.safetensors', which is not in the folder"):
         load_published(folder)
     index.unlink()
     torch.save(weights, folder / "pytorch_model.bin")
     assert torch.equal(load_published(folder)(base_ids).last_hidden_state, expected)
     torch.save({**weights, "hook": Path}, folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match="pytorch_model.bin: the weights cannot be read"):
+    with pytest.raises(InputError, match=r"pytorch_model.bin: the weights cannot be read"):
         load_published(folder)
 
 
@@ -227,7 +227,7 @@ def test_another_order_of_words_is_refused_by_line(tmp_path):
     words = (folder / "vocab.txt").read_text().split()
     words[6], words[7] = words[7], words[6]
     (folder / "vocab.txt").write_text("\n".join(words))
-    with pytest.raises(InputError, match="vocab.txt:7: got 'AAC', expected 'AAT'"):
+    with pytest.raises(InputError, match=r"vocab.txt:7: got 'AAC', expected 'AAT'"):
         load_published(folder)
 
 
@@ -241,7 +241,7 @@ def test_a_missing_file_is_named(file, tmp_path):
 def test_a_damaged_vocabulary_is_refused(tmp_path):
     folder = write_dnabert_2(tmp_path)
     (folder / "tokenizer.json").write_text("{}")
-    with pytest.raises(InputError, match="tokenizer.json: no tokenizer"):
+    with pytest.raises(InputError, match=r"tokenizer.json: no tokenizer"):
         load_published(folder)
 
 

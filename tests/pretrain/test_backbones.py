@@ -10,6 +10,9 @@ from vqdna.errors import InputError
 from vqdna.pretrain.backbones import BACKBONES, HyenaConfig, backbone_config, build_backbone, position_limit
 from vqdna.pretrain.backbones.hyena import Hyena, LongFilter
 from vqdna.pretrain.backbones.mosaic_bert import head_slopes
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
+from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 SHAPE = {"hidden_size": 24, "num_hidden_layers": 2, "intermediate_size": 32}
 ATTENTION = {**SHAPE, "num_attention_heads": 3}
@@ -142,15 +145,30 @@ def test_weights_of_the_long_convolution_do_not_depend_on_the_row():
     assert torch.allclose(long.weights(10), long.weights(32)[:10])
 
 
-def test_a_fresh_hyena_starts_as_published():
-    """Deviation 0.02, smaller by the root of twice the layers where a layer ends, sines of frequency ten."""
+def test_a_fresh_hyena_starts_with_projections_of_size_one_and_fast_sines():
     torch.manual_seed(0)
-    model = Hyena(HyenaConfig(hidden_size=128, num_hidden_layers=8, max_position_embeddings=16))
-    layer = model.layers[3]
-    assert layer.expand.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    assert layer.contract.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
-    assert layer.operator.output.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
+    layer = Hyena(HyenaConfig(hidden_size=128, num_hidden_layers=1, max_position_embeddings=16)).layers[0]
+    assert layer.operator.input(torch.randn(50, 128)).std().item() == pytest.approx(1, rel=0.05)
     assert torch.all(layer.operator.long.frequency == 10)
+
+
+@pytest.mark.slow
+def test_masked_bases_of_repeats_are_learned_which_short_convolutions_do_not_reach():
+    """Each row repeats four random bases, so the nearest copy of a hidden base stands four bases away."""
+    torch.manual_seed(0)
+    shape = {"model_type": "vqdna_hyena", "bidirectional": True, "hidden_size": 32, "num_hidden_layers": 2}
+    encoder = GenomeEncoder.from_tokenizer(NucleotideTokenizer(), {**shape, "max_position_embeddings": 24})
+    model = GenomeEncoderForMaskedModeling.from_encoder(encoder, target="bases")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(160):
+        base_ids = torch.randint(0, 4, (16, 4), dtype=torch.uint8).repeat(1, 6)
+        loss = model(base_ids, torch.rand(16, 24) < 0.15).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-40:]) / 40 < 1.1, "guessing is ln 4 = 1.386"
 
 
 @pytest.mark.parametrize(

@@ -96,17 +96,20 @@ class Hyena(Backbone):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """As published: normal weights, smaller with depth where a layer ends; convolutions as PyTorch sets them."""
-        if isinstance(module, nn.Linear | nn.Embedding):
-            depth = 2 * self.config.num_hidden_layers if isinstance(module, SkipLinear) else 1
-            nn.init.normal_(module.weight, std=self.config.initializer_range / math.sqrt(depth))
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Conv1d):
+        """Weights by the number of inputs, as PyTorch sets them, and projections of the size of their input.
+
+        Published is a deviation of 0.02 everywhere. The operator multiplies projections with each other and with a
+        filter, of which nothing is left then: short runs learned nothing (docs/lab-notes.md).
+        """
+        if isinstance(module, nn.Linear | nn.Conv1d):
             module.reset_parameters()
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
         elif isinstance(module, LongFilter):
             nn.init.normal_(module.skip)
             nn.init.constant_(module.frequency, self.config.filter_frequency)
+        if isinstance(module, Projections):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
 
     def hidden_states(
         self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
@@ -119,8 +122,8 @@ class Hyena(Backbone):
         return normed
 
 
-class SkipLinear(nn.Linear):
-    """A linear layer whose output is added to the states: it starts smaller the more of them there are."""
+class Projections(nn.Linear):
+    """The linear layer whose outputs are multiplied with each other."""
 
 
 class HyenaLayer(GradientCheckpointingLayer):
@@ -132,7 +135,7 @@ class HyenaLayer(GradientCheckpointingLayer):
         self.operator = HyenaOperator(config)
         self.mlp_norm = nn.LayerNorm(config.hidden_size)
         self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.contract = SkipLinear(config.intermediate_size, config.hidden_size)
+        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
 
     def forward(
         self, states: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
@@ -150,10 +153,10 @@ class HyenaOperator(nn.Module):
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()
         width, kernel_size = config.hidden_size, config.short_kernel_size
-        self.input = nn.Linear(width, 3 * width)
+        self.input = Projections(width, 3 * width)
         self.short = nn.Conv1d(3 * width, 3 * width, kernel_size, groups=3 * width)
         self.long = LongFilter(config)
-        self.output = SkipLinear(width, width)
+        self.output = nn.Linear(width, width)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         before = kernel_size // 2 if config.bidirectional else kernel_size - 1
         self.padding = (before, kernel_size - 1 - before)
