@@ -5,7 +5,7 @@
 set -euo pipefail
 data="$1" out="$2"
 export VQDNA_DATA="$data" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-tokenizers=vqdna-views,vqdna-hrq,vqdna-vq,nucleotide,kmer3,kmer6,bpe,random-init
+tokenizers=vqdna-views,vqdna-hrq,vqdna-vq,nucleotide,kmer3,kmer6,bpe,hyena,random-init
 controls=kmer-logreg,kmer-lightgbm,cnn
 vqdna benchmark --suite gue-13 --systems "$tokenizers,$controls" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
 vqdna benchmark --suite covid-like --systems kmer-logreg,kmer-lightgbm,probe:small --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null

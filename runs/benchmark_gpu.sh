@@ -5,7 +5,7 @@ set -euo pipefail
 data="$1" out="$2" workers="${3:-4}"
 export VQDNA_DATA="$data"
 python -c 'import torch, sys; torch.cuda.is_available() or sys.exit("no GPU that torch can use: runs/benchmark.sh is for processors")'
-tokenizers=vqdna-views,vqdna-hrq,vqdna-vq,nucleotide,kmer3,kmer6,bpe,random-init
+tokenizers=vqdna-views,vqdna-hrq,vqdna-vq,nucleotide,kmer3,kmer6,bpe,hyena,random-init
 controls=kmer-logreg,kmer-lightgbm,cnn
 vqdna benchmark --suite gue --systems "$tokenizers,$controls" --seeds 3 --budget gpu --workers "$workers" --out "$out"
 vqdna benchmark --suite covid-like --systems "$tokenizers,$controls" --seeds 3 --budget gpu --workers "$workers" --out "$out"

@@ -18,7 +18,6 @@ from jaxtyping import Float32, Int
 from numpy import ndarray
 
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.finetune.encoding import max_positions
 from vqdna.finetune.evaluation import BATCH_SIZE
 from vqdna.genome.bases import UnknownBaseError, to_base_ids
 from vqdna.inference.embed import EmbedOptions, bases_at_a_time, embed_pieces, held_together
@@ -201,7 +200,7 @@ class Extractor:
 
 def safe_window(encoder: GenomeEncoder) -> int:
     """Bases that the encoder takes whatever they are: as many as it has positions for if every base makes a token."""
-    positions = max_positions(encoder)
+    positions = encoder.max_positions
     return MAX_BASES if positions is None else min(MAX_BASES, positions * encoder.merge)
 
 

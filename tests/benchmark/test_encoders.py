@@ -67,6 +67,24 @@ def test_every_encoder_is_pre_trained_by_the_same_steps_questions_and_shape():
     assert all(without_tokenizer(name) == without_tokenizer("vqdna-hrq") for name in RIVALS if not RIVALS[name].config)
 
 
+def test_hyena_answers_the_same_questions_as_often():
+    limits = load_budget("cpu")
+    hyena, other = (pretraining_of(RIVALS[name], limits) for name in ("hyena", "nucleotide"))
+    alike = (
+        "stem",
+        "masking",
+        "contrast",
+        "shuffling",
+        "target",
+        "data",
+        "training",
+        "code_embedding",
+        "fixed_embedding",
+    )
+    assert [name for name in alike if getattr(hyena, name) != getattr(other, name)] == []
+    assert hyena.backbone["bidirectional"]
+
+
 @pytest.mark.slow
 def test_rivals_are_pre_trained_fine_tuned_and_averaged_with_their_counts(root, tmp_path, budget):
     out = tmp_path / "out"

@@ -61,6 +61,7 @@ RIVALS = {
     "kmer3": Rival("kmer:3", "overlapping 3-mers (DNABERT)", _SINGLE),
     "kmer6": Rival("kmer:6:6", "6-mers side by side (Nucleotide Transformer)", _LONG),
     "bpe": Rival("bpe", "byte pairs, 4,096 words (DNABERT-2)", _LONG),
+    "hyena": Rival("nucleotide", "single nucleotides, long convolutions (HyenaDNA)", _SINGLE, config="rival_hyena"),
     "random-init": Rival("shipped", "as vqdna-views, not pre-trained", _VIEWS, is_trained=False),
 }
 """Systems whose encoder the benchmark makes itself."""
