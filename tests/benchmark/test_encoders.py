@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vqdna.benchmark.blending import SHARES, best_share, blended, cross_entropy
+from vqdna.benchmark.blending import SHARES
 from vqdna.benchmark.budget import Budget, load_budget
 from vqdna.benchmark.encoders import RIVALS, encoder_folder, is_ready, prepare_encoder, pretraining_of
 from vqdna.benchmark.runner import run_benchmark
@@ -93,10 +93,10 @@ def test_rivals_are_pre_trained_fine_tuned_and_averaged_with_their_counts(root, 
     assert {row["system"] for row in rows} == {"kmer6", "random-init"}
     record = read_json(out / "full/kmer6/mouse/3/seed-0/results.json")
     assert set(record["searched"]["dev"]) == {"both-strands", "one-strand"}
-    assert record["encoder_share"] in SHARES
+    assert record["blend"]["share"] in SHARES
     assert set(record["parts"]) == {"encoder", "counts"}
-    losses = record["dev_loss_by_share"]
-    assert losses[str(record["encoder_share"])] == min(losses.values())
+    losses = record["blend"]["losses"]
+    assert losses[str(record["blend"]["share"])] == min(losses.values())
     assert record["pretraining_bases"] == 3 * 4 * 256
     assert record["flops_per_base"] > 0
     assert record["peak_memory"] is None or record["peak_memory"] > 0
@@ -117,22 +117,3 @@ def test_a_finished_encoder_is_kept_and_byte_pairs_are_learned_from_the_genomes(
     before = (encoder_folder("bpe", out) / "model/model.safetensors").stat().st_mtime_ns
     prepare_encoder("bpe", budget, genomes, out)
     assert (encoder_folder("bpe", out) / "model/model.safetensors").stat().st_mtime_ns == before
-
-
-def test_the_share_is_the_one_with_the_lowest_cross_entropy_on_dev():
-    labels = np.array([0, 1] * 4)
-    right, wrong = 0.8 * np.eye(2)[labels] + 0.1, 0.8 * np.eye(2)[1 - labels] + 0.1
-    assert best_share(right, wrong, labels)[0] == 1.0
-    assert best_share(wrong, right, labels)[0] == 0.0
-    assert best_share(right, right, labels)[0] == 0.5
-    assert best_share(right, wrong, labels)[1]["1.0"] == pytest.approx(-np.log(0.9))
-    # Two that are sure of different halves do best together, though neither is right alone.
-    first, second = right.copy(), right.copy()
-    first[:4], second[4:] = 0.5, 0.5
-    assert best_share(first, second, labels)[0] == 0.5
-    assert (blended(right, wrong, 0.75).argmax(1) == labels).all()
-
-
-def test_a_sure_mistake_costs_much_but_not_everything():
-    certain = np.array([[1.0, 0.0], [1.0, 0.0]])
-    assert cross_entropy(certain, np.array([0, 1])) == pytest.approx(-np.log(1e-6) / 2)

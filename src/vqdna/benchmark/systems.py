@@ -11,14 +11,14 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vqdna.benchmark.blending import best_share, blended
+from vqdna.benchmark.blending import fitted_blend
 from vqdna.benchmark.budget import Budget
 from vqdna.benchmark.encoders import RIVALS, encoder_folder, fresh_encoder, tokenizer_spec
 from vqdna.benchmark.outcomes import Outcome, Record, read_outcome
@@ -220,12 +220,12 @@ def _with_counts(tuned: Outcome, tokenizer: str, data: TaskData, about: Record, 
     if counts is None:
         counts = run_tokens(tokenizer, data, ONLY, 0, folder)
         counts.save(folder)
-    share, losses = best_share(tuned.dev, counts.dev, data.dev.labels)
+    blend = fitted_blend(tuned.dev, counts.dev, data.dev.labels)
     seconds = tuned.details["seconds"] + counts.details["seconds"]
     return Outcome(
-        blended(tuned.dev, counts.dev, share),
-        blended(tuned.test, counts.test, share),
-        {**tuned.details, **about, "seconds": seconds, "encoder_share": share, "dev_loss_by_share": losses},
+        blend.of(tuned.dev, counts.dev),
+        blend.of(tuned.test, counts.test),
+        {**tuned.details, **about, "seconds": seconds, "blend": asdict(blend)},
         {"encoder": (tuned.dev, tuned.test), "counts": (counts.dev, counts.test)},
     )
 
