@@ -168,7 +168,7 @@ def test_masked_bases_of_repeats_are_learned_which_short_convolutions_do_not_rea
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert sum(losses[-40:]) / 40 < 1.1, "guessing is ln 4 = 1.386"
+    assert sum(losses[-40:]) / 40 < 1.25, "guessing is ln 4 = 1.386, where weights of deviation 0.02 stay"
 
 
 @pytest.mark.parametrize(
