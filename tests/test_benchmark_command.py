@@ -14,7 +14,7 @@ from rich.console import Console
 from vqdna.benchmark.budget import load_budget
 from vqdna.benchmark.runner import run_benchmark
 from vqdna.cli import main
-from vqdna.cli.benchmark import split_names
+from vqdna.cli.benchmarking import split_names
 from vqdna.results import read_json
 
 

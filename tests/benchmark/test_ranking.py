@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import friedmanchisquare
 
 from vqdna.benchmark.ranking import critical_difference, rank_systems, ranking_markdown
-from vqdna.benchmark.runner import write_summary
+from vqdna.benchmark.summary import write_summary
 from vqdna.results import read_json, write_json
 
 
@@ -74,10 +74,9 @@ def test_the_benchmark_ranks_by_the_published_metric_and_writes_the_ranks(tmp_pa
     }
     for system, row in scores.items():
         for name, (mcc, f1) in row.items():
-            record = {"stage": "benchmark", "system": system, "dataset": name, "seed": 0, "seconds": 1.0}
-            write_json(
-                tmp_path / system / name / "seed-0" / "results.json", {**record, "test": {"mcc": mcc, "f1_macro": f1}}
-            )
+            named = {"stage": "benchmark", "protocol": "full", "system": system, "dataset": name, "seed": 0}
+            record = {**named, "seconds": 1.0, "dev": {}, "test": {"mcc": mcc, "f1_macro": f1}}
+            write_json(tmp_path / "full" / system / name / "seed-0" / "results.json", record)
     write_summary(tmp_path)
-    assert read_json(tmp_path / "summary.json")["ranking"]["average"] == {"good": 1.0, "bad": 2.0}
+    assert read_json(tmp_path / "summary.json")["rankings"]["full"]["average"] == {"good": 1.0, "bad": 2.0}
     assert "| good | 1.00 | 2 |" in (tmp_path / "summary.md").read_text()

@@ -9,12 +9,14 @@ import pytest
 import torch
 import yaml
 
+from vqdna.benchmark.budget import load_budget
 from vqdna.config import configs_folder, load_config
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.pretrain.train import PretrainConfig, untrained_model
+from vqdna.tasks.registry import dataset
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
@@ -46,7 +48,7 @@ RIVALS = {"hyena": "tiny"}
 
 def vocabulary_for(name: str) -> str:
     """Vocabulary configuration that goes with one of stage 2."""
-    name = RIVALS.get(name, name)
+    name = RIVALS.get(name, "rival" if name.startswith("rival_") else name)
     return name if name in names("vocabulary") else f"{name}_hrq"
 
 
@@ -55,7 +57,7 @@ def num_parameters(module: torch.nn.Module) -> int:
 
 
 def test_every_stage_has_its_folder_and_nothing_else_lies_there():
-    assert {folder.name for folder in configs_folder().iterdir()} == set(STAGES)
+    assert {folder.name for folder in configs_folder().iterdir()} == {*STAGES, "benchmark"}
     assert {path.suffix for path in configs_folder().rglob("*") if path.is_file()} == {".yaml"}
 
 
@@ -110,6 +112,14 @@ def test_rivals_differ_in_the_encoder_alone_and_are_as_large(rival, ours):
             for config, tokenizer in zip((one, other), words, strict=True)
         ]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.15)
+
+
+@pytest.mark.parametrize("name", names("benchmark"))
+def test_every_budget_names_configurations_and_datasets_that_exist(name):
+    budget = load_budget(name)
+    load_config(PretrainConfig, budget.pretrain, "pretrain")
+    load_config(FinetuneConfig, budget.finetune, "finetune")
+    assert {dataset(searched).group for searched in budget.search.values()} <= set(budget.search)
 
 
 @pytest.mark.parametrize("name", names("finetune"))

@@ -244,8 +244,16 @@ def _dev_score(data: TaskData, outcome: Outcome) -> float:
 def _probe_system(name: str, argument: str) -> System:
     tokenizer, at, dimensions = argument.rpartition("@")
     if at and tokenizer and re.fullmatch(r"[1-9]\d*", dimensions):
-        return System(name, partial(run_tokens, tokenizer, most_features=int(dimensions)), is_seedless=True)
-    return System(name, partial(run_tokens, argument), is_seedless=True)
+        run = partial(run_tokens, _shipped_or_named(tokenizer), most_features=int(dimensions))
+        return System(name, run, is_seedless=True)
+    return System(name, partial(run_tokens, _shipped_or_named(argument)), is_seedless=True)
+
+
+def _shipped_or_named(tokenizer: str) -> str:
+    """Spec of the shipped vocabulary of that name, else the spec itself."""
+    from vqdna.weights import shipped, shipped_names
+
+    return f"vq:{shipped(tokenizer, 'vocabulary')}" if tokenizer in shipped_names("vocabulary") else tokenizer
 
 
 def _encoder_system(name: str, folder: str, config: str, budget: Budget) -> System:

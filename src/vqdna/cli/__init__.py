@@ -1,12 +1,12 @@
 """The command line: one function per command, each importing its stage only when called.
 
-`vqdna vocabulary -> pretrain -> finetune -> predict` is the pipeline; the commands of `benchmark`, `research` and
+`vqdna vocabulary -> pretrain -> finetune -> predict` is the pipeline; the commands of `benchmarking`, `research` and
 `study` stand beside it. Results go to standard output (`--json` for machines), progress and errors to standard error.
 """
 
 from vqdna.cli import application, audit, checkpoints, datasets, research, stages, study
 from vqdna.cli.application import app, main, spread_options
-from vqdna.cli.benchmark import benchmark
+from vqdna.cli.benchmarking import benchmark
 from vqdna.cli.checkpoints import import_checkpoint
 from vqdna.cli.research import bpe, doctor, pack, probe, report, simulate
 from vqdna.cli.stages import embed, encode, finetune, predict, pretrain, vocabulary
