@@ -43,18 +43,19 @@ def test_whole_contigs_come_near_three_fifths_for_training():
     assert [sum(part.size for part in split.parts[name]) for name in SPLITS] == [24_000, 8_000, 8_000]
 
 
-def test_a_lone_chromosome_is_cut_into_arms_that_do_not_touch_the_same_base():
-    split = SpeciesSplit(corpus_of(a=(10_000, 50), b=(20_000,)), (1000,), 3)
-    for species, size in enumerate((10_000, 20_000)):
-        arms = sorted((p.start, p.end) for name in SPLITS for p in split.parts[name] if p.species == species)
-        assert [arms[0][0], *(end for _, end in arms)] == [start for start, _ in arms] + [size]
-    assert [part.size for part in split.parts["test"]] == [2000, 4000]
+@pytest.mark.parametrize(("longest", "number"), [(1000, 8), (500, 10), (3000, 3)])
+def test_a_lone_chromosome_is_cut_into_arms_that_share_no_base(longest, number):
+    split = SpeciesSplit(corpus_of(a=(10_000, 50), b=(20_000,)), (100, longest), 3)
+    arms = sorted((part.start, part.end) for name in SPLITS for part in split.parts[name] if part.species == 0)
+    assert [arms[0][0], *(end for _, end in arms)] == [start for start, _ in arms] + [10_000]
     assert 1 not in {part.contig for name in SPLITS for part in split.parts[name]}  # the plasmid
+    counts = [sum(part.species == 0 for part in split.parts[name]) for name in SPLITS]
+    assert counts == [number - 2 * (held := max(1, round(0.2 * number))), held, held]
 
 
-def test_an_arm_for_the_longest_windows_has_room_for_more_than_one_of_them():
+def test_arms_have_room_for_more_than_one_of_the_longest_windows_where_the_contig_allows():
     split = SpeciesSplit(corpus_of(a=(4000,), b=(3100,)), (100, 1000), 0)
-    assert {part.size for part in split.parts["test"]} == {1250, 1033}
+    assert [part.size for part in split.parts["test"]] == [1334, 1034]
     assert split.classes(1000) == ("a", "b")
 
 
@@ -142,7 +143,7 @@ def test_a_limit_on_bases_keeps_long_windows_possible_and_is_the_same_for_all_se
     assert len({split.used for split in splits}) == 1
     assert splits[0].classes(2000) == ("a", "b")
     sizes = [sum(part.size for part in splits[0].used if part.species == species) for species in range(3)]
-    assert sizes == [7500, 12_000, 6000]
+    assert sizes == [7500, 9000, 6000]
     held = {part.contig: part.end for part in splits[0].used}
     assert all(part.end <= held[part.contig] for split in splits for name in SPLITS for part in split.parts[name])
 

@@ -35,8 +35,10 @@ TEST_CHROMOSOMES = ("5", "7", "9", "10", "11")
 LEAST_CLASSES = 5
 """Species that a length must have windows of, or all of a smaller set, so that its score stands beside the others."""
 
-ARM_WINDOWS = 1.25
-"""Windows of the longest length that an arm for dev or test has room for, at the least, where the contig allows."""
+ARM_WINDOWS, CONTIG_WINDOWS = 1.25, 1.5
+"""Windows of the longest length that an arm, and a contig cut short, have room for where there are bases enough."""
+
+MOST_ARMS = 10
 
 FEWEST_CONTIGS, MOST_CONTIGS = 3, 12
 """Contigs that a species limited to `max_bases` is made of."""
@@ -106,8 +108,8 @@ class SpeciesSplit:
         lengths: of the windows that are to be drawn, in bases; the split is one for all of them.
         seed: of the choice of contigs and of every draw.
         rule: "contigs" draws whole contigs, three fifths of the bases for training; of a species with fewer than three
-            contigs long enough for its longest windows the longest is cut into three arms, and no other is used. "chromosomes" is HyenaDNA's
-            fixed split by chromosome number.
+            contigs long enough for its longest windows the longest is cut into three to ten arms, and no other is used.
+            "chromosomes" is HyenaDNA's fixed split by chromosome number.
         chromosomes: number of each (species, contig), for that rule.
         max_bases: most bases of a species that are used, in round numbers; None uses all.
         min_fill: least share of a window that is DNA. 1 passes over parts shorter than the window; HyenaDNA, whose
@@ -239,7 +241,7 @@ class SpeciesSplit:
         if self.max_bases is None:
             return list(parts)
         length = self._served(parts)
-        most = max(2 * length, self.max_bases // MOST_CONTIGS)
+        most = max(round(CONTIG_WINDOWS * length), self.max_bases // MOST_CONTIGS)
         if self.rule == "contigs" and self._is_lone(parts, length):
             most = max(self.max_bases, round(len(SPLITS) * ARM_WINDOWS * self.need(length)))
         cut = sorted((part._replace(end=min(part.end, most)) for part in parts), key=lambda part: -part.size)
@@ -271,9 +273,8 @@ class SpeciesSplit:
             order = [long[place] for place in random.permutation(len(long))]
             split = {name: [part] for name, part in zip(SPLITS, order)}
         else:
-            split = {name: [arm] for name, arm in _arms(max(parts, key=lambda part: part.size), need, random).items()}
-            # Plasmids beside a lone chromosome would be drawn as often as the chromosome itself.
-            return split
+            # Plasmids beside a lone chromosome would be drawn as often as its arms.
+            return _arms(max(parts, key=lambda part: part.size), need, random)
         taken = {part.contig for given in split.values() for part in given}
         rest = [part for part in parts if part.contig not in taken]
         _deal(split, [rest[place] for place in random.permutation(len(rest))])
@@ -321,13 +322,14 @@ class _Places:
         return part.contig, start, min(start + self.length, part.end)
 
 
-def _arms(part: Part, need: int, random: np.random.Generator) -> dict[str, Part]:
-    """The part cut into three arms, in an order that the seed draws."""
-    held = min(max(int(ARM_WINDOWS * need), int(HELD_OUT_SHARE * part.size)), part.size // len(SPLITS))
-    sizes = {"train": part.size - 2 * held, "dev": held, "test": held}
-    order = [SPLITS[place] for place in random.permutation(len(SPLITS))]
-    edges = part.start + np.cumsum([0, *(sizes[name] for name in order)])
-    return {name: part._replace(start=int(edges[i]), end=int(edges[i + 1])) for i, name in enumerate(order)}
+def _arms(part: Part, need: int, random: np.random.Generator) -> dict[str, list[Part]]:
+    """The part cut into equal arms, three to ten as its size allows, which the seed deals out to the splits."""
+    room = int(part.size // max(1, ARM_WINDOWS * need))
+    number = max(len(SPLITS), min(MOST_ARMS, room))
+    edges = part.start + np.linspace(0, part.size, number + 1).astype(int)
+    arms = [part._replace(start=int(edges[i]), end=int(edges[i + 1])) for i in random.permutation(number)]
+    held = max(1, round(HELD_OUT_SHARE * number))
+    return {"test": arms[:held], "dev": arms[held : 2 * held], "train": arms[2 * held :]}
 
 
 def _room(sizes: Sequence[int]) -> int:

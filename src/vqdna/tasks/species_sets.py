@@ -182,7 +182,7 @@ def _headers(path: Path) -> Iterator[str]:
     """FASTA headers without their `>`."""
     pending = b""
     for block in text_blocks(path):
-        whole, newline, rest = (pending + block).rpartition(b"\n")
+        whole, _, rest = (pending + block).rpartition(b"\n")
         yield from (line[1:].decode("utf-8", "replace") for line in re.findall(rb"^>[^\r\n]*", whole, re.MULTILINE))
         # A line of sequence may be as long as a chromosome: of it nothing but its being there is kept.
         pending = rest if rest.startswith(b">") or not rest else b"N"

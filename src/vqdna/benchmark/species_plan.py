@@ -1,0 +1,161 @@
+"""What the species study is about to do, shown before it does: classes, windows and memory of every length.
+
+Flow: splits x systems x lengths -> a table of what fits; a length or a system that cannot run says why at once, and the
+reason stands in the summary. It must not know how a cell runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from vqdna.benchmark.species_cells import Preset, length_name
+from vqdna.benchmark.species_cost import (
+    available_bytes,
+    feature_bytes,
+    foreseen_bytes,
+    held_bytes,
+    num_features,
+)
+from vqdna.benchmark.species_features import SpeciesFeatures
+from vqdna.benchmark.species_systems import FINETUNED, SystemSpec
+from vqdna.errors import InputError
+from vqdna.tasks.species import SpeciesSplit
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Plan:
+    """What will run and what will not.
+
+    Attributes:
+        splits: of each set, with one seed.
+        kinds: of the systems that run.
+        lengths: of the study.
+        preset: how much is looked at.
+        left_out: set, system, length and reason of what does not run; None stands for all.
+    """
+
+    splits: Mapping[str, SpeciesSplit]
+    kinds: Mapping[str, str]
+    lengths: tuple[int, ...]
+    preset: Preset
+    left_out: list[Record] = field(default_factory=list)
+
+    def leave_out(self, species_set: str | None, system: str | None, length: int | None, reason: str) -> None:
+        """Notes what does not run, and why; once."""
+        record = {"set": species_set, "system": system, "length": length, "reason": reason}
+        if record not in self.left_out:
+            self.left_out.append(record)
+
+    def lengths_of(self, species_set: str, system: str) -> list[int]:
+        """Lengths of a set that a system runs at."""
+        refused = {
+            record["length"]
+            for record in self.left_out
+            if record["set"] in (species_set, None) and record["system"] in (system, None)
+        }
+        return [length for length in self.lengths if length not in refused]
+
+    def refuse_memory(
+        self, species_set: str, spec: SystemSpec, system: SpeciesFeatures, memory: int | None
+    ) -> dict[int, str]:
+        """Lengths whose windows a system cannot read or that take more memory than there is, with the reason."""
+        limit = available_bytes() if memory is None else memory
+        refused: dict[int, str] = {}
+        for length in self.lengths_of(species_set, spec.name):
+            positions, needed = system.positions_limit(), self.memory(species_set, system, length)
+            if positions is not None and length > positions:
+                refused[length] = f"its backbone has positions for {positions:,} bases"
+            elif limit is not None and needed > limit:
+                refused[length] = f"it takes about {decimal(needed)} of memory, and there are {decimal(limit)}"
+        for length, reason in refused.items():
+            self.leave_out(species_set, spec.name, length, reason)
+        return refused
+
+    def memory(self, species_set: str, system: SpeciesFeatures, length: int) -> int:
+        """Bytes that a cell takes beyond weights and libraries."""
+        num_bases = sum(part.size for part in self.splits[species_set].used)
+        num_windows = sum(self.preset.counts(length).values())
+        return (
+            held_bytes(system, num_bases)
+            + foreseen_bytes(system, length)
+            + feature_bytes(num_features(system), num_windows)
+        )
+
+    def check(self) -> None:
+        """Refuses a study in which nothing runs.
+
+        Raises:
+            InputError: no length fits any set, or no system can run.
+        """
+        if not self.kinds:
+            raise InputError(f"the species study has no system to run: {self.left_out[0]['reason']}")
+        if not any(self.lengths_of(name, system) for name in self.splits for system in self.kinds):
+            raise InputError(f"the species study has nothing to run: {self.left_out[0]['reason']}")
+
+    def show(self, console: Console) -> None:
+        """Tables of the sets and of what is left out."""
+        table = Table(title="species study", title_justify="left", box=box.SIMPLE)
+        for name in ("set", "length", "species", "windows", "side by side in test", "bases used"):
+            table.add_column(name)
+        for name, split in self.splits.items():
+            for length in self.lengths:
+                table.add_row(name, length_name(length), *self._row(split, length))
+        console.print(table)
+        for record in self.left_out:
+            console.print(f"left out: {left_out_text(record)}", markup=False, soft_wrap=True)
+
+    def _row(self, split: SpeciesSplit, length: int) -> Sequence[str]:
+        if split.refusal(length):
+            return ("does not fit", "", "", "")
+        counts = " + ".join(str(count) for count in self.preset.counts(length).values())
+        bases = sum(part.size for part in split.used)
+        return (str(len(split.classes(length))), counts, str(split.independent(length, "test")), decimal(bases)[:-1])
+
+
+def plan_study(
+    splits: Mapping[str, SpeciesSplit],
+    kinds: Mapping[str, str],
+    missing: Mapping[str, str],
+    lengths: tuple[int, ...],
+    preset: Preset,
+    finetune_up_to: int,
+) -> Plan:
+    """Plan of the study, with what is known to be left out before anything is loaded.
+
+    Args:
+        splits: of each set, with one seed.
+        kinds: of the systems that run.
+        missing: reason by name of those that cannot.
+        lengths: of the study.
+        preset: how much is looked at.
+        finetune_up_to: bases of the longest windows that encoders are fine-tuned on.
+    """
+    plan = Plan(splits, kinds, lengths, preset)
+    for name, reason in missing.items():
+        plan.leave_out(None, name, None, reason)
+    for name, split in splits.items():
+        for length in lengths:
+            reason_of_set = split.refusal(length)
+            if reason_of_set:
+                plan.leave_out(name, None, length, reason_of_set)
+    for system, kind in kinds.items():
+        for length in lengths:
+            if kind == FINETUNED and length > finetune_up_to:
+                plan.leave_out(None, system, length, f"fine-tuning is asked for up to {length_name(finetune_up_to)}")
+    return plan
+
+
+def left_out_text(record: Mapping[str, Any]) -> str:
+    """What does not run and why, as a sentence says it."""
+    length = record["length"]
+    parts = [record["set"], record["system"], None if length is None else length_name(int(length))]
+    return f"{', '.join(str(part) for part in parts if part is not None)}: {record['reason']}"

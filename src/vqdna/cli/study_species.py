@@ -1,0 +1,98 @@
+"""`vqdna study species`: species classification at every length of the poster's table, and its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from vqdna.cli.options import AsJson, Out, PlanOnly, Quiet, prepare, print_result
+from vqdna.cli.study import study
+
+EXAMPLE = "vqdna study species --genomes klebsiella --lengths 1k,20k --out runs/species --encoder small=small"
+
+
+@study.command(epilog=f"Example: `{EXAMPLE}`")
+def species(
+    out: Out,
+    genomes: Annotated[
+        list[str] | None,
+        Option(
+            "--genomes",
+            help="Folders of FASTA files (each a species), tables species,file, or sets by name: mammals, kingdoms, "
+            "klebsiella, blochmannia, hyenadna. Those at hand without it.",
+        ),
+    ] = None,
+    lengths: Annotated[str | None, Option("--lengths", help="Windows, such as 1k,20k,32k,250k,450k.")] = None,
+    systems: Annotated[
+        list[str] | None,
+        Option("--systems", help="spectrum, nucleotide, kmer6, bpe, vqdna-vq, vqdna-hrq, hyena or names given below."),
+    ] = None,
+    tokenizer: Annotated[
+        list[str] | None,
+        Option("--tokenizer", help="NAME=SPEC: counts of its tokens. May be repeated; bpe, vqdna-vq and vqdna-hrq are "
+               "trained on the genomes without it."),
+    ] = None,
+    encoder: Annotated[
+        list[str] | None,
+        Option("--encoder", help="NAME=DIR or shipped name: its pooled hidden states. May be repeated."),
+    ] = None,
+    finetune_up_to: Annotated[
+        str | None, Option("--finetune-up-to", help="Also fine-tune encoders on windows up to this length, such as 1k.")
+    ] = None,
+    seeds: Annotated[int | None, Option("--seeds", min=1, help="Seeds 0 .. N-1; 3, or 1 with --quick.")] = None,
+    budget: Annotated[
+        float | None, Option("--budget", min=1, help="Processor seconds an encoder may take for a cell; 180.")
+    ] = None,
+    memory: Annotated[
+        float | None, Option("--memory", min=0, help="Gigabytes that a cell may take; all that are free without it.")
+    ] = None,
+    max_bases: Annotated[
+        int | None, Option("--max-bases", min=1, help="Bases used of a species, about; 1,200,000.")
+    ] = None,
+    min_fill: Annotated[
+        float, Option("--min-fill", min=0, max=1, help="Least share of a window that is DNA; the rest is N at its left.")
+    ] = 1.0,
+    quick: Annotated[bool, Option("--quick", help="Fewer windows and short lengths: minutes on two cores.")] = False,
+    plan: PlanOnly = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Which species is a window from? HyenaDNA's task at 1k to 450k bases, beside what composition alone tells."""
+    from vqdna.benchmark.species_cells import LENGTHS, QUICK_LENGTHS, QUICK_SETS, find_preset, parse_lengths
+    from vqdna.benchmark.species_study import Study, run_species_study, with_options
+    from vqdna.benchmark.species_systems import named_sources
+    from vqdna.data_root import find_data_root
+    from vqdna.errors import InputError
+    from vqdna.reports.species import write_species_page
+    from vqdna.tasks.species_sets import find_species_set, sets_at_hand
+    from vqdna.weights import part_folder
+
+    prepare(quiet)
+    root = find_data_root()
+    names = genomes or [name for name in sets_at_hand(root) if not quick or name in QUICK_SETS]
+    if not names:
+        raise InputError("no species set lies in the data root; give --genomes DIR, TABLE or NAME")
+    encoders = named_sources(encoder or (), "--encoder")
+    preset = with_options(find_preset("quick" if quick else "full"), seeds, budget, max_bases)
+    rows = run_species_study(
+        Study(
+            sets=tuple(find_species_set(name, root) for name in dict.fromkeys(names)),
+            out=out,
+            lengths=parse_lengths(lengths or (QUICK_LENGTHS if quick else LENGTHS)),
+            preset=preset,
+            tokenizers=named_sources(tokenizer or (), "--tokenizer"),
+            encoders={name: str(part_folder(source, "encoder")) for name, source in encoders.items()},
+            min_fill=min_fill,
+            finetune_up_to=max(parse_lengths(finetune_up_to)) if finetune_up_to else 0,
+            memory=None if memory is None else int(memory * 1e9),
+        ),
+        systems=systems,
+        plan_only=plan,
+    )
+    if plan:
+        return
+    write_species_page(out)
+    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
