@@ -37,8 +37,3 @@ def clade_corpus(sizes: Ordered[int] = (30_000, 20_000, 20_000), num_species: in
     return Corpus.from_sequences(
         {name: contigs(chain, sizes, seed) for seed, (name, chain) in enumerate(zip(names, clade(num_species)))}
     )
-
-
-def log_likelihood(transitions: np.ndarray, base_ids: np.ndarray) -> float:
-    """Of the bases after the first."""
-    return float(np.log(transitions[base_ids[:-1], base_ids[1:]]).sum())

@@ -38,6 +38,7 @@ from vqdna.tokenizers.tiling import TILES_AT_A_TIME
 LEAST_MEASURED_SECONDS = 0.3
 MOST_REPEATS = 5
 WARM_UP_BASES = 1000
+TRAINING_BATCH = 32
 FLOAT, WORD = 4, 8  # bytes
 
 Cost = dict[str, Any]
@@ -50,6 +51,14 @@ def foreseen_bytes(system: SpeciesFeatures, length: int) -> int:
     if isinstance(system, TokenFeatures):
         return _tokenizer_bytes(system.tokenizer, length)
     return length * 4 * FLOAT + 4**LONGEST_WORD * WORD * LONGEST_WORD  # codes and masks; the spectra
+
+
+def training_bytes(system: SpeciesFeatures, length: int) -> int:
+    """Bytes that fine-tuning an encoder on windows of `length` takes: what a batch keeps for its backward pass."""
+    if not isinstance(system, EncoderFeatures):
+        return 0
+    layers = int(system.encoder.config.backbone.get("num_hidden_layers", 12))
+    return TRAINING_BATCH * layers * _encoder_bytes(system.encoder, length)
 
 
 def held_bytes(system: SpeciesFeatures, num_bases: int) -> int:

@@ -217,8 +217,9 @@ def _word_counts(base_ids: UInt8[ndarray, "base"]) -> Int[ndarray, "word"]:
 def _spectra(counts: Int[ndarray, "row word"], size: int) -> Float[ndarray, "row _"]:
     """Shares of the words' first `size` bases, each added to its reverse complement's."""
     shorter = counts.reshape(len(counts), 4**size, -1).sum(axis=2)
-    both = shorter + shorter[:, _reverse_complements(size)]
-    kept = np.flatnonzero(np.arange(4**size) <= _reverse_complements(size))
+    partners, words = _reverse_complements(size), np.arange(4**size)
+    both = shorter + np.where(words == partners, 0, shorter[:, partners])
+    kept = np.flatnonzero(words <= partners)
     shares: Float[ndarray, "row _"] = both[:, kept] / np.maximum(1, both[:, kept].sum(axis=1, keepdims=True))
     return shares
 

@@ -44,7 +44,9 @@ def finetuned_scores(
         folder: of the cell; the model is not kept, for there is one for every cell.
         seed: of the fine-tuning.
     """
-    tables = {name: _write_table(corpus, windows, folder / "windows" / f"{name}.csv") for name, windows in drawn.items()}
+    tables = {
+        name: _write_table(corpus, windows, folder / "windows" / f"{name}.csv") for name, windows in drawn.items()
+    }
     config = load_config(FinetuneConfig, CONFIG, "finetune", [f"training.epochs={EPOCHS}"])
     results = run_finetune(
         config,

@@ -1,7 +1,8 @@
 """What the species study is about to do, shown before it does: classes, windows and memory of every length.
 
-Flow: splits x systems x lengths -> a table of what fits; a length or a system that cannot run says why at once, and the
-reason stands in the summary. It must not know how a cell runs.
+Flow: splits x systems x lengths -> tables of what fits; a length or a system that cannot run says why at once, and the
+reason stands in the summary. A tokenizer that the study is to train says its memory once it is trained. It must not
+know how a cell runs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from vqdna.benchmark.species_cost import (
     foreseen_bytes,
     held_bytes,
     num_features,
+    training_bytes,
 )
 from vqdna.benchmark.species_features import SpeciesFeatures
 from vqdna.benchmark.species_systems import FINETUNED, SystemSpec
@@ -71,7 +73,7 @@ class Plan:
         limit = available_bytes() if memory is None else memory
         refused: dict[int, str] = {}
         for length in self.lengths_of(species_set, spec.name):
-            positions, needed = system.positions_limit(), self.memory(species_set, system, length)
+            positions, needed = system.positions_limit(), self.memory(species_set, spec, system, length)
             if positions is not None and length > positions:
                 refused[length] = f"its backbone has positions for {positions:,} bases"
             elif limit is not None and needed > limit:
@@ -80,15 +82,14 @@ class Plan:
             self.leave_out(species_set, spec.name, length, reason)
         return refused
 
-    def memory(self, species_set: str, system: SpeciesFeatures, length: int) -> int:
+    def memory(self, species_set: str, spec: SystemSpec, system: SpeciesFeatures, length: int) -> int:
         """Bytes that a cell takes beyond weights and libraries."""
+        if spec.kind == FINETUNED:
+            return training_bytes(system, length)
         num_bases = sum(part.size for part in self.splits[species_set].used)
         num_windows = sum(self.preset.counts(length).values())
-        return (
-            held_bytes(system, num_bases)
-            + foreseen_bytes(system, length)
-            + feature_bytes(num_features(system), num_windows)
-        )
+        features = feature_bytes(num_features(system), num_windows)
+        return held_bytes(system, num_bases) + foreseen_bytes(system, length) + features
 
     def check(self) -> None:
         """Refuses a study in which nothing runs.
@@ -102,7 +103,7 @@ class Plan:
             raise InputError(f"the species study has nothing to run: {self.left_out[0]['reason']}")
 
     def show(self, console: Console) -> None:
-        """Tables of the sets and of what is left out."""
+        """Table of the sets: classes and windows of each length."""
         table = Table(title="species study", title_justify="left", box=box.SIMPLE)
         for name in ("set", "length", "species", "windows", "side by side in test", "bases used"):
             table.add_column(name)
@@ -110,15 +111,32 @@ class Plan:
             for length in self.lengths:
                 table.add_row(name, length_name(length), *self._row(split, length))
         console.print(table)
+
+    def show_left_out(self, console: Console) -> None:
+        """A line for everything that does not run."""
         for record in self.left_out:
             console.print(f"left out: {left_out_text(record)}", markup=False, soft_wrap=True)
+
+    def show_memory(self, console: Console, systems: Mapping[str, tuple[SystemSpec, SpeciesFeatures]]) -> None:
+        """Table of the memory that each system's cells take at each length, over the sets the most."""
+        table = Table(title="memory foreseen, beyond weights and libraries", title_justify="left", box=box.SIMPLE)
+        for column in ("system", *map(length_name, self.lengths)):
+            table.add_column(column)
+        for name, (spec, system) in systems.items():
+            table.add_row(name, *(self._most_memory(spec, system, length) for length in self.lengths))
+        if systems:
+            console.print(table)
+
+    def _most_memory(self, spec: SystemSpec, system: SpeciesFeatures, length: int) -> str:
+        sets = [name for name in self.splits if length in self.lengths_of(name, spec.name)]
+        return decimal(max(self.memory(name, spec, system, length) for name in sets)) if sets else "-"
 
     def _row(self, split: SpeciesSplit, length: int) -> Sequence[str]:
         if split.refusal(length):
             return ("does not fit", "", "", "")
         counts = " + ".join(str(count) for count in self.preset.counts(length).values())
         bases = sum(part.size for part in split.used)
-        return (str(len(split.classes(length))), counts, str(split.independent(length, "test")), decimal(bases)[:-1])
+        return (str(len(split.classes(length))), counts, str(split.independent(length, "test")), f"{bases / 1e6:.1f} M")
 
 
 def plan_study(

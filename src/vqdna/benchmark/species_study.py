@@ -1,8 +1,8 @@
 """The species study: HyenaDNA's protocol at every length, for systems from k-mer counts to genome encoders.
 
-Flow: species sets x systems -> a plan that says at once what does not fit -> cells OUT/<set>/<system>-<length>/seed-<n>/
-results.json -> summary.json, summary.md. Cells that are there are kept; processes share a folder by claiming the
-systems of a set, since a system reads the genomes of a set once for all its cells. Paper: section 5.7.
+Flow: species sets x systems -> a plan that says at once what does not fit -> cells OUT/<set>/<system>-<length>/seed-<n>
+with a results.json each -> summary.json, summary.md. Cells that are there are kept; processes share a folder by
+claiming the systems of a set, since a system reads the genomes of a set once for all its cells. Paper: section 5.7.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vqdna.benchmark.species_features import SpeciesFeatures, TokenFeatures
 from vqdna.benchmark.species_finetune import finetuned_scores, seconds_per_window
 from vqdna.benchmark.species_plan import Plan, plan_study
 from vqdna.benchmark.species_summary import STUDY, write_summary
-from vqdna.benchmark.species_systems import ENCODER, FINETUNED, SystemSpec, choose_systems, system_spec
+from vqdna.benchmark.species_systems import ENCODER, FINETUNED, LEARNED, SystemSpec, choose_systems, system_spec
 from vqdna.config import first_difference
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
@@ -133,8 +133,7 @@ def run_species_study(
     kinds, missing = choose_systems(systems, study.tokenizers, study.encoders, finetuned=study.finetune_up_to > 0)
     splits = {one.name: study.split(one, 0) for one in study.sets}
     plan = plan_study(splits, kinds, missing, study.lengths, study.preset, study.finetune_up_to)
-    plan.show(console)
-    plan.check()
+    _announce(study, plan, console)
     if plan_only:
         return []
     for species_set in study.sets:
@@ -143,9 +142,24 @@ def run_species_study(
     return write_summary(study.out, command_line(), plan.left_out)
 
 
-def _run_unclaimed(
-    study: Study, species_set: SpeciesSet, name: str, kind: str, plan: Plan, console: Console
-) -> None:
+def _announce(study: Study, plan: Plan, console: Console) -> None:
+    """Shows the plan, with the memory of the systems that are there already, and refuses what cannot run."""
+    plan.show(console)
+    ready = {
+        name: (spec, spec.features())
+        for name, kind in plan.kinds.items()
+        if name not in LEARNED or name in study.tokenizers
+        for spec in [study.spec(name, kind)]
+    }
+    for spec, system in ready.values():
+        for species_set in plan.splits:
+            plan.refuse_memory(species_set, spec, system, study.memory)
+    plan.show_memory(console, ready)
+    plan.show_left_out(console)
+    plan.check()
+
+
+def _run_unclaimed(study: Study, species_set: SpeciesSet, name: str, kind: str, plan: Plan, console: Console) -> None:
     """Cells of one system on one set, unless another process is at them."""
     place = study.out / species_set.name
     with claimed(place / ".claims" / name) as ours:

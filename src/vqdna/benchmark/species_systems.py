@@ -110,8 +110,8 @@ def choose_systems(
     for name in tokenizers:
         if name in encoders or name in ("spectrum", *HAND_MADE):
             raise InputError(f"--tokenizer: the name '{name}' is taken by another system; choose another")
-    kinds = {name: TOKENS for name in (*HAND_MADE, *LEARNED, *tokenizers)} | {"spectrum": SPECTRUM}
-    kinds |= {name: ENCODER for name in encoders}
+    kinds = dict.fromkeys((*HAND_MADE, *LEARNED, *tokenizers), TOKENS) | {"spectrum": SPECTRUM}
+    kinds |= dict.fromkeys(encoders, ENCODER)
     kinds |= {f"{name}{FINETUNED_ENDING}": FINETUNED for name in encoders if finetuned}
     wanted = list(dict.fromkeys(names)) if names else list(dict.fromkeys([*STANDARD, *kinds]))
     for name in wanted:
@@ -133,7 +133,9 @@ def system_spec(
 ) -> SystemSpec:
     """Spec of a system, its tokenizer trained below `folder` where none is given and none is there yet."""
     if kind == SPECTRUM:
-        return SystemSpec(name, kind, "", "counts of k-mers on both strands, k of 1 to 6 chosen on dev; nothing trained")
+        return SystemSpec(
+            name, kind, "", "counts of k-mers on both strands, k of 1 to 6 chosen on dev; nothing trained"
+        )
     if name in HAND_MADE:
         return SystemSpec(name, kind, HAND_MADE[name], "counts of tokens; nothing trained")
     if kind == ENCODER:
@@ -157,9 +159,7 @@ def _ready_tokenizer(name: str, folder: Path, genomes: Sequence[Path], quick: bo
                 words.save(folder)
             return f"bpe:{folder}"
         changes = [f"training.steps={QUICK_STEPS}"] if quick else []
-        config = load_config(
-            VocabularyConfig, LEARNED[name], "vocabulary", [*changes, "data.repeated_names=number"]
-        )
+        config = load_config(VocabularyConfig, LEARNED[name], "vocabulary", [*changes, "data.repeated_names=number"])
         run_vocabulary(config, genomes=genomes, out=folder, seed=0)
         return f"vq:{folder}"
 

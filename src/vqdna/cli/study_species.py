@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 from typer import Option
@@ -32,8 +31,11 @@ def species(
     ] = None,
     tokenizer: Annotated[
         list[str] | None,
-        Option("--tokenizer", help="NAME=SPEC: counts of its tokens. May be repeated; bpe, vqdna-vq and vqdna-hrq are "
-               "trained on the genomes without it."),
+        Option(
+            "--tokenizer",
+            help="NAME=SPEC: counts of its tokens. May be repeated; bpe, vqdna-vq and vqdna-hrq are "
+            "trained on the genomes without it.",
+        ),
     ] = None,
     encoder: Annotated[
         list[str] | None,
@@ -42,7 +44,7 @@ def species(
     finetune_up_to: Annotated[
         str | None, Option("--finetune-up-to", help="Also fine-tune encoders on windows up to this length, such as 1k.")
     ] = None,
-    seeds: Annotated[int | None, Option("--seeds", min=1, help="Seeds 0 .. N-1; 3, or 1 with --quick.")] = None,
+    seeds: Annotated[int | None, Option("--seeds", min=1, help="Seeds 0 .. N-1; 5, or 1 with --quick.")] = None,
     budget: Annotated[
         float | None, Option("--budget", min=1, help="Processor seconds an encoder may take for a cell; 180.")
     ] = None,
@@ -50,10 +52,11 @@ def species(
         float | None, Option("--memory", min=0, help="Gigabytes that a cell may take; all that are free without it.")
     ] = None,
     max_bases: Annotated[
-        int | None, Option("--max-bases", min=1, help="Bases used of a species, about; 1,200,000.")
+        int | None, Option("--max-bases", min=1, help="Bases used of a species, about; 600,000.")
     ] = None,
     min_fill: Annotated[
-        float, Option("--min-fill", min=0, max=1, help="Least share of a window that is DNA; the rest is N at its left.")
+        float,
+        Option("--min-fill", min=0, max=1, help="Least share of a window that is DNA; the rest is N at its left."),
     ] = 1.0,
     quick: Annotated[bool, Option("--quick", help="Fewer windows and short lengths: minutes on two cores.")] = False,
     plan: PlanOnly = False,

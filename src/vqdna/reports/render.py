@@ -21,6 +21,7 @@ from vqdna.reports.overview import overview_section, runs_table, settings_of
 from vqdna.reports.pretrain import pretrain_section
 from vqdna.reports.pretraining_study import pretraining_study_section
 from vqdna.reports.runs import Run, find_runs
+from vqdna.reports.species_section import species_section
 from vqdna.reports.study import study_section
 from vqdna.reports.vocabulary import vocabulary_section
 from vqdna.results import write_atomically
@@ -61,6 +62,7 @@ def report_sections(runs: Sequence[Run]) -> list[Section]:
     makers = (
         comparison_section,
         study_section,
+        species_section,
         vocabulary_section,
         pretrain_section,
         pretraining_study_section,

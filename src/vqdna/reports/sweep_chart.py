@@ -7,7 +7,7 @@ know what is measured.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,10 +54,14 @@ def sweep_chart(
     levels: Sequence[Level] = (),
     log_y: bool = False,
     digits: int = 1,
+    name_of: Callable[[int], str] = str,
 ) -> Figure:
-    """Curves over sizes that double, beside horizontal lines; `log_y` is for curves without such lines."""
+    """Curves over sizes that double, beside horizontal lines; `log_y` is for curves without such lines.
+
+    `name_of` is how a size reads below the picture.
+    """
     sizes = sorted({size for sweep in sweeps for size in sweep.sizes})
-    ticks = {"type": "log", "tickvals": sizes, "ticktext": [str(size) for size in sizes]}
+    ticks = {"type": "log", "tickvals": sizes, "ticktext": [name_of(size) for size in sizes]}
     layout: dict[str, Any] = {
         "height": HEIGHT,
         "showlegend": True,

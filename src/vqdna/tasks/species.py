@@ -90,7 +90,10 @@ class Windows:
     def bases(self, corpus: Corpus, row: int) -> UInt8[np.ndarray, "_"]:
         """The bases of one window that lie in its part, without padding; a view of the corpus."""
         edge = int(corpus.packed.contig_edges[self.contigs[row]])
-        return corpus.packed.base_ids[edge + int(self.starts[row]) : edge + int(self.ends[row])]
+        window: UInt8[np.ndarray, "_"] = corpus.packed.base_ids[
+            edge + int(self.starts[row]) : edge + int(self.ends[row])
+        ]
+        return window
 
     def padded(self, corpus: Corpus, row: int) -> UInt8[np.ndarray, "length"]:
         """One window with its padding, a new array of `length` bases."""

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vqdna.benchmark.features import extract_features
+from vqdna.benchmark.species_features import (
+    EncoderFeatures,
+    SpectrumFeatures,
+    TokenFeatures,
+    code_shares,
+    read_tokens,
+)
+from vqdna.genome.bases import N, from_base_ids, reverse_complement
+from vqdna.genome.corpus import Corpus
+from vqdna.genome.sequences import Sequence
+from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.tasks.species import SpeciesSplit
+from vqdna.tokenizers import load_tokenizer
+from vqdna.tokenizers.bpe import BpeTokenizer
+from vqdna.tokenizers.vq import VqTokenizer
+from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
+
+RNG = np.random.default_rng(0)
+
+
+def bases(size: int) -> np.ndarray:
+    return RNG.integers(0, 4, size).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def split() -> SpeciesSplit:
+    corpus = Corpus.from_sequences(
+        {name: tuple(Sequence(f"c{i}", bases(3000)) for i in range(3)) for name in ("a", "b")}
+    )
+    return SpeciesSplit(corpus, (400,), 0)
+
+
+@pytest.fixture(scope="module")
+def hrq() -> VqTokenizer:
+    torch.manual_seed(0)
+    model = VQVAE(VQVAEConfig(width=16, stem_width=16, num_blocks=2, level_sizes=(8, 16))).train()
+    model(torch.randint(0, 4, (8, 96), dtype=torch.uint8))
+    model.quantizer.update_codebooks()
+    return VqTokenizer(model)
+
+
+def slow_spectrum(window: np.ndarray, k: int) -> dict[str, float]:
+    """Share of each k-mer or its reverse complement, whichever comes first in the alphabet."""
+    text, other = from_base_ids(window), from_base_ids(reverse_complement(window))
+    words: dict[str, int] = {}
+    for start in range(len(text) - 5):  # those that begin a word of six
+        word = text[start : start + k]
+        if "N" in text[start : start + 6]:
+            continue
+        end = len(text) - start
+        both = min(word, other[end - k : end])
+        words[both] = words.get(both, 0) + 1
+    return {word: count / sum(words.values()) for word, count in words.items()}
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 6])
+def test_spectra_are_those_of_a_slow_count_on_both_strands(k):
+    window = bases(300)
+    window[50:60] = N
+    spectrum = SpectrumFeatures().of_bases(window)[f"k={k}"][0]
+    slow = slow_spectrum(window, k)
+    assert len(spectrum) == {1: 2, 2: 10, 3: 32, 6: 2080}[k]
+    assert spectrum.sum() == pytest.approx(1)
+    assert sorted(spectrum[spectrum > 0]) == pytest.approx(sorted(slow.values()))
+
+
+def test_a_window_without_a_word_has_an_empty_spectrum():
+    for window in (np.full(50, N, np.uint8), bases(3)):
+        assert all(not values.any() for values in SpectrumFeatures().of_bases(window).values())
+
+
+@pytest.mark.parametrize("spec", ["nucleotide", "kmer:6", "kmer:3:3"])
+def test_hand_made_counts_of_a_window_are_those_of_the_probe(split, spec):
+    system = TokenFeatures(load_tokenizer(spec))
+    system.read(split.corpus, split.used)
+    windows = split.windows(400, "test", 6)
+    got = system.of_windows(split.corpus, windows)["histogram"].toarray()
+    rows = [windows.bases(split.corpus, row).copy() for row in range(6)]
+    alone = extract_features(system.tokenizer, rows)["histogram"].toarray()
+    if spec != "kmer:3:3":  # side by side, words depend on where reading began
+        assert got == pytest.approx(alone, abs=1e-6)
+    single = [system.of_bases(row)["histogram"].toarray()[0] for row in rows]
+    assert np.array(single) == pytest.approx(alone, abs=1e-6)
+
+
+def test_learned_codes_of_a_window_are_those_read_alone_but_for_its_edges(split, hrq):
+    system = TokenFeatures(hrq)
+    system.read(split.corpus, split.used)
+    windows = split.windows(400, "train", 5)
+    for row in range(5):
+        alone = read_tokens(hrq, windows.bases(split.corpus, row).copy()).codes
+        contig = read_tokens(hrq, split.corpus.packed.base_ids[int(windows.contigs[row]) * 3000 :][:3000])
+        within = contig.within(int(windows.starts[row]), int(windows.ends[row]))
+        edge = hrq.context_bases
+        assert (within[edge:-edge] == alone[edge:-edge]).all()
+    features = system.of_windows(split.corpus, windows)
+    assert {name: values.shape for name, values in features.items()} == {
+        "histogram": (5, 24), "coarse": (5, 8), "fine": (5, 16),
+    }  # fmt: skip
+    assert features["coarse"].toarray().sum(axis=1) == pytest.approx([1] * 5)
+
+
+def test_words_of_a_window_lie_wholly_in_it(split):
+    words = BpeTokenizer.learn([from_base_ids(bases(400)) for _ in range(60)], 60)
+    row = read_tokens(words, bases(2000))
+    first = int(row.starts[3]) + 1  # inside the fourth word
+    codes = row.within(first, int(row.ends[20]))
+    assert (codes == row.codes[4:21]).all()
+
+
+def test_shares_add_up_level_by_level_and_an_empty_window_has_none():
+    codes = np.array([[0, 2], [1, 2], [1, 0]], np.int16)
+    assert code_shares(codes, (2, 4)) == pytest.approx([1 / 3, 2 / 3, 1 / 3, 0, 2 / 3, 0])
+    assert not code_shares(codes[:0], (2, 4)).any()
+
+
+def test_an_encoder_s_windows_are_pooled_one_like_many(split):
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    system = EncoderFeatures(GenomeEncoder.from_tokenizer(load_tokenizer("nucleotide"), shape))
+    windows = split.windows(400, "test", 5)
+    got = system.of_windows(split.corpus, windows)
+    assert {name: values.shape for name, values in got.items()} == {"mean": (5, 16), "mean+max": (5, 32)}
+    alone = system.of_bases(windows.bases(split.corpus, 4).copy())
+    assert alone["mean+max"][0] == pytest.approx(got["mean+max"][4], abs=1e-5)
+
+
+def test_an_encoder_of_learned_positions_has_a_limit():
+    shape = {
+        "model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 16, "max_position_embeddings": 128,
+    }  # fmt: skip
+    system = EncoderFeatures(GenomeEncoder.from_tokenizer(load_tokenizer("kmer:3:3"), shape))
+    assert system.positions_limit() == 384
+    assert SpectrumFeatures().positions_limit() is None
