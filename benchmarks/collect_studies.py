@@ -2,12 +2,13 @@
 
     python benchmarks/collect_studies.py pretraining work docs/results/pretraining.json
     python benchmarks/collect_studies.py masking work/masking docs/results/masking.json
+    python benchmarks/collect_studies.py species work/species docs/results/species.json
     python benchmarks/collect_studies.py benchmark work/bench docs/results/benchmark.json
     python benchmarks/collect_studies.py cells work/bench docs/results/benchmark_cells.jsonl
     python benchmarks/collect_studies.py restore docs/results/benchmark_cells.jsonl work/bench
 
-`pretraining` takes what runs/small.sh left, `masking` what runs/masking.sh left, `benchmark` and `cells` what
-runs/benchmark.sh left.
+`pretraining` takes what runs/small.sh left, `masking` what runs/masking.sh left, `species` what runs/species.sh left,
+`benchmark` and `cells` what runs/benchmark.sh left.
 `restore` puts cells back where a benchmark finds them, so that it goes on from there on another machine.
 """
 
@@ -57,6 +58,29 @@ def pretraining(folder: Path) -> dict:
     return {"run": about, **summary(folder / "worth")}
 
 
+def species(folder: Path) -> dict:
+    """Rows of the species study, what was left out, how each tokenizer came to be, and the time it all took."""
+    study = folder / "study"
+    cells = [read_json(path) for path in sorted(study.glob("*/*/seed-*/results.json"))]
+    commands = list(dict.fromkeys(cell["command"] for cell in cells))
+    reading = {(cell["set"], cell["system"]): cell["reading_seconds"] for cell in cells}
+    trained = {}
+    for path in sorted(folder.glob("trained/*/results.json")):
+        run = read_json(path)
+        about = {key: run[key] for key in ("command", "seed", "seconds", "evaluation") if key in run}
+        about["evaluation"] = {key: about["evaluation"][key] for key in ("reconstruction_accuracy", "bits_per_base")}
+        trained[path.parent.name] = {**about, "species": run["genomes"]["species"]}
+    return {
+        "commands": commands,
+        "processor_seconds": sum(cell["seconds"] for cell in cells) + sum(reading.values()),
+        "cells": len(cells),
+        "preset": cells[0]["settings"]["preset"],
+        "trained": trained,
+        "rows": read_json(study / "summary.json")["rows"],
+        "left_out": read_json(study / "summary.json")["left_out"],
+    }
+
+
 def summary(folder: Path) -> dict:
     """Summary of a study, with one of its cells' settings."""
     cell = read_json(next(folder.glob("*/*-seed-0/results.json")))
@@ -82,11 +106,11 @@ def restore(cells: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("pretraining", "masking", "benchmark", "cells", "restore"))
+    parser.add_argument("study", choices=("pretraining", "masking", "species", "benchmark", "cells", "restore"))
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    collected = {"pretraining": pretraining, "masking": masking, "benchmark": summarize}
+    collected = {"pretraining": pretraining, "masking": masking, "species": species, "benchmark": summarize}
     if arguments.study in collected:
         write_json(arguments.out, collected[arguments.study](arguments.source))
     else:

@@ -95,7 +95,7 @@ def test_cells_hold_what_was_done_and_are_known_afterwards(run, tmp_path):
     record = read_json(tmp_path / "out/clade/nucleotide-1k/seed-1/results.json")
     assert record["classes"] == ["a", "b", "c", "d"]
     assert record["windows"] == {"train": 80, "dev": 20, "test": 40}
-    assert record["independent_windows"]["test"] == 4 * (100_000 // 12) // 1000
+    assert record["independent_windows"]["test"] == 4 * (100_000 // 12 // 1000)
     assert record["about"]["how"] == "counts of tokens; nothing trained"
     assert record["padded_share"]["train"] == 0
     assert record["cost"] == COST

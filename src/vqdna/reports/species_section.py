@@ -25,8 +25,13 @@ from vqdna.reports.study_rows import Score
 from vqdna.reports.sweep_chart import Level, Sweep, sweep_chart
 
 OURS = ("vqdna-hrq", "vqdna-vq")
+GC = "k=1"
+"""Spectrum of single bases on both strands: the share of G and C."""
+
 LEAST_MEGABYTES = 0.1
 LEAST_SECONDS = 1e-4
+SLOW_SECONDS = 0.1
+"""Systems whose longest window takes longer are spoken of; the others are free in comparison."""
 
 INTRODUCTION = (
     "Which species is a window from? Windows are drawn as HyenaDNA draws them, species, contig and place uniformly, "
@@ -53,6 +58,7 @@ MEMORY_CAPTION = (
     "Peak memory of one window beyond weights and libraries; what is below a tenth of a megabyte is drawn there. Both "
     "axes logarithmic."
 )
+SYSTEMS_CAPTION = "The systems, and how each came to be."
 TABLE_CAPTION = "Test accuracy, percent, mean ± standard deviation over seeds. Marked: the highest of a length."
 WORDS_CAPTION = "Test accuracy of k-mer spectra by k, percent: how much longer words add to composition (k = 1)."
 COST_CAPTION = (
@@ -70,7 +76,9 @@ def species_section(runs: Sequence[Run]) -> Section | None:
     ]
     if not named:
         return None
-    blocks = [Block("Beside the poster", tables=[_poster_table([(name, rows) for name, rows, _, _ in named])])]
+    poster = _poster_table([(name, rows) for name, rows, _, _ in named])
+    systems = _systems_table([row for _, rows, _, _ in named for row in rows])
+    blocks = [Block("Beside the poster", tables=[poster, systems])]
     for name, rows, reasons, run in named:
         blocks += _set_blocks(name, rows, reasons, run)
     cost = _cost_block([row for _, rows, _, _ in named for row in rows])
@@ -102,9 +110,12 @@ def _composition_sentence(rows: Sequence[SpeciesRow], length: int) -> str:
     if found is None:
         return ""
     best, composition, share = found
+    spectrum = row_of(rows, SPECTRUM, length)
+    gc = None if spectrum is None else spectrum.by_representation.get(GC)
+    of_gc = "" if gc is None else f", the share of G and C alone {_score(gc)}"
     return (
         f"At {length_name(length)} the highest is {best.system} with {_score(best.accuracy)}; single-base counts have "
-        f"{_score(composition.accuracy)} and guessing {100 / composition.num_classes:.1f}, so composition alone has "
+        f"{_score(composition.accuracy)}{of_gc} and guessing {100 / composition.num_classes:.1f}. So composition has "
         f"{100 * max(0.0, share):.0f} % of what lies above guessing."
     )
 
@@ -192,10 +203,14 @@ def _set_table(rows: Sequence[SpeciesRow]) -> Table:
     cells = []
     for system in dict.fromkeys(row.system for row in rows):
         own = {row.length: row for row in rows if row.system == system}
-        how = next(iter(own.values())).how
-        scores = [_score_cell(own.get(length), best[length]) for length in lengths]
-        cells.append([Cell(system), Cell(how), *scores])
-    return Table(TABLE_CAPTION, ["system", "what it is", *map(length_name, lengths)], cells, num_text_columns=2)
+        cells.append([Cell(system), *(_score_cell(own.get(length), best[length]) for length in lengths)])
+    return Table(TABLE_CAPTION, ["system", *map(length_name, lengths)], cells)
+
+
+def _systems_table(rows: Sequence[SpeciesRow]) -> Table:
+    described = {row.system: row.how for row in rows}
+    cells = [[Cell(system), Cell(how)] for system, how in described.items()]
+    return Table(SYSTEMS_CAPTION, ["system", "what it is"], cells, num_text_columns=2)
 
 
 def _words_table(rows: Sequence[SpeciesRow]) -> list[Table]:
@@ -271,7 +286,7 @@ def _cost_sentences(costs: Sequence[SpeciesRow]) -> list[str]:
     sentences = []
     for system in dict.fromkeys(row.system for row in costs):
         own = [row for row in costs if row.system == system and row.seconds]
-        if len(own) > 1 and own[0].seconds and own[-1].seconds and system not in (COMPOSITION, SPECTRUM):
+        if len(own) > 1 and (own[-1].seconds or 0) > SLOW_SECONDS:
             first, last = own[0], own[-1]
             per_base = (last.seconds or 0) / last.length / ((first.seconds or 1) / first.length)
             sentences.append(
