@@ -31,10 +31,11 @@ def bases(size: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def split() -> SpeciesSplit:
+    """Two species of three contigs of 3000 bases, of each of which the 1000 from 500 on are used."""
     corpus = Corpus.from_sequences(
         {name: tuple(Sequence(f"c{i}", bases(3000)) for i in range(3)) for name in ("a", "b")}
     )
-    return SpeciesSplit(corpus, (400,), 0)
+    return SpeciesSplit(corpus, (400,), 0, max_bases=12_000)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,7 @@ def test_hand_made_counts_of_a_window_are_those_of_the_probe(split, spec):
     system = TokenFeatures(load_tokenizer(spec))
     system.read(split.corpus, split.used)
     windows = split.windows(400, "test", 6)
+    assert windows.starts.min() >= 500
     got = system.of_windows(split.corpus, windows)["histogram"].toarray()
     rows = [windows.bases(split.corpus, row).copy() for row in range(6)]
     alone = extract_features(system.tokenizer, rows)["histogram"].toarray()

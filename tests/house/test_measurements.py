@@ -6,7 +6,12 @@ import re
 import pytest
 from documents import ROOT
 
+from vqdna.benchmark.species_cells import length_name
+from vqdna.benchmark.species_summary import set_table
 from vqdna.benchmark.summary_tables import METRICS, metric_table
+from vqdna.reports.runs import Run
+from vqdna.reports.species_rows import species_rows
+from vqdna.reports.species_section import findings
 
 RESULTS = ROOT / "docs" / "results"
 
@@ -285,3 +290,46 @@ def masking_lines():
 def test_table_of_the_masking_ablation_is_that_of_the_results_file():
     decision = (ROOT / "docs" / "decisions" / "0003-masking.md").read_text()
     assert [line for line in masking_lines() if line not in decision] == []
+
+
+def species_sets():
+    """Rows of the species study by set."""
+    rows = json.loads((RESULTS / "species.json").read_text())["rows"]
+    return {name: [row for row in rows if row["set"] == name] for name in dict.fromkeys(row["set"] for row in rows)}
+
+
+def species_cost_lines():
+    """Processor seconds and megabytes of one window, system by system, the same in all sets."""
+    costs = {(row["system"], row["length"]): row["cost"] for rows in species_sets().values() for row in rows}
+    lengths = sorted({length for _, length in costs})
+    lines = [f"| one window | {' | '.join(map(length_name, lengths))} |"]
+    for system in sorted({system for system, _ in costs}):
+        own = [costs.get((system, length)) for length in lengths]
+        cells = [f"{cost['seconds']:.2g} s, {cost['window_bytes'] / 1e6:.1f} MB" if cost else "-" for cost in own]
+        lines.append(f"| {system} | {' | '.join(cells)} |")
+    return lines
+
+
+@pytest.mark.parametrize("name", species_sets())
+def test_table_and_findings_of_the_species_guide_are_those_of_the_results_file(name):
+    rows = species_sets()[name]
+    guide = (ROOT / "docs" / "guides" / "species.md").read_text()
+    assert [line for line in table_lines(set_table(rows)) if line not in guide] == []
+    sentences = findings(species_rows(Run(name, {"stage": "study", "rows": rows})))
+    assert len(sentences) >= 4
+    assert [sentence for sentence in sentences if sentence not in " ".join(guide.split())] == []
+
+
+def test_costs_in_the_species_guide_are_those_of_the_results_file():
+    guide = (ROOT / "docs" / "guides" / "species.md").read_text()
+    assert [line for line in species_cost_lines() if line not in guide] == []
+
+
+def test_every_length_of_the_poster_has_a_number_for_every_system_that_was_given():
+    record = json.loads((RESULTS / "species.json").read_text())
+    lengths = {1000, 20_000, 32_000, 250_000, 450_000}
+    for system in ("spectrum", "nucleotide", "kmer6", "bpe", "vqdna-vq", "vqdna-hrq"):
+        for name in ("kingdoms", "klebsiella"):
+            assert {row["length"] for row in species_sets()[name] if row["system"] == system} == lengths
+    named = {row["system"] for row in record["rows"]} | {left["system"] for left in record["left_out"]}
+    assert "hyena" in named

@@ -82,7 +82,7 @@ def test_curves_are_the_table_and_guessing_a_line(page: Page) -> None:
     assert spec["layout"]["xaxis"]["ticktext"] == ["1k", "20k"]
     (guessing,) = spec["layout"]["annotations"]
     assert guessing["text"] == "guessing 20.0"
-    assert labelled(page, "Test accuracy, percent, mean")["nucleotide"]["1k"][0] == "40.0 ± 2.8"
+    assert labelled(page, "clade: test accuracy, percent")["nucleotide"]["1k"][0] == "40.0 ± 2.8"
 
 
 def test_cost_is_drawn_and_told_against_length(page: Page) -> None:
@@ -96,7 +96,7 @@ def test_cost_is_drawn_and_told_against_length(page: Page) -> None:
 
 
 def test_words_by_their_length_show_what_composition_is(page: Page) -> None:
-    assert labelled(page, "Test accuracy of k-mer spectra")["20k"]["k = 1"] == ("60.0", pytest.approx(60))
+    assert labelled(page, "clade: test accuracy of k-mer spectra")["20k"]["k = 1"] == ("60.0", pytest.approx(60))
 
 
 def test_what_did_not_run_says_why(folder: Path, page: Page) -> None:

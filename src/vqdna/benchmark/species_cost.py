@@ -37,6 +37,7 @@ from vqdna.tokenizers.tiling import TILES_AT_A_TIME
 
 LEAST_MEASURED_SECONDS = 0.3
 MOST_REPEATS = 5
+NUM_WORDS = 4096  # of six bases
 WARM_UP_BASES = 1000
 TRAINING_BATCH = 32
 FLOAT, WORD = 4, 8  # bytes
@@ -50,7 +51,7 @@ def foreseen_bytes(system: SpeciesFeatures, length: int) -> int:
         return _encoder_bytes(system.encoder, length)
     if isinstance(system, TokenFeatures):
         return _tokenizer_bytes(system.tokenizer, length)
-    return length * 4 * FLOAT + 4**LONGEST_WORD * WORD * LONGEST_WORD  # codes and masks; the spectra
+    return length * 4 * FLOAT + NUM_WORDS * WORD * LONGEST_WORD  # codes and masks; the spectra
 
 
 def training_bytes(system: SpeciesFeatures, length: int) -> int:
@@ -79,7 +80,7 @@ def num_features(system: SpeciesFeatures) -> int:
     """Width of a system's widest representation."""
     if isinstance(system, EncoderFeatures):
         return 2 * int(system.encoder.config.hidden_size)
-    return sum(system.tokenizer.level_sizes) if isinstance(system, TokenFeatures) else 4**LONGEST_WORD
+    return sum(system.tokenizer.level_sizes) if isinstance(system, TokenFeatures) else NUM_WORDS
 
 
 def available_bytes() -> int | None:

@@ -79,6 +79,10 @@ class TokenRow:
     starts: Int[ndarray, "token"]
     ends: Int[ndarray, "token"]
 
+    def moved(self, bases: int) -> TokenRow:
+        """The same tokens, so many bases further on."""
+        return TokenRow(self.codes, self.starts + np.int32(bases), self.ends + np.int32(bases))
+
     def within(self, start: int, end: int) -> Int[ndarray, "_ level"]:
         """Codes of the tokens that lie in [start, end)."""
         first, last = np.searchsorted(self.starts, start), np.searchsorted(self.ends, end, "right")
@@ -98,7 +102,7 @@ class TokenFeatures(SpeciesFeatures):
         for part in used:
             edge = int(corpus.packed.contig_edges[part.contig])
             bases = corpus.packed.base_ids[edge + part.start : edge + part.end]
-            self._rows[corpus.content_hash, part.contig] = read_tokens(self.tokenizer, bases)
+            self._rows[corpus.content_hash, part.contig] = read_tokens(self.tokenizer, bases).moved(part.start)
 
     def of_windows(self, corpus: Corpus, windows: Windows) -> dict[str, Features]:
         """Histogram of codes; of several levels also all but the finest, and the finest alone."""

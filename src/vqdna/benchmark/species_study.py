@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from vqdna.benchmark.species_summary import STUDY, write_summary
 from vqdna.benchmark.species_systems import ENCODER, FINETUNED, LEARNED, SystemSpec, choose_systems, system_spec
 from vqdna.config import first_difference
 from vqdna.errors import InputError
+from vqdna.genome.corpus import Corpus
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.tasks.metrics import metric_value
 from vqdna.tasks.species import SPLITS, SpeciesSplit, Windows
@@ -64,6 +65,7 @@ class Study:
     min_fill: float = 1.0
     finetune_up_to: int = 0
     memory: int | None = None
+    _corpora: dict[str, Corpus] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def genomes(self) -> list[Path]:
@@ -73,8 +75,10 @@ class Study:
 
     def split(self, species_set: SpeciesSet, seed: int) -> SpeciesSplit:
         """Split of a set's contigs with one seed."""
+        if species_set.name not in self._corpora:
+            self._corpora[species_set.name] = species_set.corpus()
         return SpeciesSplit(
-            species_set.corpus(),
+            self._corpora[species_set.name],
             self.lengths,
             seed,
             rule=species_set.split,
@@ -313,5 +317,9 @@ def probe_windows(system: SpeciesFeatures, split: SpeciesSplit, drawn: Drawn) ->
 
 def with_options(preset: Preset, seeds: int | None, budget: float | None, max_bases: int | None) -> Preset:
     """The preset with what was asked for in place of its own."""
-    changes = {"seeds": seeds, "budget": budget, "max_bases": max_bases}
-    return replace(preset, **{key: value for key, value in changes.items() if value is not None})
+    return replace(
+        preset,
+        seeds=preset.seeds if seeds is None else seeds,
+        budget=preset.budget if budget is None else budget,
+        max_bases=preset.max_bases if max_bases is None else max_bases,
+    )

@@ -59,8 +59,8 @@ MEMORY_CAPTION = (
     "axes logarithmic."
 )
 SYSTEMS_CAPTION = "The systems, and how each came to be."
-TABLE_CAPTION = "Test accuracy, percent, mean ± standard deviation over seeds. Marked: the highest of a length."
-WORDS_CAPTION = "Test accuracy of k-mer spectra by k, percent: how much longer words add to composition (k = 1)."
+TABLE_CAPTION = "test accuracy, percent, mean ± standard deviation over seeds. Marked: the highest of a length."
+WORDS_CAPTION = "test accuracy of k-mer spectra by k, percent: how much longer words add to composition (k = 1)."
 COST_CAPTION = (
     "One window: processor seconds, and megabytes beyond weights and libraries as foreseen before the run and as "
     "measured. Memory is the peak of a process that reads nothing else."
@@ -149,7 +149,7 @@ def _evidence(rows: Sequence[SpeciesRow], length: int) -> str:
 
 def _set_blocks(name: str, rows: Sequence[SpeciesRow], reasons: Sequence[LeftOut], run: Run) -> list[Block]:
     figures = [_accuracy_figure(name, rows)]
-    tables = [_set_table(rows), *_words_table(rows), *([_reasons_table(reasons)] if reasons else [])]
+    tables = [_set_table(name, rows), *_words_table(name, rows), *([_reasons_table(name, reasons)] if reasons else [])]
     return [Block(name, findings(rows), _facts(rows, run), rows=[figures]), Block(tables=tables)]
 
 
@@ -197,14 +197,14 @@ def _sweeps(rows: Sequence[SpeciesRow], value: Callable[[SpeciesRow], Score | No
     return sweeps
 
 
-def _set_table(rows: Sequence[SpeciesRow]) -> Table:
+def _set_table(name: str, rows: Sequence[SpeciesRow]) -> Table:
     lengths = sorted({row.length for row in rows})
     best = {length: max(row.accuracy.mean for row in rows if row.length == length) for length in lengths}
     cells = []
     for system in dict.fromkeys(row.system for row in rows):
         own = {row.length: row for row in rows if row.system == system}
         cells.append([Cell(system), *(_score_cell(own.get(length), best[length]) for length in lengths)])
-    return Table(TABLE_CAPTION, ["system", *map(length_name, lengths)], cells)
+    return Table(f"{name}: {TABLE_CAPTION}", ["system", *map(length_name, lengths)], cells)
 
 
 def _systems_table(rows: Sequence[SpeciesRow]) -> Table:
@@ -213,20 +213,20 @@ def _systems_table(rows: Sequence[SpeciesRow]) -> Table:
     return Table(SYSTEMS_CAPTION, ["system", "what it is"], cells, num_text_columns=2)
 
 
-def _words_table(rows: Sequence[SpeciesRow]) -> list[Table]:
+def _words_table(name: str, rows: Sequence[SpeciesRow]) -> list[Table]:
     spectra = [row for row in rows if row.system == SPECTRUM and row.by_representation]
     if not spectra:
         return []
-    names = list(spectra[0].by_representation)
-    columns = [name.replace("=", " = ") for name in names]
+    words = list(spectra[0].by_representation)
+    columns = [word.replace("=", " = ") for word in words]
     cells = [
-        [Cell(length_name(row.length)), *(_plain_cell(row.by_representation.get(name)) for name in names)]
+        [Cell(length_name(row.length)), *(_plain_cell(row.by_representation.get(word)) for word in words)]
         for row in spectra
     ]
-    return [Table(WORDS_CAPTION, ["length", *columns], cells)]
+    return [Table(f"{name}: {WORDS_CAPTION}", ["length", *columns], cells)]
 
 
-def _reasons_table(reasons: Sequence[LeftOut]) -> Table:
+def _reasons_table(name: str, reasons: Sequence[LeftOut]) -> Table:
     cells = [
         [
             Cell(reason.system or "every system"),
@@ -235,7 +235,7 @@ def _reasons_table(reasons: Sequence[LeftOut]) -> Table:
         ]
         for reason in reasons
     ]
-    return Table("What did not run, and why.", ["system", "length", "reason"], cells, num_text_columns=3)
+    return Table(f"{name}: what did not run, and why.", ["system", "length", "reason"], cells, num_text_columns=3)
 
 
 def _poster_table(sets: Sequence[tuple[str, Sequence[SpeciesRow]]]) -> Table:

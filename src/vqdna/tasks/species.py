@@ -85,7 +85,8 @@ class Windows:
     @property
     def padding(self) -> Int[np.ndarray, "row"]:
         """N to the left of each window."""
-        return self.length - (self.ends - self.starts)
+        padding: Int[np.ndarray, "row"] = self.length - (self.ends - self.starts)
+        return padding
 
     def bases(self, corpus: Corpus, row: int) -> UInt8[np.ndarray, "_"]:
         """The bases of one window that lie in its part, without padding; a view of the corpus."""
@@ -149,7 +150,7 @@ class SpeciesSplit:
 
     @cached_property
     def used(self) -> tuple[Part, ...]:
-        """What is read of each contig, whatever the seed: all of it, or its beginning where `max_bases` says so."""
+        """What is read of each contig, whatever the seed: all of it, or a stretch where `max_bases` says so."""
         return tuple(part for parts in self._contigs for part in self._reduced(parts))
 
     @cached_property
@@ -247,7 +248,7 @@ class SpeciesSplit:
         most = max(round(CONTIG_WINDOWS * length), self.max_bases // MOST_CONTIGS)
         if self.rule == "contigs" and self._is_lone(parts, length):
             most = max(self.max_bases, round(len(SPLITS) * ARM_WINDOWS * self.need(length)))
-        cut = sorted((part._replace(end=min(part.end, most)) for part in parts), key=lambda part: -part.size)
+        cut = sorted((_cut(part, most) for part in parts), key=lambda part: -part.size)
         if self.rule == "chromosomes":
             return cut
         before = np.cumsum([0, *(part.size for part in cut)])
@@ -323,6 +324,12 @@ class _Places:
         interval = int(np.searchsorted(np.cumsum(sizes), rank, "right"))
         start = int(starts[interval, 0]) + rank - int(sizes[:interval].sum())
         return part.contig, start, min(start + self.length, part.end)
+
+
+def _cut(part: Part, most: int) -> Part:
+    """At most so many bases of the part, from a quarter on: neither the end of a chromosome nor mostly its middle."""
+    start = part.start + max(0, part.size - most) // 4
+    return part._replace(start=start, end=min(part.end, start + most))
 
 
 def _arms(part: Part, need: int, random: np.random.Generator) -> dict[str, list[Part]]:
