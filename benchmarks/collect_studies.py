@@ -67,7 +67,7 @@ def species(folder: Path) -> dict:
     trained = {}
     for path in sorted(folder.glob("trained/*/results.json")):
         run = read_json(path)
-        about = {key: run[key] for key in ("command", "seed", "seconds", "evaluation") if key in run}
+        about = {key: run[key] for key in ("seed", "seconds", "evaluation")}
         about["evaluation"] = {key: about["evaluation"][key] for key in ("reconstruction_accuracy", "bits_per_base")}
         trained[path.parent.name] = {**about, "species": run["genomes"]["species"]}
     return {
