@@ -13,6 +13,7 @@ from vqdna.benchmark.claims import claimed
 from vqdna.benchmark.species_cells import Preset, length_name, parse_lengths, within_budget
 from vqdna.benchmark.species_cost import measure_costs
 from vqdna.benchmark.species_study import Study, run_species_study, with_options
+from vqdna.benchmark.species_summary import how_it_came_to_be
 from vqdna.benchmark.species_systems import SystemSpec, choose_systems, named_sources
 from vqdna.errors import InputError
 from vqdna.pretrain.encoder import GenomeEncoder
@@ -247,3 +248,13 @@ def test_sources_have_names():
     for given, expected in ((["a"], "got 'a', expected NAME=SOURCE"), (["a=b", "a=c"], "'a' is given twice")):
         with pytest.raises(InputError, match=expected):
             named_sources(given, "--encoder")
+
+
+def test_a_system_says_what_it_is_and_how_it_was_trained():
+    assert (
+        how_it_came_to_be({"how": "counts", "level_sizes": [5], "parameters": 0, "trained": {}}) == "counts (5 codes)"
+    )
+    trained = {"steps": 300, "genomes": {"species": ["a", "b"]}}
+    about = {"how": "codes", "level_sizes": [8, 16], "parameters": 1234, "trained": trained}
+    assert how_it_came_to_be(about) == "codes (8 + 16 codes, 1,234 parameters, 300 training steps, on 2 genomes)"
+    assert how_it_came_to_be({"how": "encoder"}) == "encoder"

@@ -79,6 +79,17 @@ def set_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def how_it_came_to_be(about: Mapping[str, Any]) -> str:
+    """What a system is and how it was trained, in a sentence, of what its cells say of it."""
+    sizes, trained = about.get("level_sizes"), about.get("trained") or {}
+    parameters, species = about.get("parameters"), (trained.get("genomes") or {}).get("species", ())
+    facts = [f"{' + '.join(map(str, sizes))} codes"] if sizes else []
+    facts += [f"{parameters:,} parameters"] if parameters else []
+    facts += [f"{trained['steps']} training steps"] if trained.get("steps") else []
+    facts += [f"on {len(species)} genomes"] if species else []
+    return str(about["how"]) + (f" ({', '.join(facts)})" if facts else "")
+
+
 def _row(species_set: str, system: str, length: int, records: list[Record]) -> Record:
     first = records[0]
     names = list(first.get("representations", ()))
@@ -88,7 +99,7 @@ def _row(species_set: str, system: str, length: int, records: list[Record]) -> R
         "system": system,
         "length": length,
         "kind": first["about"]["kind"],
-        "how": first["about"]["how"],
+        "how": how_it_came_to_be(first["about"]),
         "seeds": sorted(record["seed"] for record in records),
         "classes": first["classes"],
         "windows": first["windows"],

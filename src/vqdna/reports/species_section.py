@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vqdna.reports.content import MISSING, Block, Cell, Figure, Section, Table, known, number_cell, plural
+from vqdna.reports.content import MISSING, Block, Cell, Figure, Section, Table, decimal, known, number_cell, plural
 from vqdna.reports.poster import SPECIES
 from vqdna.reports.runs import Run
 from vqdna.reports.species_rows import (
@@ -242,7 +242,7 @@ def _poster_table(sets: Sequence[tuple[str, Sequence[SpeciesRow]]]) -> Table:
     """The poster's rows, then ours for each set."""
     lengths = sorted({length for row in SPECIES.values() for length in row})
     cells = [
-        [Cell(name), Cell("poster"), *(number_cell(row.get(length), f"{row.get(length)}") for length in lengths)]
+        [Cell(name), Cell("poster"), *(number_cell(row.get(length), decimal(row.get(length), 2)) for length in lengths)]
         for name, row in SPECIES.items()
     ]
     for name, rows in sets:
