@@ -46,6 +46,7 @@ SYSTEM_NAMES = (
     "kmer-logreg:K",
     "kmer-lightgbm",
     "cnn",
+    "cnn:EPOCHS",
     "probe:TOKENIZER",
     "probe:TOKENIZER@DIMENSIONS",
     "encoder:DIR",
@@ -75,8 +76,9 @@ class System:
 def find_system(name: str, budget: Budget, out: Path) -> System:
     """System called `name`, one of SYSTEM_NAMES; `kmer-logreg` without K chooses k on dev.
 
-    CONFIG is a fine-tuning configuration by path or by its name in `configs/finetune/`; without it the budget's is
-    taken, its epochs, and its search. DIMENSIONS is how many a representation may have at most.
+    EPOCHS is how long the network may train whatever the budget says. CONFIG is a fine-tuning configuration by path or
+    by its name in `configs/finetune/`; without it the budget's is taken, its epochs, and its search. DIMENSIONS is how
+    many a representation may have at most.
 
     Raises:
         InputError: no such system; names the nearest one. A folder that is not there.
@@ -85,7 +87,9 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
     if name in RIVALS:
         return System(name, partial(run_rival, name, budget, out), tuple(STRANDS), rival=name)
     if name == "cnn":
-        return System(name, partial(run_network, budget), tuple(STRANDS))
+        return System(name, partial(run_network, budget.cnn_epochs), tuple(STRANDS))
+    if kind == "cnn" and re.fullmatch(r"[1-9]\d*", argument):
+        return System(name, partial(run_network, int(argument)), tuple(STRANDS))
     if name == "kmer-lightgbm":
         return System(name, run_boosted_trees)
     if name == "kmer-logreg":
@@ -101,13 +105,13 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
     )
 
 
-def run_network(budget: Budget, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+def run_network(epochs: int, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
     """The one-hot convolutional network trained from scratch; `folder` stays unused."""
     from vqdna.benchmark.cnn import CnnConfig, OneHotCnn, run_cnn
     from vqdna.benchmark.cost import flops_per_base
 
     config = CnnConfig(shares_strands=candidate == "both-strands")
-    record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=budget.cnn_epochs, config=config)
+    record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config)
     seen = record["epochs"] * int(data.train.lengths.sum())
     size = record["parameters"]
     operations = flops_per_base(OneHotCnn(data.train.num_classes, config), typical_length(data))
