@@ -240,6 +240,8 @@ def test_every_system_name_is_found(tmp_path):
             assert find_system(name, WHOLE, tmp_path).name == name
     assert find_system("kmer-logreg:4", WHOLE, tmp_path).is_seedless
     assert find_system("cnn:15", WHOLE, tmp_path).run.args == (15,)
+    longer = find_system("kmer6:4", WHOLE, tmp_path)
+    assert (longer.rival, longer.run.keywords) == ("kmer6", {"epochs": 4})
     assert find_system("probe:nucleotide@64", WHOLE, tmp_path).is_seedless
     assert find_system("probe:small", WHOLE, tmp_path).run.args[0].endswith("small/vocabulary")
     assert len(find_system("encoder:small", WHOLE, tmp_path).candidates) == 2

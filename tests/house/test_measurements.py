@@ -8,10 +8,12 @@ from documents import ROOT
 
 from vqdna.benchmark.species_cells import length_name
 from vqdna.benchmark.species_summary import set_table
-from vqdna.benchmark.summary_tables import METRICS, metric_table
+from vqdna.benchmark.summary_tables import means_table, metric_table, systems_in_order
+from vqdna.benchmark.summary_tables import percent as mean_and_deviation
 from vqdna.reports.runs import Run
 from vqdna.reports.species_rows import species_rows
 from vqdna.reports.species_section import findings
+from vqdna.tasks.registry import COVID_WINDOWS
 
 RESULTS = ROOT / "docs" / "results"
 
@@ -20,12 +22,36 @@ def table_lines(text):
     return [line for line in text.splitlines() if line.startswith("|")]
 
 
-def test_readme_s_score_tables_are_those_of_the_results_file():
-    rows = json.loads((RESULTS / "gue_summary.json").read_text())["rows"]
+def benchmark_rows(protocol):
+    """Rows of the benchmark under a protocol, and its systems in the order of the tables; variants stand apart."""
+    summary = json.loads((RESULTS / "benchmark.json").read_text())
+    rows = [row for row in summary["rows"] if row["protocol"] == protocol and row["dataset"] != COVID_WINDOWS]
+    return rows, systems_in_order(rows, summary["rankings"][protocol])
+
+
+def test_readme_s_benchmark_is_that_of_the_results_file():
     readme = (ROOT / "README.md").read_text()
-    order = sorted({row["system"] for row in rows})
-    tables = "\n".join(metric_table(rows, order, metric, title) for metric, title in METRICS.items())
-    assert [line for line in table_lines(tables) if line not in readme] == []
+    assert [line for line in table_lines(means_table(*benchmark_rows("full"))) if line not in readme] == []
+
+
+@pytest.mark.parametrize("protocol", ["full", "reduced"])
+def test_tables_of_the_benchmark_s_guide_are_those_of_the_results_file(protocol):
+    rows, order = benchmark_rows(protocol)
+    guide = (ROOT / "docs" / "guides" / "benchmark.md").read_text()
+    tables = means_table(rows, order) + metric_table(rows, order, "mcc", "MCC")
+    assert [line for line in table_lines(tables) if line not in guide] == []
+
+
+def test_variants_in_the_benchmark_s_guide_are_those_of_the_results_file():
+    rows = json.loads((RESULTS / "benchmark.json").read_text())["rows"]
+    guide = (ROOT / "docs" / "guides" / "benchmark.md").read_text()
+    shown = [
+        f"| {row['system']} | {mean_and_deviation(row['f1_macro'])} |"
+        for row in rows
+        if row["dataset"] == COVID_WINDOWS
+    ]
+    assert shown
+    assert [line for line in shown if line not in guide] == []
 
 
 @pytest.mark.parametrize("unit", ["codes", "spans", "bases"])

@@ -42,6 +42,7 @@ STRANDS: Mapping[str, tuple[str, ...]] = {
 
 SYSTEM_NAMES = (
     *RIVALS,
+    "vqdna-views:EPOCHS",
     "kmer-logreg",
     "kmer-logreg:K",
     "kmer-lightgbm",
@@ -76,16 +77,17 @@ class System:
 def find_system(name: str, budget: Budget, out: Path) -> System:
     """System called `name`, one of SYSTEM_NAMES; `kmer-logreg` without K chooses k on dev.
 
-    EPOCHS is how long the network may train whatever the budget says. CONFIG is a fine-tuning configuration by path or
-    by its name in `configs/finetune/`; without it the budget's is taken, its epochs, and its search. DIMENSIONS is how
-    many a representation may have at most.
+    EPOCHS is how long a network (any of the encoders made here, too) trains whatever the budget says. CONFIG is a
+    fine-tuning configuration by path or by its name in `configs/finetune/`; without it the budget's is taken, its
+    epochs, and its search. DIMENSIONS is how many a representation may have at most.
 
     Raises:
         InputError: no such system; names the nearest one. A folder that is not there.
     """
     kind, _, argument = name.partition(":")
-    if name in RIVALS:
-        return System(name, partial(run_rival, name, budget, out), tuple(STRANDS), rival=name)
+    if kind in RIVALS and re.fullmatch(r"|[1-9]\d*", argument) and (argument or name == kind):
+        run = partial(run_rival, kind, budget, out, epochs=int(argument) if argument else None)
+        return System(name, run, tuple(STRANDS), rival=kind)
     if name == "cnn":
         return System(name, partial(run_network, budget.cnn_epochs), tuple(STRANDS))
     if kind == "cnn" and re.fullmatch(r"[1-9]\d*", argument):
@@ -164,8 +166,21 @@ def run_boosted_trees(data: TaskData, candidate: str, seed: int, folder: Path) -
     return _outcome(record, {**details, "k": record["k"], "num_trees": record["num_trees"]})
 
 
-def run_rival(name: str, budget: Budget, out: Path, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
-    """A tokenizer's encoder fine-tuned, averaged with logistic regression on its tokens' counts."""
+def run_rival(
+    name: str,
+    budget: Budget,
+    out: Path,
+    data: TaskData,
+    candidate: str,
+    seed: int,
+    folder: Path,
+    *,
+    epochs: int | None = None,
+) -> Outcome:
+    """A tokenizer's encoder fine-tuned, averaged with logistic regression on its tokens' counts.
+
+    `epochs` are the budget's where they are None.
+    """
     source = encoder_folder(name, out)
     pretraining = {"pretraining_bases": 0, "pretraining_seconds": 0.0}
     if RIVALS[name].is_trained:
@@ -173,7 +188,7 @@ def run_rival(name: str, budget: Budget, out: Path, data: TaskData, candidate: s
         pretraining = {"pretraining_bases": known["bases_seen"], "pretraining_seconds": known["seconds"]}
     else:
         source = fresh_encoder(source, folder / "encoder", seed)
-    config = (budget.finetune, (*STRANDS[candidate], f"training.epochs={data.epochs}"))
+    config = (budget.finetune, (*STRANDS[candidate], f"training.epochs={epochs or data.epochs}"))
     tuned = run_encoder(source, *config, data, candidate, seed, folder)
     shutil.rmtree(folder / "encoder", ignore_errors=True)
     return _with_counts(tuned, tokenizer_spec(RIVALS[name], (), out), data, pretraining, folder.parent / "counts")
