@@ -6,13 +6,11 @@ set -euo pipefail
 data="$1" out="$2"
 shift 2
 export VQDNA_DATA="$data" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-apart=()
-for name in vertebrates/{canis_familiaris,equus_caballus,oryctolagus_cuniculus,gallus_gallus,macaca_mulatta} \
-  invertebrates_plants/{Drosophila_melanogaster_1pct,Caenorhabditis_elegans_1pct,Arabidopsis_thaliana_1pct} \
-  prokaryotes/{Caulobacter_crescentus_NA1000,Clostridium_perfringens_ATCC_13124,Corynebacterium_glutamicum_MB001} \
-  prokaryotes/{Methanobacterium_sp_MB1_archaeon,Salmonella_sp_SSDFZ54,Yersinia_kristensenii_IP6945}; do
-  apart+=("$data/genomes/$name.fa.gz")
-done
+apart=("$data/genomes/"vertebrates/{canis_familiaris,equus_caballus,oryctolagus_cuniculus,gallus_gallus,macaca_mulatta}.fa.gz \
+  "$data/genomes/"invertebrates_plants/{Drosophila_melanogaster,Caenorhabditis_elegans,Arabidopsis_thaliana}_1pct.fa.gz \
+  "$data/genomes/"prokaryotes/{Caulobacter_crescentus_NA1000,Clostridium_perfringens_ATCC_13124}.fa.gz \
+  "$data/genomes/"prokaryotes/{Corynebacterium_glutamicum_MB001,Methanobacterium_sp_MB1_archaeon}.fa.gz \
+  "$data/genomes/"prokaryotes/{Salmonella_sp_SSDFZ54,Yersinia_kristensenii_IP6945}.fa.gz)
 vqdna vocabulary --config species --genomes "${apart[@]}" --set data.repeated_names=number --out "$out/trained/hrq"
 vqdna vocabulary --config species_vq --genomes "${apart[@]}" --set data.repeated_names=number --out "$out/trained/vq"
 [ -d "$out/trained/bpe" ] || vqdna bpe --genomes "${apart[@]}" --out "$out/trained/bpe" --vocabulary-size 1024 --max-bases 2000000
