@@ -91,6 +91,10 @@ def test_systems_with_fewer_datasets_are_not_ranked_and_do_not_spoil_the_ranks(t
     assert set(ranking["systems"]) == {"a", "b"}
     assert len(ranking["datasets"]) == 2
     assert "late" in markdown_summary(summarize(tmp_path))
+    put(tmp_path, cell("a", "covid-windows", 0, 3))
+    ranking = summarize(tmp_path)["rankings"]["full"]
+    assert (set(ranking["systems"]), set(ranking["datasets"])) == ({"a", "b"}, {"mouse/3", "tf/0"})
+    assert ranking["left_out"] == ("covid-windows",)
 
 
 def test_the_markdown_has_a_table_for_each_metric_and_blanks_for_cells_not_run(tmp_path):

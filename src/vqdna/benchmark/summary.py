@@ -8,6 +8,7 @@ cell runs.
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -204,13 +205,16 @@ def _ranking(rows: Sequence[Record], protocol: str) -> Record | None:
 
 
 def ranking_of(rows: Sequence[Record]) -> Ranking | None:
-    """Ranking of the systems that have a score on as many datasets as any; None where fewer than two do.
+    """Ranking over the datasets that half of the systems have at least, of the systems that have all of these.
 
-    A system that was run on a single dataset would otherwise leave nothing to rank all others by.
+    A system that was run on a single dataset, or a dataset on which two systems were, would otherwise leave hardly
+    anything to rank by. None where fewer than two systems are left.
     """
     scores = scores_to_rank(rows)
-    most = max((len(held) for held in scores.values()), default=0)
-    return rank_systems({system: held for system, held in scores.items() if len(held) == most})
+    counts = Counter(name for held in scores.values() for name in held)
+    shared = {name for name, count in counts.items() if 2 * count >= len(scores)}
+    ranked = {system: held for system, held in scores.items() if shared <= held.keys()}
+    return rank_systems({system: {name: held.get(name) for name in counts} for system, held in ranked.items()})
 
 
 def _published(names: set[str]) -> dict[str, dict[str, float]]:
