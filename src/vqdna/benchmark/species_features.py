@@ -21,7 +21,7 @@ from numpy import ndarray
 from scipy.sparse import csr_matrix
 
 from vqdna.benchmark.features import Features, histograms_of
-from vqdna.finetune.encoding import encode_sequences, max_positions, pad_codes
+from vqdna.finetune.encoding import encode_sequences, pad_codes
 from vqdna.genome.bases import N
 from vqdna.genome.corpus import Corpus
 from vqdna.pretrain.encoder import GenomeEncoder
@@ -138,7 +138,7 @@ class EncoderFeatures(SpeciesFeatures):
 
     def positions_limit(self) -> int | None:
         """Bases that the backbone has positions for."""
-        positions = max_positions(self.encoder)
+        positions = self.encoder.max_positions
         return None if positions is None else int(positions * self.encoder.bases_per_position)
 
     @torch.inference_mode()
