@@ -123,7 +123,7 @@ def _row(protocol: str, name: str, system: str, records: Sequence[Record]) -> Re
     intervals = _intervals(records)
     scores = {key: _score([record["test"].get(key) for record in records], intervals.get(key)) for key in SCORES}
     known = {key: _mean(record.get(key) for record in records) for key in COSTS}
-    rival = RIVALS.get(system)
+    rival = RIVALS.get(system.partition(":")[0])
     return {
         "protocol": protocol,
         "system": system,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vqdna.errors import InputError
 from vqdna.reports.render import write_report
-from vqdna.reports.runs import STUDY_SUMMARY
+from vqdna.reports.runs import SUMMARY_FILE
 
 PAGE = "species.html"
 TITLE = "Which species is it? Classification from 1k to 450k bases"
@@ -21,7 +21,7 @@ def write_species_page(folder: Path) -> Path:
     Raises:
         InputError: no set has results yet, or a package is missing.
     """
-    sets = sorted(path.parent for path in folder.glob(f"*/{STUDY_SUMMARY}"))
+    sets = sorted(path.parent for path in folder.glob(f"*/{SUMMARY_FILE}"))
     if not sets:
         raise InputError(f"{folder}: no results of a species study yet")
     write_report(sets, folder / PAGE, title=TITLE)
