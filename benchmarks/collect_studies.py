@@ -3,12 +3,13 @@
     python benchmarks/collect_studies.py pretraining work docs/results/pretraining.json
     python benchmarks/collect_studies.py masking work/masking docs/results/masking.json
     python benchmarks/collect_studies.py species work/species docs/results/species.json
+    python benchmarks/collect_studies.py variants work/variants docs/results/sars_cov_2.json
     python benchmarks/collect_studies.py benchmark work/bench docs/results/benchmark.json
     python benchmarks/collect_studies.py cells work/bench docs/results/benchmark_cells.jsonl
     python benchmarks/collect_studies.py restore docs/results/benchmark_cells.jsonl work/bench
 
 `pretraining` takes what runs/small.sh left, `masking` what runs/masking.sh left, `species` what runs/species.sh left,
-`benchmark` and `cells` what runs/benchmark.sh left.
+`variants` what `vqdna study sars-cov-2` left, `benchmark` and `cells` what runs/benchmark.sh left.
 `restore` puts cells back where a benchmark finds them, so that it goes on from there on another machine.
 """
 
@@ -81,6 +82,28 @@ def species(folder: Path) -> dict:
     }
 
 
+def variants(folder: Path) -> dict:
+    """The study of variants without the points of its pictures, and what its vocabularies were trained on."""
+    record = read_json(folder / "summary.json")
+    steps = {name: held for name, held in record["steps"].items() if name != "plane"}
+    for held in steps["tracks"].values():
+        for track in held["result"]["variants"]:
+            del track["start"], track["share"]
+    for held in steps["markers"].values():
+        for variant in held["result"]["placed"] or ():
+            variant["best"] = variant["best"][:1]
+    trained = {}
+    for path in sorted((folder / "vocabularies").glob("*/results.json")):
+        run = read_json(path)
+        kept = {key: run[key] for key in ("command", "seconds", "steps", "bases_seen", "parameters")}
+        trained[path.parent.name] = {**kept, "evaluation": run["evaluation"]}
+    without_settings = {
+        step: {name: {key: held[key] for key in ("seconds", "result")} for name, held in by_system.items()}
+        for step, by_system in steps.items()
+    }
+    return {**record, "steps": without_settings, "vocabularies": trained}
+
+
 def summary(folder: Path) -> dict:
     """Summary of a study, with one of its cells' settings."""
     cell = read_json(next(folder.glob("*/*-seed-0/results.json")))
@@ -106,11 +129,19 @@ def restore(cells: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("pretraining", "masking", "species", "benchmark", "cells", "restore"))
+    parser.add_argument(
+        "study", choices=("pretraining", "masking", "species", "variants", "benchmark", "cells", "restore")
+    )
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    collected = {"pretraining": pretraining, "masking": masking, "species": species, "benchmark": summarize}
+    collected = {
+        "pretraining": pretraining,
+        "masking": masking,
+        "species": species,
+        "variants": variants,
+        "benchmark": summarize,
+    }
     if arguments.study in collected:
         write_json(arguments.out, collected[arguments.study](arguments.source))
     else:

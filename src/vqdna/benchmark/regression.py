@@ -51,6 +51,12 @@ class FittedProbe:
         """Classification metrics on held-out features."""
         return _score(self.classifier, _standardized(self.scaler, features), labels, self.num_classes)
 
+    def predict(self, features: Features) -> Int[ndarray, "row"]:
+        """Most probable class of each row."""
+        features = _standardized(self.scaler, features)
+        classes: Int[ndarray, "row"] = _class_probabilities(self.classifier, features, self.num_classes).argmax(axis=1)
+        return classes
+
 
 def fit_probe(
     train: Features,

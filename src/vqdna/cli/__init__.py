@@ -4,7 +4,17 @@
 `study` stand beside it. Results go to standard output (`--json` for machines), progress and errors to standard error.
 """
 
-from vqdna.cli import application, audit, checkpoints, datasets, research, stages, study, study_species
+from vqdna.cli import (
+    application,
+    audit,
+    checkpoints,
+    datasets,
+    research,
+    stages,
+    study,
+    study_sars_cov_2,
+    study_species,
+)
 from vqdna.cli.application import app, main, spread_options
 from vqdna.cli.benchmarking import benchmark
 from vqdna.cli.checkpoints import import_checkpoint
@@ -35,6 +45,7 @@ __all__ = [
     "spread_options",
     "stages",
     "study",
+    "study_sars_cov_2",
     "study_species",
     "vocabulary",
 ]

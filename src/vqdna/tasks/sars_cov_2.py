@@ -23,6 +23,8 @@ from vqdna.genome.streams import text_blocks
 from vqdna.results import write_atomically
 
 VARIANTS_FILE = "sarscov2/variants_9class_balanced900.fa.gz"
+REFERENCE_FILE = "sarscov2/MN908947.3_reference.fa.gz"
+SUBSTITUTIONS_FILE = "sarscov2/variants_9class_substitutions.tsv.gz"
 SPLITS = ("train", "dev", "test")
 
 

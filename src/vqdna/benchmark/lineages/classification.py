@@ -1,0 +1,139 @@
+"""Which variant is it? A logistic regression on code counts, and a fine-tuned encoder, of windows and of whole genomes.
+
+Flow: counts of train, dev and test -> the probe, regularized on dev -> macro-F1 of test with an interval over
+genomes. Windows -> tables -> LoRA -> classes of windows, and of genomes by the mean over their windows. Paper:
+sections 5.2 and 6.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from sklearn.metrics import f1_score
+
+from vqdna.benchmark.lineages.genomes import VariantGenome
+from vqdna.benchmark.lineages.representations import Representation
+from vqdna.benchmark.lineages.separation import Interval, bootstrap
+from vqdna.benchmark.lineages.splits import PARTS
+from vqdna.benchmark.lineages.windows import GenomeWindows, tiled_windows
+from vqdna.benchmark.regression import fit_probe
+from vqdna.config import load_config
+from vqdna.finetune.evaluation import predict_sequences
+from vqdna.finetune.loading import load_classifier
+from vqdna.finetune.settings import FinetuneConfig
+from vqdna.finetune.train import run_finetune
+from vqdna.genome import from_base_ids
+from vqdna.results import write_atomically
+
+METRIC = "f1_macro"
+Parts = dict[str, Int[np.ndarray, "_"]]
+
+
+def linear_scores(
+    found: Sequence[Representation],
+    rows: Parts,
+    labels: Int[np.ndarray, "row"],
+    groups: Int[np.ndarray, "row"],
+    seed: int,
+) -> dict[str, Interval]:
+    """Macro-F1 on test of the probe on each representation, with its interval.
+
+    Args:
+        found: representations of all rows.
+        rows: numbers of the rows of train, dev and test.
+        labels: class of each row.
+        groups: genome of each row.
+        seed: of the bootstrap.
+    """
+    scores = {}
+    for representation in found:
+        parts = [representation.matrix[rows[part]] for part in PARTS]
+        probe = fit_probe(parts[0], labels[rows["train"]], parts[1], labels[rows["dev"]], int(labels.max()) + 1, METRIC)
+        scores[representation.name] = macro_f1(
+            labels[rows["test"]], probe.predict(parts[2]), groups[rows["test"]], seed
+        )
+    return scores
+
+
+def macro_f1(
+    labels: Int[np.ndarray, "row"], predicted: Int[np.ndarray, "row"], groups: Int[np.ndarray, "row"], seed: int
+) -> Interval:
+    """Macro-F1 over the classes, with the interval of resampled groups."""
+
+    def score(rows: Int[np.ndarray, "_"]) -> float:
+        return float(f1_score(labels[rows], predicted[rows], average="macro", zero_division=0))
+
+    return bootstrap(score, groups, seed)
+
+
+def fine_tuned_scores(
+    windows: dict[str, GenomeWindows],
+    genomes: Sequence[VariantGenome],
+    whole: Sequence[int],
+    *,
+    encoder: Path,
+    config: str,
+    overrides: Sequence[str],
+    out: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """Macro-F1 of a LoRA fine-tuned encoder on test windows, and on whole genomes by the mean over their windows.
+
+    Args:
+        windows: of train, dev and test.
+        genomes: that they come from.
+        whole: numbers of the test genomes scored whole.
+        encoder: pre-trained run folder.
+        config: fine-tuning configuration.
+        overrides: changes to it.
+        out: folder of tables and run.
+        seed: of the fine-tuning.
+    """
+    variants = sorted({genome.variant for genome in genomes})
+    labels = {part: np.array([variants.index(genomes[i].variant) for i in w.genome]) for part, w in windows.items()}
+    tables = {part: out / f"{part}.csv.gz" for part in PARTS}
+    for part in PARTS:
+        _write_table(tables[part], windows[part], labels[part])
+    run = run_finetune(
+        load_config(FinetuneConfig, config, "finetune", overrides), encoder=encoder, train=tables["train"],
+        dev=tables["dev"], test=None, out=out / "run", seed=seed, announces=False,
+    )  # fmt: skip
+    model = load_classifier(out / "run")
+    classes = np.array([int(name) for name in model.config.class_names])
+
+    def probabilities(rows: Sequence[UInt8[np.ndarray, "_"]]) -> Float[np.ndarray, "row class"]:
+        return predict_sequences(model, list(rows), lambda row: f"window {row}")
+
+    predicted = classes[probabilities(windows["test"].base_ids).argmax(axis=1)]
+    of_genomes = classes[_genome_classes([genomes[i] for i in whole], len(windows["test"].base_ids[0]), probabilities)]
+    wanted = np.array([variants.index(genomes[i].variant) for i in whole])
+    return {
+        "windows": macro_f1(labels["test"], predicted, windows["test"].genome, seed),
+        "genomes": macro_f1(wanted, of_genomes, np.arange(len(whole)), seed),
+        "num_windows": {part: len(windows[part]) for part in PARTS},
+        "num_genomes": len(whole),
+        "dev": run["dev"],
+        "parameters": run["parameters"],
+        "seconds": run["seconds"],
+    }
+
+
+def _genome_classes(genomes: Sequence[VariantGenome], size: int, probabilities: Any) -> Int[np.ndarray, "genome"]:
+    """Most probable class of each genome: the mean log probability of its windows, equal windows computed once."""
+    tiles = [tiled_windows(genome, size) for genome in genomes]
+    distinct: dict[bytes, int] = {}
+    places = [[distinct.setdefault(tile.tobytes(), len(distinct)) for tile in held] for held in tiles]
+    rows = [np.frombuffer(bases, np.uint8).copy() for bases in distinct]
+    log = np.log(np.maximum(probabilities(rows), 1e-9))
+    return np.array([int(log[held].mean(axis=0).argmax()) for held in places])
+
+
+def _write_table(path: Path, windows: GenomeWindows, labels: Int[np.ndarray, "window"]) -> None:
+    lines = ["sequence,label\n"]
+    lines += [f"{from_base_ids(bases)},{label}\n" for bases, label in zip(windows.base_ids, labels.tolist())]
+    write_atomically(path, gzip.compress("".join(lines).encode(), compresslevel=6, mtime=0))

@@ -1,0 +1,103 @@
+"""How well points of one variant lie together: silhouette, nearest neighbors, and clusters against variants.
+
+Flow: points of train and test [row, axis] with labels -> scores on test, each with a bootstrap interval over genomes;
+the windows of one genome are drawn together. It must not know what the points are made of. Paper: section 6, which
+gives a picture and no number.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_mutual_info_score, silhouette_samples
+from sklearn.neighbors import KNeighborsClassifier
+
+NUM_NEIGHBORS = 5
+NUM_RESAMPLES = 200
+INTERVAL = (2.5, 97.5)
+
+Interval = dict[str, Any]
+
+
+def separation(
+    train: Float[np.ndarray, "train_row axis"],
+    train_labels: Int[np.ndarray, "train_row"],
+    test: Float[np.ndarray, "row axis"],
+    labels: Int[np.ndarray, "row"],
+    genomes: Int[np.ndarray, "row"],
+    seed: int,
+) -> dict[str, Interval]:
+    """Scores of test points, with intervals.
+
+    Args:
+        train: points that neighbors are looked for among, and that clusters are found in.
+        train_labels: their variants.
+        test: points that are scored.
+        labels: their variants.
+        genomes: the genome each test point comes from.
+        seed: of clusters and resamples.
+    """
+    silhouettes = _silhouettes(test, labels)
+    neighbors = KNeighborsClassifier(min(NUM_NEIGHBORS, len(train))).fit(train, train_labels)
+    hits = (neighbors.predict(test) == labels).astype(float)
+    clusters = _clusters(train, test, len(np.unique(train_labels)), seed)
+
+    def agreement(rows: Int[np.ndarray, "_"]) -> float:
+        return float(adjusted_mutual_info_score(labels[rows], clusters[rows]))
+
+    return {
+        "silhouette": bootstrap(lambda rows: float(silhouettes[rows].mean()), genomes, seed),
+        "neighbor_accuracy": bootstrap(lambda rows: float(hits[rows].mean()), genomes, seed),
+        "adjusted_mutual_information": bootstrap(agreement, genomes, seed),
+    }
+
+
+def bootstrap(score: Callable[[Int[np.ndarray, "_"]], float], groups: Int[np.ndarray, "row"], seed: int) -> Interval:
+    """Score of all rows, with an interval from its values when groups of rows are drawn with replacement.
+
+    Args:
+        score: of the rows at the places it is given.
+        groups: rows that are drawn together.
+        seed: of the draws.
+    """
+    _, numbers = np.unique(groups, return_inverse=True)
+    members = [np.flatnonzero(numbers == group) for group in range(int(numbers.max()) + 1)]
+    random = np.random.default_rng([seed, 3])
+    values = [
+        score(np.concatenate([members[group] for group in random.integers(0, len(members), len(members))]))
+        for _ in range(NUM_RESAMPLES)
+    ]
+    return centered_interval(score(np.arange(len(groups))), np.array(values))
+
+
+def centered_interval(value: float, resampled: Float[np.ndarray, "draw"]) -> Interval:
+    """The middle 95 % of the resampled values, moved so that their mean lies on the value.
+
+    Rows that are drawn twice make codes and labels look more dependent than they are, which lifts measures of
+    information in every resample; the width is what the resamples tell.
+    """
+    low, high = np.percentile(resampled, INTERVAL) - resampled.mean()
+    return {"value": value, "low": value + float(low), "high": value + float(high)}
+
+
+def _silhouettes(points: Float[np.ndarray, "row axis"], labels: Int[np.ndarray, "row"]) -> Float[np.ndarray, "row"]:
+    """Silhouette of each point; zero where there is one variant or as many as points."""
+    if not 2 <= len(np.unique(labels)) < len(labels):
+        return np.zeros(len(labels))
+    values: Float[np.ndarray, "row"] = silhouette_samples(points, labels)
+    return values
+
+
+def _clusters(
+    train: Float[np.ndarray, "train_row axis"], test: Float[np.ndarray, "row axis"], count: int, seed: int
+) -> Int[np.ndarray, "row"]:
+    """k-means clusters of train, as many as it has variants, and the one that each test point falls into."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fewer different points than clusters: then there are fewer clusters
+        found: Int[np.ndarray, "row"] = KMeans(count, n_init=10, random_state=seed).fit(train).predict(test)
+    return found

@@ -1,0 +1,149 @@
+"""`vqdna study sars-cov-2`: what codes know of the variants of a virus, as numbers and as one page.
+
+Resolves the user's files, or those of the data root, runs the study and writes its page. It must not know how anything
+is measured.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from vqdna.cli.options import AsJson, Out, Quiet, Seed, prepare, print_result
+from vqdna.cli.study import study
+from vqdna.errors import InputError
+
+if TYPE_CHECKING:
+    from vqdna.benchmark.lineages.study import Inputs
+
+
+@study.command(
+    "sars-cov-2",
+    epilog="Example: `vqdna study sars-cov-2 --genomes variants.fa --reference reference.fa --labels labels.csv "
+    "--out runs/variants`",
+)
+def sars_cov_2(
+    out: Out,
+    genomes: Annotated[
+        list[Path] | None,
+        Option("--genomes", help="FASTA of variant genomes (gzip too), or folders; the data root's without it."),
+    ] = None,
+    reference: Annotated[
+        Path | None, Option("--reference", help="FASTA of Wuhan-Hu-1 alone; the data root's without it.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        Option("--labels", help="Table name,label[,lineage,date]; without it headers '>name label [lineage [date]]'."),
+    ] = None,
+    training: Annotated[
+        list[Path] | None,
+        Option(
+            "--training-genomes",
+            help="Genomes without this virus that vocabularies learn from, or folders; the data root's without it.",
+        ),
+    ] = None,
+    vocabularies: Annotated[
+        list[str] | None, Option("--vocabulary", help="A vocabulary of your own as NAME=DIR. May be repeated.")
+    ] = None,
+    encoder: Annotated[
+        str, Option("--encoder", help="Encoder that is fine-tuned: a shipped one, a run folder, or none.")
+    ] = "small",
+    knowledge: Annotated[
+        Path | None, Option("--knowledge", help="YAML of genes, variants and mutations; SARS-CoV-2's without it.")
+    ] = None,
+    per_variant: Annotated[
+        str | None, Option("--per-variant", help="Genomes of each variant in train, dev and test; 60,20,40 without it.")
+    ] = None,
+    quick: Annotated[bool, Option("--quick", help="A few genomes and short trainings: minutes on two cores.")] = False,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """The paper's SARS-CoV-2 study: embeddings, coarse against fine, mutations, trees and classes, beside k-mers."""
+    from rich.console import Console
+
+    from vqdna.benchmark.lineages.steps import Sizes
+    from vqdna.benchmark.lineages.study import QUICK, QUICK_TRAINED, QUICK_VOCABULARY, run_lineage_study
+    from vqdna.benchmark.lineages.systems import BPE, TRAINED
+    from vqdna.reports.lineage_findings import findings
+    from vqdna.reports.lineage_results import Study
+    from vqdna.reports.lineages import needed_for_lineages, write_lineage_page
+
+    prepare(quiet)
+    needed_for_lineages()
+    sizes = QUICK if quick else Sizes()
+    if per_variant is not None:
+        sizes = replace(sizes, genomes=three_counts(per_variant))
+    inputs = resolve_inputs(genomes, reference, labels, training, vocabularies or [], encoder, knowledge, quick=quick)
+    summary = run_lineage_study(
+        inputs,
+        out,
+        sizes=sizes,
+        trained=(*(QUICK_TRAINED if quick else TRAINED), BPE),
+        vocabulary_overrides=QUICK_VOCABULARY if quick else (),
+        seed=seed,
+        console=Console(stderr=True, quiet=quiet),
+    )
+    page = write_lineage_page(out)
+    print_result(json.dumps(summary, indent=2) if as_json else "\n".join([*findings(Study(summary)), f"-> {page}"]))
+
+
+def three_counts(text: str) -> tuple[int, int, int]:
+    """Counts written as `60,20,40`.
+
+    Raises:
+        InputError: they are not three whole numbers of one or more.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise InputError(f"--per-variant '{text}': expected three whole numbers for train, dev and test, as 60,20,40")
+    train, dev, test = map(int, parts)
+    return train, dev, test
+
+
+def resolve_inputs(
+    genomes: list[Path] | None,
+    reference: Path | None,
+    labels: Path | None,
+    training: list[Path] | None,
+    vocabularies: list[str],
+    encoder: str,
+    knowledge: Path | None,
+    *,
+    quick: bool,
+) -> Inputs:
+    """Files of the study: the user's, and for what they left out the data root's, where there is one.
+
+    Raises:
+        InputError: genomes or reference are neither given nor under a data root, or a name means nothing.
+    """
+    from vqdna.benchmark.lineages.knowledge import SARS_COV_2
+    from vqdna.benchmark.lineages.study import Inputs
+    from vqdna.benchmark.lineages.systems import SHIPPED, named_folders
+    from vqdna.data_root import find_data_root
+    from vqdna.genome.streams import sequence_files
+    from vqdna.tasks.sars_cov_2 import REFERENCE_FILE, SUBSTITUTIONS_FILE, VARIANTS_FILE
+    from vqdna.weights import part_folder, shipped
+
+    root = find_data_root()
+    if root is None and (genomes is None or reference is None):
+        raise InputError("give --genomes and --reference: there is no data root (VQDNA_DATA) to take them from")
+    place = root or Path()
+    if genomes is None and labels is None:
+        labels = place / SUBSTITUTIONS_FILE
+    learned_from = training or ([place / ("genomes/viruses" if quick else "genomes")] if root else [])
+    folders = {SHIPPED: shipped(SHIPPED, "vocabulary")}
+    folders |= {name: part_folder(folder, "vocabulary") for name, folder in named_folders(vocabularies).items()}
+    return Inputs(
+        genomes=tuple(sequence_files(genomes or [place / VARIANTS_FILE])),
+        reference=reference or place / REFERENCE_FILE,
+        labels=labels,
+        training=tuple(sequence_files(learned_from)) if learned_from else (),
+        vocabularies=folders,
+        encoder=None if encoder == "none" else part_folder(encoder, "encoder"),
+        knowledge=knowledge or SARS_COV_2,
+    )

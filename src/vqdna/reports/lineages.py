@@ -1,0 +1,69 @@
+"""The page of a study of variants: its summary -> sections -> one HTML file that needs nothing from outside.
+
+Flow: OUT/summary.json -> Study -> OUT/sars_cov_2.html, with OUT/figures/*.svg for print. Uses the style and the drawing
+script of the report. Must not know how anything was measured.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from vqdna.errors import InputError
+from vqdna.reports.lineage_results import Study
+from vqdna.reports.lineage_sections import lineage_sections
+from vqdna.reports.lineage_static import static_figures
+from vqdna.reports.render import page_environment
+from vqdna.results import read_json, write_atomically
+
+PAGE = "sars_cov_2.html"
+SUMMARY = "summary.json"
+NEEDED = ("plotly", "jinja2", "matplotlib")
+
+
+def needed_for_lineages() -> None:
+    """Checks that the packages a page needs are there, before anything long is begun.
+
+    Raises:
+        InputError: one is not installed.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise InputError(f"the page of the study needs {' and '.join(missing)}: pip install 'vqdna[report]'")
+
+
+def write_lineage_page(folder: Path) -> Path:
+    """Page beside the summary of a study of variants, and its static pictures; returns the page's path.
+
+    Raises:
+        InputError: the folder holds no such summary, or a package is missing.
+    """
+    summary = read_json(folder / SUMMARY)
+    if summary.get("study") != "sars-cov-2":
+        raise InputError(f"{folder / SUMMARY}: the summary of another study, wanted that of `vqdna study sars-cov-2`")
+    study = Study(summary)
+    write_atomically(folder / PAGE, render_lineages(study).encode())
+    for name, picture in static_figures(study).items():
+        write_atomically(folder / "figures" / name, picture)
+    return folder / PAGE
+
+
+def render_lineages(study: Study) -> str:
+    """HTML text of the page.
+
+    Raises:
+        InputError: a package is missing.
+    """
+    needed_for_lineages()
+    from plotly.offline import get_plotlyjs
+
+    return str(
+        page_environment()
+        .get_template("lineages.html.j2")
+        .render(
+            title=f"Codes and variants of {study.record['virus']}",
+            sections=lineage_sections(study),
+            command=str(study.record.get("command", "")),
+            plotly_js=get_plotlyjs(),
+        )
+    )
