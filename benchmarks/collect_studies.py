@@ -77,6 +77,7 @@ def species(folder: Path) -> dict:
         "cells": len(cells),
         "preset": cells[0]["settings"]["preset"],
         "trained": trained,
+        "costs": {path.stem: read_json(path)["lengths"] for path in sorted((study / "costs").glob("*.json"))},
         "rows": read_json(study / "summary.json")["rows"],
         "left_out": read_json(study / "summary.json")["left_out"],
     }

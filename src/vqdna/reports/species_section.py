@@ -49,7 +49,7 @@ POSTER_CAPTION = (
     "described. Compare shapes over length, not heights. A dash: the poster gives N/A, or ours did not run, for the "
     "reason in the set's list."
 )
-ACCURACY_CAPTION = "Mean over seeds, ± one standard deviation. Dotted curves: the controls. Dotted line: guessing."
+ACCURACY_CAPTION = "Mean over seeds, ± one standard deviation. Dotted curves: the controls. Dashed line: guessing."
 TIME_CAPTION = (
     "Processor seconds that one window takes by itself, on one thread, from bases to what the classifier reads; both "
     "axes logarithmic. Measured in a process of its own."
