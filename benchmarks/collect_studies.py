@@ -87,16 +87,18 @@ def variants(folder: Path) -> dict:
     """The study of variants without the points of its pictures, and what its vocabularies were trained on."""
     record = read_json(folder / "summary.json")
     steps = {name: held for name, held in record["steps"].items() if name != "plane"}
-    for held in steps["tracks"].values():
+    for name, held in steps["tracks"].items():
         for track in held["result"]["variants"]:
             del track["start"], track["share"]
+            if name != record["shown"]:
+                del track["mutations"]
     for held in steps["markers"].values():
         for variant in held["result"]["placed"] or ():
             variant["best"] = variant["best"][:1]
     trained = {}
     for path in sorted((folder / "vocabularies").glob("*/results.json")):
         run = read_json(path)
-        kept = {key: run[key] for key in ("command", "seconds", "steps", "bases_seen", "parameters")}
+        kept = {key: run[key] for key in ("seconds", "steps", "bases_seen", "parameters")}
         trained[path.parent.name] = {**kept, "evaluation": run["evaluation"]}
     without_settings = {
         step: {name: {key: held[key] for key in ("seconds", "result")} for name, held in by_system.items()}

@@ -107,3 +107,32 @@ def test_sizes_and_budget_are_the_measured_ones():
     later = RESULTS["splits"]["by date"]
     assert f"up to {later['cutoff']}" in PROSE
     assert f"{100 * later['test_of_unseen_lineages']:.0f} % of them" in PROSE
+    assert f"{RESULTS['vocabularies'][SHOWN]['bases_seen'] / 1e6:.1f} million bases" in PROSE
+    assert f"{RESULTS['seconds'] / 60:.0f} minutes" in PROSE
+
+
+def clades_found(method, source):
+    trees = [held["result"][source] for held in RESULTS["steps"]["tree"].values() if source in held["result"]]
+    return [{frozenset(w["clade"]) for w in tree[method]["wanted"] if w["found"]} for tree in trees]
+
+
+def test_what_the_guide_says_of_trees_holds_for_every_system():
+    pair, other = frozenset({"Delta", "Kappa"}), frozenset({"Gamma", "Zeta"})
+    for source in ("places", "counts"):
+        assert not any(clades_found("average_linkage", source))
+        assert all(pair in found for found in clades_found("neighbor_joining", source))
+    assert all(other in found for found in clades_found("neighbor_joining", "places"))
+
+
+def test_what_the_guide_says_of_genomes_and_mutations_holds():
+    genomes = {name: result("separation", name)["genomes"]["counts, all"]["neighbor_accuracy"] for name in NAMES}
+    linear = {name: result("linear", name)["random"]["genomes"]["counts, all"]["value"] for name in NAMES}
+    assert all(score["value"] == 1.0 for score in genomes.values())
+    assert {name for name, score in linear.items() if score < 0.99} == {"bpe"}
+    verdicts = [
+        held["result"]["verdict"] for held in RESULTS["steps"]["claims"].values() if "verdict" in held["result"]
+    ]
+    assert set(verdicts) == {"refuted"}
+    for kind in ("vectors", "counts"):
+        score = result("separation", SHOWN)["genomes"][f"{kind}, all"]["neighbor_accuracy"]
+        assert f"{percent(score)} %" in PROSE

@@ -95,8 +95,9 @@ def marker_section(study: Study) -> Section | None:
         return None
     sentences = [
         "A code marks a variant where nine of ten of its train genomes have it at one place of the reference and at "
-        "most one of twenty others has. All of them stand on a mutation; a code as such, wherever it occurs, hardly "
-        "ever marks a variant where words are few and the genome is long."
+        "most one of twenty others has. Beside each stand the bases around it, and the mutation that it follows "
+        "from. Below: codes that mark a variant wherever they occur, which is rare where words are few and the "
+        "genome is long."
     ]
     return Section("markers", "Marker codes", sentences, [Block(tables=tables)])
 

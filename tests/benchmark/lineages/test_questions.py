@@ -252,7 +252,7 @@ def test_variants_apart_score_one_and_mixed_ones_score_by_chance():
 
 
 def test_rows_of_a_genome_are_drawn_together():
-    """Two genomes, one all right and one all wrong: a resample is 0, a half or 1: as wide as can be."""
+    """Two genomes, one all right and one all wrong: a resample is 0, a half or 1, so the interval is wide."""
     hits = np.array([1.0] * 50 + [0.0] * 50)
     together = bootstrap(lambda rows: float(hits[rows].mean()), np.repeat([0, 1], 50), seed=0)
     apart = bootstrap(lambda rows: float(hits[rows].mean()), np.arange(100), seed=0)
@@ -294,7 +294,7 @@ def test_counts_are_shares_and_come_for_all_coarse_and_fine(hrq, genomes):
     np.testing.assert_allclose(np.asarray(found[1].matrix.sum(axis=1)).ravel(), 1.0)
 
 
-@pytest.mark.parametrize("missing", [True, False])
+@pytest.mark.parametrize("missing", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_plane_names_its_method_with_and_without_umap(monkeypatch, missing):
     if missing:
         monkeypatch.setattr("vqdna.benchmark.lineages.plane.has_umap", lambda: False)

@@ -1,4 +1,7 @@
-"""The whole study on simulated clades: every step's file, resumption, refusals, and the page."""
+"""The whole study on simulated clades: every step's file, resumption, refusals, and the page.
+
+A study runs for half a minute; what needs a finished one is marked slow.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,7 @@ def done(inputs, tmp_path_factory):
     return out, run_lineage_study(inputs, out, sizes=SIZES)
 
 
+@pytest.mark.slow
 def test_every_question_is_answered_for_every_system_that_it_can_be_asked_of(done):
     out, summary = done
     assert [system["name"] for system in summary["systems"]] == ["mine", "kmer:6"]
@@ -76,6 +80,7 @@ def test_every_question_is_answered_for_every_system_that_it_can_be_asked_of(don
     assert json.loads((out / SUMMARY_FILE).read_text()) == summary
 
 
+@pytest.mark.slow
 def test_clades_are_found_and_mutations_are_read_off_words(done):
     _, summary = done
     tree = summary["steps"]["tree"]["kmer:6"]["result"]["places"]["neighbor_joining"]
@@ -86,11 +91,13 @@ def test_clades_are_found_and_mutations_are_read_off_words(done):
     assert genomes["neighbor_accuracy"]["value"] == 1.0
 
 
+@pytest.mark.slow
 def test_windows_tell_less_than_whole_genomes(done):
     scores = done[1]["steps"]["linear"]["kmer:6"]["result"]["random"]
     assert scores["windows"]["counts, all"]["value"] < scores["genomes"]["counts, all"]["value"]
 
 
+@pytest.mark.slow
 def test_the_encoder_is_scored_on_windows_and_genomes(done):
     tuned = done[1]["fine_tuned"]["result"]
     assert tuned["num_windows"] == {"train": 72, "dev": 24, "test": 36}
@@ -98,6 +105,7 @@ def test_the_encoder_is_scored_on_windows_and_genomes(done):
     assert 0 <= tuned["windows"]["low"] <= tuned["windows"]["value"] <= tuned["windows"]["high"] <= 1
 
 
+@pytest.mark.slow
 def test_steps_that_are_there_are_not_run_again(done, inputs, monkeypatch):
     out, summary = done
 
@@ -120,11 +128,13 @@ def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, monkeypatch)
     assert set(run_lineage_study(alone, tmp_path, sizes=SIZES)["steps"]["tree"]) == {"mine", "kmer:6"}
 
 
+@pytest.mark.slow
 def test_a_folder_with_steps_of_other_settings_is_refused(done, inputs):
     with pytest.raises(InputError, match=r"made with other settings \('sizes.planted' differs\)"):
         run_lineage_study(inputs, done[0], sizes=replace(SIZES, planted=21))
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_outside_and_says_what_was_found(done):
     out, summary = done
     page = write_lineage_page(out).read_text().split('<script type="application/json"')[0]
@@ -139,6 +149,7 @@ def test_the_page_needs_nothing_from_outside_and_says_what_was_found(done):
     assert {path.name for path in (out / "figures").iterdir()} == {"plane.svg", "tracks.svg"}
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_page_and_pictures(done):
     out, _ = done
     write_lineage_page(out)
