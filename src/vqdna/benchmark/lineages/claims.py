@@ -2,7 +2,7 @@
 
 Flow: codes of genomes at the places where they differ -> bits each level shares with the variant, over the bits it
 has; with the presence of defining and of other mutations, over theirs -> planted mutations seen -> differences
-between coarse and fine with bootstrap intervals -> a verdict by a rule written down before the numbers. Paper:
+between coarse and fine with bootstrap intervals -> a verdict by a rule (its margin was set late, see the guide). Paper:
 section 6.
 """
 
