@@ -7,7 +7,6 @@ summary.md. Cells that are there are kept; processes share a folder by claiming 
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 from collections.abc import Sequence
@@ -29,7 +28,8 @@ from vqdna.finetune.loading import load_encoder
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.genome.bases import from_base_ids
-from vqdna.results import RESULTS_FILE, atomic_output, command_line, read_json, write_json
+from vqdna.genome.simulate import write_labelled_csv
+from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.tasks.loading import read_labelled
 from vqdna.tasks.registry import DatasetFiles, files_in_folder, find_dataset
 from vqdna.tokenizers import load_tokenizer
@@ -270,11 +270,8 @@ def _write_draw(whole: Path, most: int, path: Path) -> None:
     """Table of at most so many sequences of another, in their order, the same ones every time."""
     labelled = read_labelled(whole)
     drawn = np.sort(np.random.default_rng(0).permutation(len(labelled))[:most])
-    with atomic_output(path) as temporary, temporary.open("w", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(("sequence", "label"))
-        names = labelled.class_names
-        rows.writerows((from_base_ids(labelled.base_ids[row]), names[labelled.labels[row]]) for row in drawn)
+    names = labelled.class_names
+    write_labelled_csv(path, ((from_base_ids(labelled.base_ids[row]), names[labelled.labels[row]]) for row in drawn))
 
 
 def _files(name: str, data_root: Path | None) -> DatasetFiles:

@@ -8,7 +8,6 @@ It must not know systems.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,7 +21,7 @@ from vqdna.benchmark.probe import limited
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import from_base_ids
-from vqdna.results import atomic_output
+from vqdna.genome.simulate import write_labelled_csv
 from vqdna.tasks.loading import LABEL_SEPARATOR, LabelledSequences, read_labelled, split_off
 from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, DatasetFiles, dataset, find_dataset, split_file
 
@@ -158,10 +157,8 @@ def _unseen(test: LabelledSequences, *others: LabelledSequences) -> Bool[ndarray
 def _table(records: LabelledSequences, path: Path) -> Path:
     """The records as a table at `path`, written where it is not there yet."""
     if not path.is_file():
-        with atomic_output(path) as temporary, temporary.open("w", newline="") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(("sequence", "label"))
-            rows.writerows((from_base_ids(bases), _label(records, row)) for row, bases in enumerate(records.base_ids))
+        rows = ((from_base_ids(bases), _label(records, row)) for row, bases in enumerate(records.base_ids))
+        write_labelled_csv(path, rows)
     return path
 
 

@@ -6,7 +6,6 @@ windows were drawn.
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.genome.bases import from_base_ids
 from vqdna.genome.corpus import Corpus
-from vqdna.results import atomic_output
+from vqdna.genome.simulate import write_labelled_csv
 from vqdna.tasks.species import Windows
 
 CONFIG = "small"
@@ -72,8 +71,6 @@ def finetuned_scores(
 
 def _write_table(corpus: Corpus, windows: Windows, path: Path) -> Path:
     """Table sequence,label of the windows; padding is left out, which no model reads."""
-    with atomic_output(path) as temporary, temporary.open("w", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(("sequence", "label"))
-        rows.writerows((from_base_ids(windows.bases(corpus, row)), windows.labels[row]) for row in range(len(windows)))
+    rows = ((from_base_ids(windows.bases(corpus, row)), windows.labels[row]) for row in range(len(windows)))
+    write_labelled_csv(path, rows)
     return path

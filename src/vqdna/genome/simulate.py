@@ -6,6 +6,7 @@ Everything follows from the seed alone. It must not know corpora, tokenizers or 
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,11 +172,12 @@ def write_fasta(path: str | Path, sequences: Iterable[Sequence], line_width: int
             file.write(f">{sequence.name}\n" + "\n".join(lines) + "\n")
 
 
-def write_labelled_csv(path: str | Path, rows: Iterable[Row]) -> None:
-    """CSV file with the columns sequence and label; written atomically."""
+def write_labelled_csv(path: str | Path, rows: Iterable[tuple[str, object]]) -> None:
+    """CSV file with the columns sequence and label, labels quoted where they need it; written atomically."""
     with atomic_output(Path(path)) as temporary, temporary.open("w", newline="\n") as file:
-        file.write("sequence,label\n")
-        file.writelines(f"{text},{label}\n" for text, label in rows)
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("sequence", "label"))
+        table.writerows(rows)
 
 
 def write_genomes(folder: str | Path, genomes: SimulatedGenomes) -> list[Path]:
