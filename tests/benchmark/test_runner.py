@@ -141,6 +141,21 @@ def test_settings_are_searched_on_the_group_s_dataset_by_dev_alone_and_once(data
     assert read_json(out / "full/cnn/mouse/3/seed-0/results.json")["candidate"] == "good"
 
 
+def test_what_was_searched_before_is_not_read_again(data_root, tmp_path, monkeypatch):
+    use(monkeypatch, FakeSystem(candidates=("poor", "good")))
+    budget = WHOLE.model_copy(update={"search": {"TF-human": "mouse/3"}})
+    run(["cnn"], ["tf/0"], 1, tmp_path / "out", data_root, budget)
+    read: list[str] = []
+
+    def reading(name: str, *rest: object) -> TaskData:
+        read.append(name)
+        return read_task_data(name, *rest)
+
+    monkeypatch.setattr(work, "read_task_data", reading)
+    run(["cnn"], ["tf/0"], 3, tmp_path / "out", data_root, budget)
+    assert read == ["tf/0"]  # for the estimate, and both cells
+
+
 def test_a_system_that_no_seed_changes_is_run_once(data_root, tmp_path, monkeypatch):
     system, out = use(monkeypatch, FakeSystem(is_seedless=True)), tmp_path / "out"
     (row,) = run(["kmer-logreg:3"], ["mouse/3"], 3, out, data_root)

@@ -25,7 +25,7 @@ from vqdna.benchmark.systems import System
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.tasks.loading import LabelledSequences
-from vqdna.tasks.metrics import Metrics, metric_value, primary_metric, task_metrics
+from vqdna.tasks.metrics import Metrics, primary_score, task_metrics
 from vqdna.tasks.registry import dataset
 
 RUNS, SEARCH = "runs", "search"
@@ -142,30 +142,45 @@ def chosen_candidate(
     """
     if len(system.candidates) == 1:
         return system.candidates[0], None
-    name = searched_on(cell, budget, data_of)
-    path = out / SEARCH / cell.protocol / slug(system.name) / f"{slug(name)}.json"
-    found = read_json(path) if path.is_file() else None
+    named = budget.search.get(dataset(cell.dataset).group, cell.dataset)
+    found = _known_search(named, cell, out)  # before anything is read: most cells find it
     if found is None:
-        data = data_of(name)
-        scores = {
-            candidate: _dev_score(
-                kept_outcome(cell.protocol, system, data, candidate, budget.search_seed, out).dev, data.dev
-            )
-            for candidate in system.candidates
-        }
-        best = max(system.candidates, key=lambda candidate: scores[candidate])
-        found = {"dataset": name, "seed": budget.search_seed, "dev": scores, "best": best}
-        write_json(path, found)
+        data = _data_to_search(named, cell, data_of)
+        found = _known_search(data.dataset, cell, out) or _search(data, cell, system, budget, out)
     return found["best"], found
 
 
-def searched_on(cell: Cell, budget: Budget, data_of: ReadData) -> str:
-    """Dataset on which a system is searched for the cell's; the cell's own where the budget's cannot be had."""
-    name = budget.search.get(dataset(cell.dataset).group, cell.dataset)
+def _search_file(name: str, cell: Cell, out: Path) -> Path:
+    return out / SEARCH / cell.protocol / slug(cell.system) / f"{slug(name)}.json"
+
+
+def _known_search(name: str, cell: Cell, out: Path) -> Record | None:
+    path = _search_file(name, cell, out)
+    return read_json(path) if path.is_file() else None
+
+
+def _search(data: TaskData, cell: Cell, system: System, budget: Budget, out: Path) -> Record:
+    """One run of each candidate; their dev scores and the best, also written to the search's file."""
+    scores = {
+        candidate: primary_score(
+            data.dev.task,
+            data.dev.labels,
+            kept_outcome(cell.protocol, system, data, candidate, budget.search_seed, out).dev,
+        )
+        for candidate in system.candidates
+    }
+    best = max(system.candidates, key=lambda candidate: scores[candidate])
+    found = {"dataset": data.dataset, "seed": budget.search_seed, "dev": scores, "best": best}
+    write_json(_search_file(data.dataset, cell, out), found)
+    return found
+
+
+def _data_to_search(named: str, cell: Cell, data_of: ReadData) -> TaskData:
+    """The dataset that the budget names for the cell's group; the cell's own where that cannot be had."""
     try:
-        return data_of(name).dataset
+        return data_of(named)
     except InputError:
-        return cell.dataset
+        return data_of(cell.dataset)
 
 
 def scores_of(outcome: Outcome, data: TaskData) -> Record:
@@ -203,7 +218,3 @@ def _part(part: tuple[Predictions, Predictions], data: TaskData) -> Record:
         "dev": task_metrics(data.dev.task, data.dev.labels, dev),
         "test": task_metrics(data.test.task, data.test.labels, test),
     }
-
-
-def _dev_score(predictions: Predictions, dev: LabelledSequences) -> float:
-    return metric_value(task_metrics(dev.task, dev.labels, predictions), primary_metric(dev.task))

@@ -26,7 +26,7 @@ from vqdna.benchmark.protocols import TaskData
 from vqdna.config import find_config, load_config
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.results import RESULTS_FILE, read_json
-from vqdna.tasks.metrics import metric_value, primary_metric
+from vqdna.tasks.metrics import primary_score
 
 Run = Callable[[TaskData, str, int, Path], Outcome]
 
@@ -149,7 +149,7 @@ def run_tokens(
 def run_best_kmer(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
     """Logistic regression on counts of that k of 3 to 6 which has the best dev MCC, the smallest k on a tie."""
     runs = {k: run_tokens(f"kmer:{k}", data, candidate, seed, folder) for k in KMER_SIZES}
-    scores = {k: _dev_score(data, outcome) for k, outcome in runs.items()}
+    scores = {k: primary_score(data.dev.task, data.dev.labels, outcome.dev) for k, outcome in runs.items()}
     best = max(scores, key=lambda k: scores[k])
     seconds = sum(outcome.details["seconds"] for outcome in runs.values())
     chosen = {"k": best, "dev_by_k": {str(k): score for k, score in scores.items()}, "seconds": seconds}
@@ -252,12 +252,6 @@ def _with_counts(tuned: Outcome, tokenizer: str, data: TaskData, about: Record, 
 def _outcome(record: Mapping[str, Any], details: Record) -> Outcome:
     predictions = record["predictions"]
     return Outcome(predictions["dev"], predictions["test"], {"seconds": record["seconds"], **details})
-
-
-def _dev_score(data: TaskData, outcome: Outcome) -> float:
-    from vqdna.tasks.metrics import task_metrics
-
-    return metric_value(task_metrics(data.dev.task, data.dev.labels, outcome.dev), primary_metric(data.dev.task))
 
 
 def _probe_system(name: str, argument: str) -> System:

@@ -41,6 +41,11 @@ def task_metrics(task: Task, labels: ndarray, predictions: ndarray) -> Metrics:
     return regression_metrics(labels, predictions.reshape(len(labels)))
 
 
+def primary_score(task: Task, labels: ndarray, predictions: ndarray) -> float:
+    """Primary metric of predictions, for comparisons: see `metric_value`."""
+    return metric_value(task_metrics(task, labels, predictions), primary_metric(task))
+
+
 def metric_value(metrics: Metrics, name: str) -> float:
     """Value of the metric for comparisons: minus infinity where it is undefined, so that any defined value beats it."""
     value = metrics[name]
