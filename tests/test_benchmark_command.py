@@ -81,6 +81,17 @@ def test_the_plan_says_what_is_left_and_writes_nothing(run, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+def test_a_plan_under_a_budget_that_cuts_splits_writes_nothing_either(run, tmp_path):
+    cut = load_budget("cpu").model_copy(update={"max_train": 20, "max_dev": 10})
+    (tmp_path / "cut.yaml").write_text(cut.model_dump_json())
+    code, _, _ = run(
+        "--datasets", "mouse/3,mouse/1", "--systems", "kmer-logreg:2", "--budget", tmp_path / "cut.yaml",
+        "--out", tmp_path / "o", "--plan",
+    )  # fmt: skip
+    assert code == 0
+    assert not (tmp_path / "o").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

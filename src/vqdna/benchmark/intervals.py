@@ -90,7 +90,7 @@ def _f1_macro(table: Float[ndarray, "draw actual chosen"]) -> Float[ndarray, "dr
 
 
 def packed_classes(predicted: Sequence[int] | ndarray) -> str:
-    """Predicted classes as a short text: a character a record, compressed, in base64."""
+    """Predicted classes as a short text: a byte a record, compressed, in base 85."""
     return base64.b85encode(zlib.compress(np.asarray(predicted, dtype=np.uint8).tobytes(), 9)).decode()
 
 

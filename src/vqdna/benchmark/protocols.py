@@ -8,7 +8,9 @@ It must not know systems.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -50,7 +52,8 @@ class TaskData:
         dev: what they choose by.
         test: scored once.
         unseen: False for test records whose sequence occurs in the dataset's whole train or dev split.
-        tables: `train` and `dev` as files.
+        whole: files of those of `train` and `dev` that are official splits, uncut.
+        folder: where the others are written as tables.
         epochs: passes over `train` that an encoder's fine-tuning makes.
     """
 
@@ -60,8 +63,17 @@ class TaskData:
     dev: LabelledSequences
     test: LabelledSequences
     unseen: Bool[ndarray, "row"]
-    tables: dict[str, Path]
+    whole: Mapping[str, Path]
+    folder: Path
     epochs: int
+
+    @cached_property
+    def tables(self) -> dict[str, Path]:
+        """`train` and `dev` as files; what is no official split is written when first asked for."""
+        return {
+            name: self.whole[name] if name in self.whole else _table(records, self.folder / f"{name}.csv")
+            for name, records in (("train", self.train), ("dev", self.dev))
+        }
 
 
 def protocol_named(name: str) -> Protocol:
@@ -104,7 +116,7 @@ def absent_splits(name: str, data_root: Path | None = None) -> list[str]:
 
 
 def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, data_root: Path | None = None) -> TaskData:
-    """The dataset's records under a protocol and a budget; tables of its own are written to `out`/tables.
+    """The dataset's records under a protocol and a budget; writes nothing, its `tables` would go below `out`/tables.
 
     Raises:
         InputError: unknown dataset, a split that is absent or damaged.
@@ -119,14 +131,13 @@ def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, dat
     if protocol == "reduced":
         train, dev = split_off(pool, REDUCED_DEV, DRAW_SEED)
     kept = {"train": limited(train, budget.max_train, DRAW_SEED), "dev": limited(dev, budget.max_dev, DRAW_SEED)}
-    whole = {"train": train if protocol == "full" else None, "dev": dev if protocol == "full" else None}
-    folder = out / TABLES / protocol / row.name
-    tables = {
-        split: sources[split] if kept[split] is whole[split] else _table(kept[split], folder / f"{split}.csv")
-        for split in kept
-    }
-    epochs = budget.epochs(len(kept["train"]))
-    return TaskData(row.name, protocol, kept["train"], kept["dev"], test, unseen, tables, epochs)
+    uncut = [name for name, split in (("train", train), ("dev", dev)) if kept[name] is split and protocol == "full"]
+    return TaskData(
+        row.name, protocol, kept["train"], kept["dev"], test, unseen,
+        whole={name: sources[name] for name in uncut},
+        folder=out / TABLES / protocol / row.name,
+        epochs=budget.epochs(len(kept["train"])),
+    )  # fmt: skip
 
 
 def _sources(row: Dataset, protocol: Protocol, data_root: Path | None) -> dict[str, Path]:

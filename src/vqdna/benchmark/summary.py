@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +63,16 @@ def summarize(out: Path) -> Record:
     """
     rows = summary_rows(read_cells(out))
     budget = out / BUDGET_FILE
+    rankings = {protocol: _ranking(rows, protocol) for protocol in _protocols(rows)}
     return {
         "study": "benchmark",
         "command": command_line(),
         "budget": read_json(budget) if budget.is_file() else None,
         "rows": rows,
-        "rankings": {protocol: _ranking(rows, protocol) for protocol in _protocols(rows)},
+        "rankings": rankings,
         "published": {"full": _published({row["dataset"] for row in rows if row["protocol"] == "full"})},
         "published_cost": published_cost(),
-        "poster": _poster(rows),
+        "poster": _poster(rows, (rankings.get("full") or {}).get("average", {})),
         "metric_by_dataset": {name: metric for name in _names(rows) if (metric := metric_of(name)) != "mcc"},
     }
 
@@ -227,10 +228,8 @@ def _published(names: set[str]) -> dict[str, dict[str, float]]:
     return {system: scores for system, scores in rows.items() if scores}
 
 
-def _poster(rows: Sequence[Record]) -> list[Record]:
+def _poster(rows: Sequence[Record], ranks: Mapping[str, float]) -> list[Record]:
     """The poster's efficiency table row for row, each with what ours of the same tokenizer cost where it was run."""
-    ranking = ranking_of([row for row in rows if row["protocol"] == "full"])
-    ranks = {} if ranking is None else ranking.average
     ours = {row["system"]: {**_cost_of(rows, row["system"]), "average_rank": ranks.get(row["system"])} for row in rows}
     return [
         {"system": row.system, "published": _as_printed(row), "ours": ours.get(OURS[row.system])}

@@ -115,13 +115,9 @@ def run_network(epochs: int, data: TaskData, candidate: str, seed: int, folder: 
     config = CnnConfig(shares_strands=candidate == "both-strands")
     record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config)
     seen = record["epochs"] * int(data.train.lengths.sum())
-    size = record["parameters"]
     operations = flops_per_base(OneHotCnn(data.train.num_classes, config), typical_length(data))
-    details = {
-        "parameters": {"total": size, "trainable": size}, "flops_per_base": operations,
-        "training_bases": seen, "pretraining_bases": 0,
-    }  # fmt: skip
-    return _outcome(record, {**details, "best_epoch": record["best_epoch"], "epochs": record["epochs"]})
+    details = {"flops_per_base": operations, "best_epoch": record["best_epoch"], "epochs": record["epochs"]}
+    return _from_scratch(record, record["parameters"], seen, details)
 
 
 def typical_length(data: TaskData) -> int:
@@ -140,10 +136,9 @@ def run_tokens(
     record = run_probe(load_tokenizer(tokenizer), data.train, data.test, data.dev, seed=seed, limits=limits)
     outputs = 1 if data.train.num_classes == 2 else data.train.num_classes
     size = outputs * (record["num_features"] + 1)
-    bases = int(data.train.lengths.sum())
-    details = {"parameters": {"total": size, "trainable": size}, "training_bases": bases, "pretraining_bases": 0}
     chosen = record["representations"][record["features"]]["inverse_regularization"]
-    return _outcome(record, {**details, "features": record["features"], "inverse_regularization": chosen})
+    details = {"features": record["features"], "inverse_regularization": chosen}
+    return _from_scratch(record, size, int(data.train.lengths.sum()), details)
 
 
 def run_best_kmer(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
@@ -161,9 +156,8 @@ def run_boosted_trees(data: TaskData, candidate: str, seed: int, folder: Path) -
     from vqdna.benchmark.trees import run_trees
 
     record = run_trees(data.train, data.dev, data.test, seed=seed)
-    size, bases = record["parameters"], int(data.train.lengths.sum())
-    details = {"parameters": {"total": size, "trainable": size}, "training_bases": bases, "pretraining_bases": 0}
-    return _outcome(record, {**details, "k": record["k"], "num_trees": record["num_trees"]})
+    details = {"k": record["k"], "num_trees": record["num_trees"]}
+    return _from_scratch(record, record["parameters"], int(data.train.lengths.sum()), details)
 
 
 def run_rival(
@@ -188,8 +182,7 @@ def run_rival(
         pretraining = {"pretraining_bases": known["bases_seen"], "pretraining_seconds": known["seconds"]}
     else:
         source = fresh_encoder(source, folder / "encoder", seed)
-    config = (budget.finetune, (*STRANDS[candidate], f"training.epochs={epochs or data.epochs}"))
-    tuned = run_encoder(source, *config, data, candidate, seed, folder)
+    tuned = _run_budgeted(source, budget.finetune, data, candidate, seed, folder, epochs=epochs)
     shutil.rmtree(folder / "encoder", ignore_errors=True)
     return _with_counts(tuned, tokenizer_spec(RIVALS[name], (), out), data, pretraining, folder.parent / "counts")
 
@@ -249,9 +242,15 @@ def _with_counts(tuned: Outcome, tokenizer: str, data: TaskData, about: Record, 
     )
 
 
-def _outcome(record: Mapping[str, Any], details: Record) -> Outcome:
-    predictions = record["predictions"]
-    return Outcome(predictions["dev"], predictions["test"], {"seconds": record["seconds"], **details})
+def _from_scratch(record: Mapping[str, Any], size: int, training_bases: int, details: Record) -> Outcome:
+    """Outcome of a control, all of whose weights learn from the task's sequences alone."""
+    cost = {
+        "seconds": record["seconds"],
+        "parameters": {"total": size, "trainable": size},
+        "training_bases": training_bases,
+        "pretraining_bases": 0,
+    }
+    return Outcome(record["predictions"]["dev"], record["predictions"]["test"], {**cost, **details})
 
 
 def _probe_system(name: str, argument: str) -> System:
@@ -279,6 +278,9 @@ def _encoder_system(name: str, folder: str, config: str, budget: Budget) -> Syst
     return System(name, partial(run_encoder, source, config, ()))
 
 
-def _run_budgeted(source: Path, config: str, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
-    overrides = (*STRANDS[candidate], f"training.epochs={data.epochs}")
+def _run_budgeted(
+    source: Path, config: str, data: TaskData, candidate: str, seed: int, folder: Path, *, epochs: int | None = None
+) -> Outcome:
+    """An encoder fine-tuned with the candidate's strands, for the budget's epochs where `epochs` is None."""
+    overrides = (*STRANDS[candidate], f"training.epochs={epochs or data.epochs}")
     return run_encoder(source, config, overrides, data, candidate, seed, folder)

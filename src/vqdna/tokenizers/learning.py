@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from vqdna.genome import Corpus, WindowSampler, from_base_ids
+from vqdna.genome.sequences import RepeatedNames
 from vqdna.tokenizers.bpe import BpeTokenizer
 
 WINDOW = 1000
@@ -20,7 +20,7 @@ def learn_bpe(
     vocabulary_size: int,
     max_bases: int,
     seed: int,
-    repeated_names: Literal["error", "number"] = "error",
+    repeated_names: RepeatedNames = "error",
 ) -> BpeTokenizer:
     """BPE tokenizer learned on random training windows of the genomes, `max_bases` bases in all.
 
