@@ -27,6 +27,23 @@ def _isolated(monkeypatch, tmp_path_factory):
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def run_command(capsys):
+    """Function that runs `vqdna` in process and gives (exit code, standard output, standard error)."""
+    from vqdna.cli import main
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
 def pytest_configure(config):
     torch.set_num_threads(1)
 

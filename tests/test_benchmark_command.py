@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +14,16 @@ from rich.console import Console
 
 from vqdna.benchmark.budget import load_budget
 from vqdna.benchmark.runner import run_benchmark
-from vqdna.cli import main
 from vqdna.cli.benchmarking import split_names
 from vqdna.results import read_json
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, root):
+def run(run_command, monkeypatch, root):
     """Function that runs the command on the data root and gives (exit code, standard output, standard error)."""
     monkeypatch.setenv("VQDNA_DATA", str(root))
 
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(["benchmark", *(str(argument) for argument in arguments)])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return partial(run_command, "benchmark")
 
 
 @pytest.fixture

@@ -31,19 +31,9 @@ TINY = (
 
 
 @pytest.fixture
-def run(capsys):
+def run(run_command):
     """Function that runs a command and gives (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return run_command
 
 
 @pytest.fixture(scope="module")

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from vqdna.cli import main
-
 
 @pytest.fixture
-def run(capsys):
+def run(run_command):
     """Function that runs a command and gives (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(["datasets", *(str(argument) for argument in arguments)])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return partial(run_command, "datasets")
 
 
 @pytest.fixture

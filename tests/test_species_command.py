@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vqdna.cli import main
 from vqdna.genome.sequences import Sequence
 from vqdna.genome.simulate import write_fasta
 
 
 @pytest.fixture
-def run(capsys):
+def run(run_command):
     """Function that runs the command and gives (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main(["study", "species", *(str(argument) for argument in arguments)])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return partial(run_command, "study", "species")
 
 
 @pytest.fixture
