@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from page import Page
 
-import vqdna.reports.audit as audit
 from vqdna.errors import InputError
 from vqdna.reports.audit import consensus, write_audit_page
 from vqdna.reports.audit_logos import LogoDrawer, letter_heights
@@ -235,7 +234,7 @@ def test_what_is_no_audit_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "find_spec", lambda name: None if name == "logomaker" else object())
+    monkeypatch.setattr("vqdna.reports.render.find_spec", lambda name: None if name == "logomaker" else object())
     with pytest.raises(InputError, match=r"needs logomaker: pip install 'vqdna\[report\]'"):
         written(tmp_path, results(tokenizer("kmer:6", 1)))
     assert not (tmp_path / "audit.html").exists()

@@ -179,17 +179,18 @@ def peak_memory(device: torch.device | str = "cpu") -> int:
     """
     if torch.device(device).type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    return _linux_peak() or _whole_life_peak()
+    # The kernel's high-water mark, unlike that of `getrusage`, can be started anew.
+    return memory_status("VmHWM") or _whole_life_peak()
 
 
-def _linux_peak() -> int | None:
-    """The kernel's high-water mark, which unlike that of `getrusage` can be started anew; None on other systems."""
+def memory_status(key: str) -> int | None:
+    """Bytes under a key of Linux's account of the process, such as `VmRSS`, what it holds now; None elsewhere."""
     try:
         lines = STATUS_FILE.read_text().splitlines()
     except OSError:
         return None
-    marks = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    return int(marks[0]) * 1024 if marks else None
+    sizes = [line.split()[1] for line in lines if line.startswith(f"{key}:")]
+    return int(sizes[0]) * 1024 if sizes else None
 
 
 def _whole_life_peak() -> int:

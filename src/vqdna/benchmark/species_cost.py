@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vqdna.benchmark.cost import memory_status, peak_memory, reset_peak_memory
 from vqdna.benchmark.species_features import (
     HAND_MADE_TILE_BASES,
     LONGEST_WORD,
@@ -144,7 +143,7 @@ def _measure(spec: SystemSpec, lengths: list[int], most_seconds: float, sender: 
     system = spec.features()
     random = np.random.default_rng(0)
     system.of_bases(random.integers(0, 4, WARM_UP_BASES).astype(np.uint8))
-    base = _memory("VmRSS")
+    base = memory_status("VmRSS")
     last: tuple[int, float] | None = None
     for length in sorted(lengths):
         limit = system.positions_limit()
@@ -159,16 +158,13 @@ def _measure(spec: SystemSpec, lengths: list[int], most_seconds: float, sender: 
 
 
 def _cost_of(system: SpeciesFeatures, window: np.ndarray, base: int | None) -> Cost:
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    reset_peak_memory()  # the peak is counted from here
     seconds: list[float] = []
     while len(seconds) < MOST_REPEATS and sum(seconds) < LEAST_MEASURED_SECONDS:
         started = time.process_time()  # one thread; what else the machine does must not count
         system.of_bases(window)
         seconds.append(time.process_time() - started)
-    peak = _memory("VmHWM")
-    if peak is None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = peak_memory()
     return {
         "seconds": min(seconds),
         "bases_per_second": len(window) / min(seconds),
@@ -176,15 +172,6 @@ def _cost_of(system: SpeciesFeatures, window: np.ndarray, base: int | None) -> C
         "window_bytes": None if base is None else max(0, peak - base),
         "foreseen_bytes": foreseen_bytes(system, len(window)),
     }
-
-
-def _memory(key: str) -> int | None:
-    """Bytes under a key of /proc/self/status; None where there is no such file."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(f"{key}:"):
-                return int(line.split()[1]) * 1024
-    return None
 
 
 def _tokenizer_bytes(tokenizer: Tokenizer, length: int) -> int:

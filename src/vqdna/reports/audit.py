@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from vqdna.errors import InputError
 from vqdna.reports.audit_logos import LogoDrawer
 from vqdna.reports.audit_sections import audit_sections
 from vqdna.reports.content import decimal, percent
-from vqdna.reports.render import page_environment
+from vqdna.reports.render import check_packages, page_environment
 from vqdna.reports.runs import nested, number
 from vqdna.results import RESULTS_FILE, read_json, write_atomically
 
@@ -56,9 +55,7 @@ def needed_for_audit() -> None:
     Raises:
         InputError: one is not installed.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise InputError(f"the page of an audit needs {' and '.join(missing)}: pip install 'vqdna[report]'")
+    check_packages(NEEDED, "the page of an audit")
 
 
 def write_audit_page(folder: Path) -> Path:

@@ -6,18 +6,17 @@ script of the report. Must not know how anything was measured.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from vqdna.errors import InputError
 from vqdna.reports.lineage_results import Study
 from vqdna.reports.lineage_sections import lineage_sections
 from vqdna.reports.lineage_static import static_figures
-from vqdna.reports.render import page_environment
+from vqdna.reports.render import check_packages, page_environment
+from vqdna.reports.runs import SUMMARY_FILE
 from vqdna.results import read_json, write_atomically
 
 PAGE = "sars_cov_2.html"
-SUMMARY = "summary.json"
 NEEDED = ("plotly", "jinja2", "matplotlib")
 
 
@@ -27,9 +26,7 @@ def needed_for_lineages() -> None:
     Raises:
         InputError: one is not installed.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise InputError(f"the page of the study needs {' and '.join(missing)}: pip install 'vqdna[report]'")
+    check_packages(NEEDED, "the page of the study")
 
 
 def write_lineage_page(folder: Path) -> Path:
@@ -38,9 +35,11 @@ def write_lineage_page(folder: Path) -> Path:
     Raises:
         InputError: the folder holds no such summary, or a package is missing.
     """
-    summary = read_json(folder / SUMMARY)
+    summary = read_json(folder / SUMMARY_FILE)
     if summary.get("study") != "sars-cov-2":
-        raise InputError(f"{folder / SUMMARY}: the summary of another study, wanted that of `vqdna study sars-cov-2`")
+        raise InputError(
+            f"{folder / SUMMARY_FILE}: the summary of another study, wanted that of `vqdna study sars-cov-2`"
+        )
     study = Study(summary)
     write_atomically(folder / PAGE, render_lineages(study).encode())
     for name, picture in static_figures(study).items():

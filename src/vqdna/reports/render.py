@@ -46,15 +46,24 @@ def render_report(runs: Sequence[Run], *, title: str = TITLE) -> str:
     Raises:
         InputError: plotly or jinja2 is not installed.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise InputError(f"a report needs {' and '.join(missing)}: pip install 'vqdna[report]'")
+    check_packages(NEEDED, "a report")
     from plotly.offline import get_plotlyjs
 
     sections = report_sections(runs)
     template = page_environment().get_template("report.html.j2")
     records = {"table": runs_table(runs), "settings": settings_of(runs)}
     return str(template.render(title=title, sections=sections, records=records, plotly_js=get_plotlyjs()))
+
+
+def check_packages(names: Sequence[str], what: str) -> None:
+    """Checks that the packages that `what` needs are there.
+
+    Raises:
+        InputError: one is not installed.
+    """
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise InputError(f"{what} needs {' and '.join(missing)}: pip install 'vqdna[report]'")
 
 
 def report_sections(runs: Sequence[Run]) -> list[Section]:
