@@ -7,8 +7,10 @@ data="$1" out="$2"
 export VQDNA_DATA="$data" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 tokenizers=vqdna-views,vqdna-hrq,vqdna-vq,nucleotide,kmer3,kmer6,bpe,hyena,random-init
 controls=kmer-logreg,kmer-lightgbm,cnn
+longer=vqdna-views:4,cnn:15 # beyond the budget of fine-tuning, seed 0 alone
 vqdna benchmark --suite gue-13 --systems "$tokenizers,$controls" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
+vqdna benchmark --suite gue-13 --systems "$longer" --seeds 1 --budget cpu --workers 2 --out "$out" > /dev/null
 vqdna benchmark --suite covid-like --systems kmer-logreg,kmer-lightgbm,probe:small --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
 vqdna benchmark --suite gue --protocol reduced --systems kmer-logreg,kmer-lightgbm,probe:small --seeds 3 --budget cpu --workers 2 \
-  --out "$out-reduced" > /dev/null
-vqdna report "$out" "$out-reduced" -o "$out/report.html" --title "Tokenizers of DNA under one budget"
+  --out "$out" > /dev/null
+vqdna report "$out" -o "$out/report.html" --title "Tokenizers of DNA under one budget"
