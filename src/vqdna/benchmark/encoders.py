@@ -21,7 +21,7 @@ from vqdna.finetune.loading import load_encoder
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.train import PretrainConfig, frozen_tokenizer, run_pretrain, untrained_model
 from vqdna.results import RESULTS_FILE, put_in_place
-from vqdna.tokenizers.bpe import SETTINGS_FILE
+from vqdna.tokenizers.learning import kept_bpe
 from vqdna.weights import DEFAULT, shipped
 
 VOCABULARIES, ENCODERS = "vocabularies", "encoders"
@@ -108,7 +108,9 @@ def tokenizer_spec(rival: Rival, genomes: Sequence[Path], out: Path) -> str:
     if kind == "vocabulary":
         return f"vq:{_learned_vocabulary(config, genomes, out / VOCABULARIES / config)}"
     if rival.tokenizer == "bpe":
-        return f"bpe:{_learned_bpe(genomes, out / VOCABULARIES / 'bpe')}"
+        folder = out / VOCABULARIES / "bpe"
+        kept_bpe(folder, genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=SEED, repeated_names="number")
+        return f"bpe:{folder}"
     return rival.tokenizer
 
 
@@ -134,13 +136,4 @@ def _learned_vocabulary(config: str, genomes: Sequence[Path], folder: Path) -> P
 
     if not (folder / RESULTS_FILE).is_file():
         run_vocabulary(load_config(VocabularyConfig, config, "vocabulary"), genomes=genomes, out=folder, seed=SEED)
-    return folder
-
-
-def _learned_bpe(genomes: Sequence[Path], folder: Path) -> Path:
-    from vqdna.tokenizers.learning import learn_bpe
-
-    if not (folder / SETTINGS_FILE).is_file():
-        learned = learn_bpe(genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=SEED, repeated_names="number")
-        learned.save(folder)
     return folder

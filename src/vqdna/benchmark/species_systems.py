@@ -25,8 +25,7 @@ from vqdna.config import load_config
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.finetune.loading import load_encoder
 from vqdna.tokenizers import load_tokenizer
-from vqdna.tokenizers.bpe import SETTINGS_FILE
-from vqdna.tokenizers.learning import learn_bpe
+from vqdna.tokenizers.learning import kept_bpe
 from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 
 Record = dict[str, Any]
@@ -154,9 +153,7 @@ def _ready_tokenizer(name: str, folder: Path, genomes: Sequence[Path], quick: bo
     """Spec of the tokenizer in `folder`, trained first unless it is there; a second process waits for the first."""
     with _held(folder):
         if name == "bpe":
-            if not (folder / SETTINGS_FILE).is_file():
-                words = learn_bpe(genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=0)
-                words.save(folder)
+            kept_bpe(folder, genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=0)
             return f"bpe:{folder}"
         changes = [f"training.steps={QUICK_STEPS}"] if quick else []
         config = load_config(VocabularyConfig, LEARNED[name], "vocabulary", [*changes, "data.repeated_names=number"])

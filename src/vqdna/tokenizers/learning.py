@@ -9,7 +9,7 @@ import numpy as np
 
 from vqdna.genome import Corpus, WindowSampler, from_base_ids
 from vqdna.genome.sequences import RepeatedNames
-from vqdna.tokenizers.bpe import BpeTokenizer
+from vqdna.tokenizers.bpe import SETTINGS_FILE, BpeTokenizer
 
 WINDOW = 1000
 
@@ -35,3 +35,20 @@ def learn_bpe(
     sampler = WindowSampler(corpus, WINDOW, seed, species_weights="sqrt", split="train")
     windows = sampler.windows(np.arange(max(1, max_bases // WINDOW)))
     return BpeTokenizer.learn((from_base_ids(window) for window in windows), vocabulary_size)
+
+
+def kept_bpe(
+    folder: Path,
+    genomes: Sequence[Path],
+    *,
+    vocabulary_size: int,
+    max_bases: int,
+    seed: int,
+    repeated_names: RepeatedNames = "error",
+) -> Path:
+    """The folder of a BPE tokenizer, which `learn_bpe` fills first unless a finished one lies there."""
+    if not (folder / SETTINGS_FILE).is_file():
+        learn_bpe(
+            genomes, vocabulary_size=vocabulary_size, max_bases=max_bases, seed=seed, repeated_names=repeated_names
+        ).save(folder)
+    return folder

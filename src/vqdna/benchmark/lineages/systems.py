@@ -21,7 +21,7 @@ from vqdna.genome import N, read_sequences
 from vqdna.results import RESULTS_FILE
 from vqdna.tokenizers import Tokenizer, load_tokenizer
 from vqdna.tokenizers.bpe import SETTINGS_FILE
-from vqdna.tokenizers.learning import learn_bpe
+from vqdna.tokenizers.learning import kept_bpe
 from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 
 TRAINED = {"hrq": "study", "vq": "study_vq", "hrq-stride-4": "study_stride"}
@@ -92,11 +92,9 @@ def train_systems(
     for name in names:
         folder = out / name
         if name == BPE:
-            if not is_trained(folder):
-                words = learn_bpe(
-                    training, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=seed, repeated_names="number"
-                )
-                words.save(folder)
+            kept_bpe(
+                folder, training, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=seed, repeated_names="number"
+            )
         else:
             config = load_config(VocabularyConfig, TRAINED[name], "vocabulary", overrides)
             run_vocabulary(config, genomes=training, out=folder, seed=seed)

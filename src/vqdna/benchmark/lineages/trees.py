@@ -151,6 +151,7 @@ def leaf_distances(node: Node, names: Sequence[str]) -> Float[np.ndarray, "name 
     distances = np.zeros((len(names), len(names)))
 
     def depths(inner: Node) -> dict[str, float]:
+        """Way from the start of the node's own branch to each of its leaves."""
         if not inner.children:
             return {inner.name: inner.length}
         held: dict[str, float] = {}
