@@ -18,11 +18,12 @@ from rich.console import Console
 from vqdna.benchmark.claims import claimed
 from vqdna.benchmark.codebook_cells import BPE, HAND_MADE, Cell, Preset, cells, find_preset, paper_width, row_config
 from vqdna.benchmark.codebook_summary import write_summary
+from vqdna.benchmark.held_cells import held_cell
 from vqdna.benchmark.probe import Limits, run_probe
 from vqdna.benchmark.protocols import read_dataset
-from vqdna.config import completed, first_difference
+from vqdna.config import completed
 from vqdna.errors import InputError
-from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
+from vqdna.results import RESULTS_FILE, command_line, write_json
 from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.registry import DatasetFiles, dataset, files_in_folder, find_dataset
 from vqdna.tokenizers import Tokenizer, load_tokenizer
@@ -135,19 +136,8 @@ def known_cell(cell: Cell, study: Study) -> Record | None:
     Raises:
         InputError: the file is damaged, or was made with other settings.
     """
-    path = cell.folder(study.out) / RESULTS_FILE
-    if not path.is_file():
-        return None
-    try:
-        record = read_json(path)
-    except InputError as error:
-        raise InputError(f"{error}; delete it to run the cell again") from None
-    if "lin" not in record or "settings" not in record:
-        raise InputError(f"{path}: not a cell of the codebook study; delete it to run the cell again")
-    different = first_difference(_filled_up(record["settings"]), study.settings(cell))
-    if different:
-        raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
-    return record
+    path, settings = cell.folder(study.out) / RESULTS_FILE, study.settings(cell)
+    return held_cell(path, settings, "codebook", lambda record: "lin" in record, _filled_up)
 
 
 def run_cell(cell: Cell, study: Study, probings: Sequence[Probing]) -> Record:

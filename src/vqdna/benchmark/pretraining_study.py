@@ -20,9 +20,10 @@ from rich.console import Console
 from vqdna.benchmark.claims import claimed
 from vqdna.benchmark.codebook_study import GUE_13
 from vqdna.benchmark.encoders import fresh_encoder
+from vqdna.benchmark.held_cells import check_settings
 from vqdna.benchmark.pretraining_summary import write_summary
 from vqdna.benchmark.probe import run_probe
-from vqdna.config import completed, first_difference, load_config, read_yaml
+from vqdna.config import completed, load_config, read_yaml
 from vqdna.errors import InputError
 from vqdna.finetune.loading import load_encoder
 from vqdna.finetune.settings import FinetuneConfig
@@ -165,9 +166,7 @@ def known_cell(cell: Cell, study: Study) -> Record | None:
     record = read_json(path)
     settings = record.get("settings", {})
     held = {**settings, "configuration": completed(FinetuneConfig, settings.get("configuration", {}))}
-    different = first_difference(held, study.settings(cell))
-    if different:
-        raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
+    check_settings(path, held, study.settings(cell))
     return record
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from vqdna.benchmark.claims import claimed
+from vqdna.benchmark.held_cells import held_cell
 from vqdna.benchmark.regression import FittedProbe, fit_probe
 from vqdna.benchmark.species_cells import Cell, Preset, length_name, within_budget
 from vqdna.benchmark.species_cost import Cost, known_costs
@@ -25,10 +26,8 @@ from vqdna.benchmark.species_finetune import finetuned_scores, seconds_per_windo
 from vqdna.benchmark.species_plan import Plan, plan_study
 from vqdna.benchmark.species_summary import STUDY, write_summary
 from vqdna.benchmark.species_systems import ENCODER, FINETUNED, LEARNED, SystemSpec, choose_systems, system_spec
-from vqdna.config import first_difference
-from vqdna.errors import InputError
 from vqdna.genome.corpus import Corpus
-from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
+from vqdna.results import RESULTS_FILE, command_line, write_json
 from vqdna.tasks.metrics import metric_value
 from vqdna.tasks.species import SPLITS, SpeciesSplit, Windows
 from vqdna.tasks.species_sets import SpeciesSet
@@ -212,19 +211,12 @@ class _SystemRunner:
 
     def known(self, cell: Cell) -> Record | None:
         """Record of the cell as an earlier call wrote it, or None."""
-        path = cell.folder(self.place) / RESULTS_FILE
-        if not path.is_file():
-            return None
-        try:
-            record = read_json(path)
-        except InputError as error:
-            raise InputError(f"{error}; delete it to run the cell again") from None
-        if record.get("study") != STUDY or "test" not in record or "settings" not in record:
-            raise InputError(f"{path}: not a cell of the species study; delete it to run the cell again")
-        different = first_difference(record["settings"], self.settings)
-        if different:
-            raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
-        return record
+        return held_cell(
+            cell.folder(self.place) / RESULTS_FILE,
+            self.settings,
+            STUDY,
+            lambda record: record.get("study") == STUDY and "test" in record,
+        )
 
     def read(self, system: SpeciesFeatures, split: SpeciesSplit) -> None:
         """Reads the genomes by systems that read them once."""

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from vqdna.benchmark.claims import claimed
+from vqdna.benchmark.held_cells import check_settings
 from vqdna.benchmark.lineages import steps
 from vqdna.benchmark.lineages.genomes import Intake, read_genomes, read_labels, read_reference
 from vqdna.benchmark.lineages.knowledge import SARS_COV_2, Knowledge, read_knowledge
@@ -32,7 +33,7 @@ from vqdna.benchmark.lineages.systems import (
     kmer_system,
     train_systems,
 )
-from vqdna.config import first_difference, load_config
+from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.results import command_line, read_json, write_json
@@ -212,9 +213,7 @@ def _step(
     path = _folder(out, name) / f"{step}.json"
     if path.is_file():
         held = read_json(path)
-        different = first_difference(held.get("settings"), settings)
-        if different:
-            raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
+        check_settings(path, held.get("settings"), settings)
         return held
     if run is None:
         return None

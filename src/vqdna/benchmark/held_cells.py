@@ -1,0 +1,59 @@
+"""Cells of a study that an earlier call left: read, known to be of that study, and made with the same settings.
+
+Flow: results file + settings of now -> record, None, or one line that says what differs. It must not know what a cell
+is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vqdna.config import first_difference
+from vqdna.errors import InputError
+from vqdna.results import read_json
+
+Record = dict[str, Any]
+
+
+def held_cell(
+    path: Path,
+    settings: Mapping[str, Any],
+    study: str,
+    is_cell: Callable[[Record], bool],
+    completed: Callable[[Any], Any] = lambda settings: settings,
+) -> Record | None:
+    """Record of a cell as an earlier call wrote it, or None.
+
+    Args:
+        path: its results file.
+        settings: everything that decides its numbers.
+        study: what messages call the study.
+        is_cell: whether a record, beside having settings, is one of the study's.
+        completed: the settings of a record with defaults for what came later.
+
+    Raises:
+        InputError: the file is damaged, of something else, or was made with other settings.
+    """
+    if not path.is_file():
+        return None
+    try:
+        record = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}; delete it to run the cell again") from None
+    if "settings" not in record or not is_cell(record):
+        raise InputError(f"{path}: not a cell of the {study} study; delete it to run the cell again")
+    check_settings(path, completed(record["settings"]), settings)
+    return record
+
+
+def check_settings(path: Path, held: Any, wanted: Any) -> None:
+    """Refuses results of other settings.
+
+    Raises:
+        InputError: they differ; names the first key.
+    """
+    different = first_difference(held, wanted)
+    if different:
+        raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
