@@ -7,19 +7,17 @@ works.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.claims import claimed
-from vqdna.benchmark.cost import peak_memory, reset_peak_memory
+from vqdna.benchmark.claims import BusyError, claimed
+from vqdna.benchmark.cost import device_of_runs, peak_memory, reset_peak_memory
 from vqdna.benchmark.intervals import packed_classes, score_intervals
-from vqdna.benchmark.outcomes import Outcome, Predictions, Record, read_outcome
+from vqdna.benchmark.outcomes import RUNS, Outcome, Predictions, Record, read_outcome, slug
 from vqdna.benchmark.protocols import Protocol, TaskData
 from vqdna.benchmark.systems import System
 from vqdna.errors import InputError
@@ -28,14 +26,10 @@ from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.metrics import Metrics, primary_score, task_metrics
 from vqdna.tasks.registry import dataset
 
-RUNS, SEARCH = "runs", "search"
+SEARCH = "search"
 
 ReadData = Callable[[str], TaskData]
 """Data of a dataset by its name, under the protocol at hand."""
-
-
-class BusyError(Exception):
-    """Another process is at what a cell needs; the cell's turn comes later."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +44,6 @@ class Cell:
     def folder(self, out: Path) -> Path:
         """Folder of the cell under `out`; characters that do not belong in folder names become `-`."""
         return out / self.protocol / slug(self.system) / self.dataset / f"seed-{self.seed}"
-
-
-def slug(name: str) -> str:
-    """The name with `-` for what does not belong in a folder's name."""
-    return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
 def known_record(cell: Cell, out: Path) -> Record | None:
@@ -123,11 +112,6 @@ def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: 
         finished = Outcome(outcome.dev, outcome.test, {**outcome.details, **peak}, outcome.parts)
         finished.save(folder)
         return finished
-
-
-def device_of_runs() -> str:
-    """Where systems run: on a GPU where there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def chosen_candidate(

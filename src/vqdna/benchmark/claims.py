@@ -13,6 +13,10 @@ from pathlib import Path
 CLAIM_FILE = ".claim"
 
 
+class BusyError(Exception):
+    """Another process is at what a cell needs; the cell's turn comes later."""
+
+
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
     """Whether the folder is this process's until the block ends; False where another process holds it."""

@@ -86,7 +86,7 @@ def prepare_encoder(name: str, budget: Budget, genomes: Sequence[Path], out: Pat
     """
     rival = RIVALS[name]
     config = pretraining_of(rival, budget)
-    tokenizer = tokenizer_spec(rival, genomes, out)
+    tokenizer = tokenizer_spec(rival, budget, genomes, out)
     folder = encoder_folder(name, out)
     if rival.is_trained:
         run_pretrain(config, tokenizer=tokenizer, genomes=genomes, out=folder, seed=SEED)
@@ -96,17 +96,19 @@ def prepare_encoder(name: str, budget: Budget, genomes: Sequence[Path], out: Pat
 
 
 def pretraining_of(rival: Rival, budget: Budget) -> PretrainConfig:
-    """Configuration of the rival's stage 2."""
-    return load_config(PretrainConfig, rival.config or budget.pretrain, "pretrain", rival.overrides)
+    """Configuration of the rival's stage 2; one of its own shapes the encoder, what it reads is the budget's."""
+    config = load_config(PretrainConfig, rival.config or budget.pretrain, "pretrain", rival.overrides)
+    training = load_config(PretrainConfig, budget.pretrain, "pretrain").training
+    return config.model_copy(update={"training": training})
 
 
-def tokenizer_spec(rival: Rival, genomes: Sequence[Path], out: Path) -> str:
+def tokenizer_spec(rival: Rival, budget: Budget, genomes: Sequence[Path], out: Path) -> str:
     """Spec of the rival's tokenizer, which is learned first where it has to be."""
     kind, _, config = rival.tokenizer.partition(":")
     if kind == "shipped":
         return f"vq:{shipped(DEFAULT, 'vocabulary')}"
     if kind == "vocabulary":
-        return f"vq:{_learned_vocabulary(config, genomes, out / VOCABULARIES / config)}"
+        return f"vq:{_learned_vocabulary(config, budget, genomes, out / VOCABULARIES / config)}"
     if rival.tokenizer == "bpe":
         folder = out / VOCABULARIES / "bpe"
         kept_bpe(folder, genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=SEED, repeated_names="number")
@@ -131,9 +133,12 @@ def _save(encoder: GenomeEncoder, folder: Path) -> None:
     put_in_place(staging, folder)
 
 
-def _learned_vocabulary(config: str, genomes: Sequence[Path], folder: Path) -> Path:
+def _learned_vocabulary(config: str, budget: Budget, genomes: Sequence[Path], folder: Path) -> Path:
     from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 
     if not (folder / RESULTS_FILE).is_file():
-        run_vocabulary(load_config(VocabularyConfig, config, "vocabulary"), genomes=genomes, out=folder, seed=SEED)
+        steps = () if budget.vocabulary_steps is None else (f"training.steps={budget.vocabulary_steps}",)
+        run_vocabulary(
+            load_config(VocabularyConfig, config, "vocabulary", steps), genomes=genomes, out=folder, seed=SEED
+        )
     return folder

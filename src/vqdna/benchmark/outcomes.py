@@ -7,6 +7,7 @@ and a setting that was searched is not run twice. Scores are made of it elsewher
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,13 @@ Record = dict[str, Any]
 Predictions = Float[ndarray, "_ output"]
 
 OUTCOME_FILE = "outcome.npz"
+RUNS = "runs"
+"""Folder of a benchmark below which outcomes lie."""
+
+
+def slug(name: str) -> str:
+    """The name with `-` for what does not belong in a folder's name."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
 @dataclass(frozen=True)

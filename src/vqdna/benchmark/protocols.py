@@ -55,6 +55,7 @@ class TaskData:
         whole: files of those of `train` and `dev` that are official splits, uncut.
         folder: where the others are written as tables.
         epochs: passes over `train` that an encoder's fine-tuning makes.
+        batch_size: sequences of an update, or None for what the configuration of stage 3 says.
     """
 
     dataset: str
@@ -66,6 +67,7 @@ class TaskData:
     whole: Mapping[str, Path]
     folder: Path
     epochs: int
+    batch_size: int | None = None
 
     @cached_property
     def tables(self) -> dict[str, Path]:
@@ -137,6 +139,7 @@ def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, dat
         whole={name: sources[name] for name in uncut},
         folder=out / TABLES / protocol / row.name,
         epochs=budget.epochs(len(kept["train"])),
+        batch_size=budget.batch_size(len(kept["train"])),
     )  # fmt: skip
 
 

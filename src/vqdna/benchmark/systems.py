@@ -20,8 +20,9 @@ import numpy as np
 
 from vqdna.benchmark.blending import fitted_blend
 from vqdna.benchmark.budget import Budget
+from vqdna.benchmark.claims import BusyError, claimed
 from vqdna.benchmark.encoders import RIVALS, encoder_folder, fresh_encoder, tokenizer_spec
-from vqdna.benchmark.outcomes import Outcome, Record, read_outcome
+from vqdna.benchmark.outcomes import RUNS, Outcome, Record, read_outcome, slug
 from vqdna.benchmark.protocols import TaskData
 from vqdna.config import find_config, load_config
 from vqdna.errors import InputError, nearest_name_hint
@@ -174,7 +175,11 @@ def run_rival(
     """A tokenizer's encoder fine-tuned, averaged with logistic regression on its tokens' counts.
 
     `epochs` are the budget's where they are None.
+
+    Raises:
+        BusyError: another process is at the counts, which encoders of one tokenizer share.
     """
+    counts = _kept_counts(name, budget, data, out)
     source = encoder_folder(name, out)
     pretraining = {"pretraining_bases": 0, "pretraining_seconds": 0.0}
     if RIVALS[name].is_trained:
@@ -184,7 +189,7 @@ def run_rival(
         source = fresh_encoder(source, folder / "encoder", seed)
     tuned = _run_budgeted(source, budget.finetune, data, candidate, seed, folder, epochs=epochs)
     shutil.rmtree(folder / "encoder", ignore_errors=True)
-    return _with_counts(tuned, tokenizer_spec(RIVALS[name], (), out), data, pretraining, folder.parent / "counts")
+    return _with_counts(tuned, counts, data, pretraining)
 
 
 def run_encoder(
@@ -197,7 +202,7 @@ def run_encoder(
     folder: Path,
 ) -> Outcome:
     """The genome encoder in `encoder` fine-tuned; the run stays in `folder`/run, but for its weights."""
-    from vqdna.benchmark.cost import flops_per_base
+    from vqdna.benchmark.cost import device_of_runs, flops_per_base
     from vqdna.finetune.evaluation import predict_sequences
     from vqdna.finetune.loading import load_classifier
     from vqdna.finetune.settings import FinetuneConfig
@@ -211,6 +216,7 @@ def run_encoder(
     )  # fmt: skip
     started = time.monotonic()
     model = load_classifier(run)
+    model.to(device_of_runs())  # type: ignore[arg-type]
     dev, test = (
         predict_sequences(model, split.base_ids, lambda row: f"{data.dataset}: record {row + 1}")
         for split in (data.dev, data.test)
@@ -224,14 +230,26 @@ def run_encoder(
     return Outcome(dev, test, {**details, "seconds": seconds, "training_bases": seen, "pretraining_bases": None})
 
 
-def _with_counts(tuned: Outcome, tokenizer: str, data: TaskData, about: Record, folder: Path) -> Outcome:
-    """An encoder's outcome averaged with its tokenizer's counts, kept in `folder`, where the task has classes."""
+def _kept_counts(name: str, budget: Budget, data: TaskData, out: Path) -> Outcome | None:
+    """Logistic regression on the counts of a rival's tokens, from its file or made and kept; None without classes."""
     if data.train.task != "classification":
-        return Outcome(tuned.dev, tuned.test, {**tuned.details, **about})
-    counts = read_outcome(folder)
-    if counts is None:
-        counts = run_tokens(tokenizer, data, ONLY, 0, folder)
+        return None
+    folder = out / RUNS / data.protocol / f"counts-{slug(RIVALS[name].tokenizer)}" / data.dataset
+    with claimed(folder) as ours:
+        held = read_outcome(folder)
+        if held is not None:
+            return held
+        if not ours:
+            raise BusyError(folder)
+        counts = run_tokens(tokenizer_spec(RIVALS[name], budget, (), out), data, ONLY, 0, folder)
         counts.save(folder)
+        return counts
+
+
+def _with_counts(tuned: Outcome, counts: Outcome | None, data: TaskData, about: Record) -> Outcome:
+    """An encoder's outcome averaged with its tokenizer's counts, where there are such."""
+    if counts is None:
+        return Outcome(tuned.dev, tuned.test, {**tuned.details, **about})
     blend = fitted_blend(tuned.dev, counts.dev, data.dev.labels)
     seconds = tuned.details["seconds"] + counts.details["seconds"]
     return Outcome(
@@ -282,5 +300,6 @@ def _run_budgeted(
     source: Path, config: str, data: TaskData, candidate: str, seed: int, folder: Path, *, epochs: int | None = None
 ) -> Outcome:
     """An encoder fine-tuned with the candidate's strands, for the budget's epochs where `epochs` is None."""
-    overrides = (*STRANDS[candidate], f"training.epochs={epochs or data.epochs}")
+    batches = () if data.batch_size is None else (f"training.batch_size={data.batch_size}",)
+    overrides = (*STRANDS[candidate], f"training.epochs={epochs or data.epochs}", *batches)
     return run_encoder(source, config, overrides, data, candidate, seed, folder)

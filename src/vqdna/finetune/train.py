@@ -34,7 +34,7 @@ from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers.loading import tokenizer_name
 from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process
-from vqdna.training.settings import TrainingSettings
+from vqdna.training.settings import TrainingSettings, training_device
 from vqdna.training.trainer import train as train_model
 
 __all__ = ["FinetuneConfig", "run_finetune"]
@@ -213,6 +213,7 @@ def _fit(
     announces: bool,
 ) -> BestEpoch:
     """Trains the model in place and returns the keeper of its best epoch."""
+    model.to(training_device())  # type: ignore[arg-type]  # codes and the standardizer are worked out there too
     flips = config.reverse_complement
     dataset = _training_items(model, config, splits.train, places[0], seed)
     dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=flips.average, keep=True)

@@ -64,7 +64,8 @@ class WordTables:
         for offset in self.views[level]:
             start = self.reach + offset
             words = words * LETTERS + padded[:, start : start + num_bases]
-        return self.tables[level].to(words.device)[words]
+        self.tables[level] = self.tables[level].to(words.device)  # a model that moved takes its tables along
+        return self.tables[level][words]
 
 
 def word_tables(latent_encoder: object, quantizer: Quantizer) -> WordTables | None:
