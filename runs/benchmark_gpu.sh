@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# The whole grid where a GPU is at hand: all of GUE's 28 sets that the data root holds, longer pre-training, whole training splits.
-# Resumable; four processes share the GPU. Usage: runs/benchmark_gpu.sh DATA_ROOT FOLDER
+# The benchmark where a GPU is at hand: the 13 GUE sets whose splits are complete, whole, three seeds, and the variant windows.
+# Ten minutes on one H200 with 16 cores; resumable at any kill. Many small processes share the GPU, so start NVIDIA's MPS
+# first where you may (`nvidia-cuda-mps-control -d`). Usage: runs/benchmark_gpu.sh DATA_ROOT FOLDER [WORKERS]
 set -euo pipefail
-data="$1" out="$2"
-export VQDNA_DATA="$data"
+data="$1" out="$2" workers="${3:-14}"
+export VQDNA_DATA="$data" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" TORCH_ALLOW_TF32_CUBLAS_OVERRIDE=1
 python -c 'import torch, sys; torch.cuda.is_available() or sys.exit("no GPU that torch can use: runs/benchmark.sh is for processors")'
 tokenizers=vqdna-views,vqdna-hrq,vqdna-vq,nucleotide,kmer3,kmer6,bpe,hyena,random-init
-controls=kmer-logreg,kmer-lightgbm,cnn
-vqdna benchmark --suite gue --systems "$tokenizers,$controls" --seeds 3 --budget gpu --workers 4 --out "$out"
-vqdna benchmark --suite covid-like --systems "$tokenizers,$controls" --seeds 3 --budget gpu --workers 4 --out "$out"
+controls=cnn,kmer-logreg,kmer-lightgbm
+genomes=(--genomes "$data/genomes/vertebrates" --genomes "$data/genomes/invertebrates_plants" --genomes "$data/genomes/fungi")
+vqdna benchmark --suite gue-13 --systems "$tokenizers,$controls" --seeds 3 --budget gpu --workers "$workers" "${genomes[@]}" --out "$out"
+vqdna benchmark --suite covid-like --systems "$tokenizers,$controls" --seeds 3 --budget gpu --workers "$workers" "${genomes[@]}" --out "$out"
 vqdna report "$out" -o "$out/report.html" --title "Tokenizers of DNA under one budget"

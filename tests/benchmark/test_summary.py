@@ -53,6 +53,15 @@ def test_one_seed_has_no_deviation_and_collapsed_seeds_are_named():
     json.dumps(row, allow_nan=False)
 
 
+def test_seeds_that_err_apart_vote_right_and_two_do_not_vote():
+    wrong = [np.where(np.arange(40) % 4 == seed, 1 - LABELS, LABELS) for seed in range(3)]
+    records = [cell("cnn", "mouse/3", seed, 0, predicted=packed_classes(one)) for seed, one in enumerate(wrong)]
+    (row,) = summary_rows(records)
+    assert row["vote"] == pytest.approx({"mcc": 1.0, "f1_macro": 1.0, "accuracy": 1.0})
+    (row,) = summary_rows(records[:2])
+    assert row["vote"] is None
+
+
 def test_protocols_are_never_mixed(tmp_path):
     put(tmp_path, cell("cnn", "mouse/3", 0, 4), cell("cnn", "mouse/1", 0, 8, "reduced"), cell("kmer3", "mouse/3", 0, 2))
     summary = write_summary(tmp_path)

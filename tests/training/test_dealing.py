@@ -63,3 +63,11 @@ def test_the_loader_tells_the_dataset_its_epoch_and_collates_a_part_at_a_time():
     found = [(one.batch["items"].tolist(), one.counts) for one in loader]
     assert found == [([30, 31], True), ([34], False)]
     assert len(loader) == 2
+
+
+def test_passes_prepared_ahead_are_the_same_in_the_same_order():
+    sampler = PartSampler(5, 4, passes=1, ranks=2, rank=0)
+    loader = dealing_loader(Epochs(), list, sampler, pin_memory=False, prefetch=1)
+    for epoch in (1, 3):
+        loader.set_epoch(epoch)
+        assert [one.batch for one in loader] == [[10 * epoch, 10 * epoch + 1], [10 * epoch + 4]]

@@ -24,6 +24,7 @@ from vqdna.benchmark.ranking import Ranking, rank_systems
 from vqdna.benchmark.summary_tables import markdown_summary
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_atomically, write_json
+from vqdna.tasks.metrics import task_metrics
 from vqdna.tasks.published import PosterRow, poster_rows, published_systems
 from vqdna.tasks.registry import COVID_WINDOWS, datasets, variant_windows
 
@@ -40,6 +41,7 @@ OURS = {
 """System here that has the tokenizer of a row of the poster."""
 
 SCORES = ("mcc", "f1_macro", "accuracy", "auroc", "spearman", "pearson")
+ENOUGH_TO_VOTE = 3
 COSTS = ("seconds", "peak_memory", "flops_per_base", "training_bases", "pretraining_bases")
 
 
@@ -135,6 +137,7 @@ def _row(protocol: str, name: str, system: str, records: Sequence[Record]) -> Re
             for key, score in scores.items()
             if key in ("mcc", "f1_macro", "accuracy", "auroc") or score["mean"] is not None
         },
+        "vote": _vote(records),
         "dev_mcc": _score([record["dev"].get("mcc") for record in records]),
         "deduplicated": _deduplicated(records),
         "parts": _parts(records),
@@ -154,6 +157,16 @@ def _intervals(records: Sequence[Record]) -> dict[str, tuple[float, float]]:
     labels = unpacked_classes(records[0]["labels"])
     predicted = np.stack([unpacked_classes(record["predicted"]) for record in records])
     return score_intervals(labels, predicted, num_classes=records[0]["num_classes"])
+
+
+def _vote(records: Sequence[Record]) -> Record | None:
+    """Scores of the class that most seeds predict, the first one on a tie; None for fewer than three seeds."""
+    if len(records) < ENOUGH_TO_VOTE or not all("predicted" in record for record in records):
+        return None
+    labels, num_classes = unpacked_classes(records[0]["labels"]), records[0]["num_classes"]
+    chosen = np.stack([np.eye(num_classes)[unpacked_classes(record["predicted"])] for record in records]).sum(axis=0)
+    metrics = task_metrics("classification", labels, chosen / len(records))
+    return {key: metrics[key] for key in METRICS}
 
 
 def _score(values: Sequence[float | None], ends: tuple[float, float] | None = None) -> dict[str, float | None]:

@@ -30,6 +30,9 @@ BATCH_SIZE = 64
 TOKENS_PER_BATCH = 32_768
 """Padded tokens that the encoder sees at once, however large the batch size; a longer row goes alone."""
 
+ON_GPU = 8
+"""Times as many at once there, where small batches leave most of it idle."""
+
 RECORDS_PER_CHUNK = 4096
 BASES_PER_CHUNK = 1 << 24
 """Records, and bases, whose codes are in memory at once; a longer record alone."""
@@ -105,7 +108,8 @@ def _predict_strand(
     model: GenomeEncoderForSequenceClassification, rows: CodeRows, batch_size: int
 ) -> Float[ndarray, "row class"]:
     predictions: Float[ndarray, "row class"] = np.empty((len(rows), model.config.num_outputs))
-    for batch in similar_batches([len(row) for row in rows], batch_size):
+    scale = ON_GPU if model.device.type == "cuda" else 1
+    for batch in similar_batches([len(row) for row in rows], scale * batch_size, scale * TOKENS_PER_BATCH):
         codes, position_mask = pad_codes([rows[row] for row in batch])
         logits = model(codes=codes.to(model.device), position_mask=position_mask.to(model.device)).logits
         predictions[batch] = model.predictions(logits).cpu().numpy()
@@ -119,13 +123,15 @@ def coding_batches(encoded: EncodedSequences, most: int) -> Iterator[tuple[Tenso
         yield pad_codes([encoded.codes[chosen[row]] for row in batch])
 
 
-def similar_batches(lengths: Sequence[int], batch_size: int) -> Iterator[Int[ndarray, "_"]]:
-    """Row numbers of each batch, shortest rows first: at most `batch_size` rows, `TOKENS_PER_BATCH` padded tokens."""
+def similar_batches(
+    lengths: Sequence[int], batch_size: int, most_tokens: int = TOKENS_PER_BATCH
+) -> Iterator[Int[ndarray, "_"]]:
+    """Row numbers of each batch, shortest rows first: at most `batch_size` rows, `most_tokens` padded tokens."""
     order = np.argsort(np.asarray(lengths), kind="stable")
     start = 0
     for end in range(1, len(order) + 1):
         is_full = end - start == batch_size
-        if end == len(order) or is_full or (end + 1 - start) * lengths[order[end]] > TOKENS_PER_BATCH:
+        if end == len(order) or is_full or (end + 1 - start) * lengths[order[end]] > most_tokens:
             yield order[start:end]
             start = end
 

@@ -80,11 +80,23 @@ class _Dealt(Dataset[Any]):
 
 
 def dealing_loader(
-    dataset: Any, collate: Callable[[Any], dict[str, Any]], sampler: PartSampler, *, pin_memory: bool
+    dataset: Any, collate: Callable[[Any], dict[str, Any]], sampler: PartSampler, *, pin_memory: bool, prefetch: int = 0
 ) -> DataLoader[Any]:
-    """Loader of one rank's passes; accelerate's, so that its resuming and its epochs work as usual."""
+    """Loader of one rank's passes; accelerate's, so that its resuming and its epochs work as usual.
+
+    Args:
+        dataset: items by number.
+        collate: items to a batch.
+        sampler: whose parts the passes are.
+        pin_memory: for copies to a GPU.
+        prefetch: processes that prepare passes ahead; their order stays.
+    """
     loader: DataLoader[Any] = DataLoaderShard(
-        _Dealt(dataset, collate), batch_sampler=sampler, collate_fn=_as_fetched, pin_memory=pin_memory
+        _Dealt(dataset, collate),
+        batch_sampler=sampler,
+        collate_fn=_as_fetched,
+        pin_memory=pin_memory,
+        num_workers=prefetch,
     )
     return loader
 

@@ -40,6 +40,7 @@ class TrainingSettings(StrictModel):
         precision: "auto" takes bfloat16 autocast where the processor multiplies it natively, else float32.
         sharding: how the ranks hold the model: "none" is a copy each (DDP), "fsdp" splits the weights that learn, their
             gradients and the optimizer's state over the ranks (FSDP2). On one rank there is nothing to split.
+        prefetch: processes that prepare batches while the model works on others; they change no number.
         log_every, evaluate_every, save_every: intervals in steps; 0 means at the end only.
         keep_checkpoints: older ones are removed.
     """
@@ -54,6 +55,7 @@ class TrainingSettings(StrictModel):
     max_gradient_norm: float = Field(default=1.0, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     sharding: Literal["none", "fsdp"] = "none"
+    prefetch: int = Field(default=0, ge=0)
     log_every: int = Field(default=20, ge=1)
     evaluate_every: int = Field(default=0, ge=0)
     save_every: int = Field(default=0, ge=0)

@@ -149,7 +149,7 @@ class StageTrainer(Trainer):
     ) -> None:
         """Takes what the constructor of transformers has no place for."""
         self.loss_terms, self.keep_checkpoints = loss_terms, settings.keep_checkpoints
-        self._batch_size, self._shards = settings.batch_size, shards
+        self._batch_size, self._prefetch, self._shards = settings.batch_size, settings.prefetch, shards
         self._term_sums: dict[str, Tensor] = {}
         self._num_passes = 0
         self._guard = FiniteGuard(self.accelerator.device)
@@ -166,7 +166,8 @@ class StageTrainer(Trainer):
             ranks=args.world_size,
             rank=args.process_index,
         )
-        return dealing_loader(dataset, self.data_collator, sampler, pin_memory=args.dataloader_pin_memory)
+        pins = args.dataloader_pin_memory
+        return dealing_loader(dataset, self.data_collator, sampler, pin_memory=pins, prefetch=self._prefetch)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Optimizer of the weights that this rank holds; splits the model first where it is to be split."""
