@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The benchmark where a GPU is at hand: the 13 GUE sets whose splits are complete, whole, three seeds, and the variant windows.
+# The benchmark where a GPU is at hand: the 13 GUE sets whose splits are complete, whole, three seeds; the variant windows; and by
+# the controls the sets without a training split (protocol reduced).
 # Ten minutes on one H200 with 16 cores; resumable at any kill. Many small processes share the GPU, so start NVIDIA's MPS
 # first where you may (`nvidia-cuda-mps-control -d`). Usage: runs/benchmark_gpu.sh DATA_ROOT FOLDER [WORKERS]
 set -euo pipefail
@@ -11,4 +12,5 @@ controls=cnn,kmer-logreg,kmer-lightgbm
 genomes=(--genomes "$data/genomes/vertebrates" --genomes "$data/genomes/invertebrates_plants" --genomes "$data/genomes/fungi")
 vqdna benchmark --suite gue-13 --systems "$tokenizers,$controls" --seeds 3 --budget gpu --workers "$workers" "${genomes[@]}" --out "$out"
 vqdna benchmark --suite covid-like --systems "$tokenizers,$controls" --seeds 3 --budget gpu --workers "$workers" "${genomes[@]}" --out "$out"
+vqdna benchmark --suite gue --systems "$controls" --seeds 3 --budget gpu --workers "$workers" --out "$out"
 vqdna report "$out" -o "$out/report.html" --title "Tokenizers of DNA under one budget"
