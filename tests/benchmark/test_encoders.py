@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,14 @@ def test_rivals_are_pre_trained_fine_tuned_and_averaged_with_their_counts(root, 
     left = out / "runs/full/kmer6/mouse/3/both-strands-seed-0/run"
     assert (left / "metrics.jsonl").is_file()
     assert not (left / "model").exists()  # weights of hundreds of cells would fill a disk
+    assert (out / "tables/full/mouse/3/counts-shipped/outcome.npz").is_file()  # for all encoders of this tokenizer
+    shutil.rmtree(out / "full")
+    for outcome in out.rglob("outcome.npz"):
+        outcome.unlink()  # as if cut off when a training had ended; now the estimate makes a trial of its own, too
+    again = run_benchmark(["kmer6", "random-init"], ["mouse/3"], 1, out, root, budget=budget, console=silent)
+    assert [(row["system"], row["mcc"], row["parts"]) for row in again] == [
+        (row["system"], row["mcc"], row["parts"]) for row in rows
+    ]
 
 
 @pytest.mark.slow

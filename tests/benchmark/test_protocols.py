@@ -84,3 +84,11 @@ def test_suites_are_the_published_sets():
     assert len(suite_names("paper")) == 31  # species has a study of its own
     with pytest.raises(InputError, match=r"no suite 'gue-31', .*did you mean 'gue-13'"):
         suite_names("gue-31")
+
+
+@pytest.mark.parametrize(("sequences", "batch"), [(300, 32), (1904, 32), (6478, 64), (15064, 256), (47356, 256)])
+def test_a_budget_that_names_updates_gives_large_splits_large_batches(sequences, batch):
+    budget = load_budget("whole")
+    assert budget.batch_size(sequences) == batch
+    assert sequences / batch > budget.updates_per_epoch / 2 or batch == 32
+    assert load_budget("cpu").batch_size(sequences) is None

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +207,40 @@ def test_several_workers_give_what_one_gives(data_root, tmp_path):
     shared = run_benchmark(systems, datasets, 1, tmp_path / "two", data_root, workers=2, **options)
     kept = ("system", "dataset", "mcc", "f1_macro", "accuracy", "auroc", "deduplicated")
     assert [{key: row[key] for key in kept} for row in alone] == [{key: row[key] for key in kept} for row in shared]
+
+
+@pytest.mark.slow
+def test_why_a_worker_stopped_is_said_even_where_nothing_else_is(data_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("VQDNA_QUIET", "1")
+    out, datasets = tmp_path / "out", ["mouse/3"]
+    run_benchmark(["kmer-logreg:2"], datasets, 1, out, data_root, budget=WHOLE, console=SILENT)
+    next(out.rglob("results.json")).unlink()
+    next(out.rglob("outcome.npz")).write_bytes(b"damaged")
+    with pytest.raises(InputError, match="workers stopped early: .*outcome.npz: the predictions cannot be read"):
+        run_benchmark(["kmer-logreg:2"], datasets, 1, out, data_root, budget=WHOLE, console=SILENT, workers=2)
+
+
+WORKER = """
+import multiprocessing, threading
+from vqdna.benchmark.runner import _end_with_parent
+
+def work():
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    print("started", flush=True)
+    threading.Event().wait()
+
+if __name__ == "__main__":
+    multiprocessing.get_context("spawn").Process(target=work).start()
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_does_not_outlive_the_process_that_started_it(tmp_path):
+    (tmp_path / "parent.py").write_text(WORKER)
+    with subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == "started\n"
+        parent.kill()
+        parent.communicate(timeout=60)  # to the end of what the worker holds open too
 
 
 @pytest.mark.parametrize(

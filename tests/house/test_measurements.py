@@ -23,9 +23,9 @@ def table_lines(text):
     return [line for line in text.splitlines() if line.startswith("|")]
 
 
-def benchmark_rows(protocol):
-    """Rows of the benchmark under a protocol, and its systems in the order of the tables; variants stand apart."""
-    summary = json.loads((RESULTS / "benchmark.json").read_text())
+def benchmark_rows(protocol, file="benchmark.json"):
+    """Rows of a benchmark under a protocol, and its systems in the order of the tables; variants stand apart."""
+    summary = json.loads((RESULTS / file).read_text())
     rows = [row for row in summary["rows"] if row["protocol"] == protocol and row["dataset"] != COVID_WINDOWS]
     return rows, systems_in_order(rows, summary["rankings"][protocol])
 
@@ -48,6 +48,13 @@ def test_readme_s_benchmark_is_that_of_the_results_file():
         assert f"{100 * statistics.fmean(alone):.1f}" in readme
 
 
+def test_tables_of_whole_splits_are_those_of_the_results_file():
+    rows, order = benchmark_rows("full", "benchmark_whole.json")
+    readme, guide = ((ROOT / path).read_text() for path in ("README.md", "docs/guides/benchmark.md"))
+    assert [line for line in table_lines(means_table(rows, order)) if line not in readme] == []
+    assert [line for line in table_lines(metric_table(rows, order, "mcc", "MCC")) if line not in guide] == []
+
+
 @pytest.mark.parametrize("protocol", ["full", "reduced"])
 def test_tables_of_the_benchmark_s_guide_are_those_of_the_results_file(protocol):
     rows, order = benchmark_rows(protocol)
@@ -66,6 +73,26 @@ def test_variants_in_the_benchmark_s_guide_are_those_of_the_results_file():
     ]
     assert shown
     assert [line for line in shown if line not in guide] == []
+
+
+def lab_note_rows(heading):
+    """Cells of the tables under a heading of the lab notes, by their first cell."""
+    text = (ROOT / "docs" / "lab-notes.md").read_text().split(f"## {heading}", 1)[1].split("\n## ", 1)[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table_lines(text)]
+
+
+def test_what_pre_training_on_a_gpu_was_worth_is_what_was_measured():
+    results = json.loads((RESULTS / "gpu_pretraining.json").read_text())
+    rows = lab_note_rows("2026-11: six times the pre-training helps those who fine-tune long")
+    for name, by_bases in results["short_fine_tunings"]["mcc"].items():
+        means = [f"{100 * statistics.fmean(by_bases[bases].values()):.1f}" for bases in ("19.7M", "3.3M")]
+        assert [name, *means] in rows
+    names = {"vqdna-views": "vqdna-views", "random-init": "the same, fresh weights", "nucleotide": "nucleotide"}
+    for run in results["fine_tunings"]:
+        if run["learning_rate"] == 1e-3 and run["encoder"] in names:
+            column = ["tf/2", "prom_300_tata", "mouse/0"].index(run["dataset"])
+            cells = next(row for row in rows if row[0] == names[run["encoder"]])
+            assert cells[1 + column] == f"{100 * run['dev_mcc']:.1f}"
 
 
 @pytest.mark.parametrize("unit", ["codes", "spans", "bases"])

@@ -53,7 +53,7 @@ class TaskData:
         test: scored once.
         unseen: False for test records whose sequence occurs in the dataset's whole train or dev split.
         whole: files of those of `train` and `dev` that are official splits, uncut.
-        folder: where the others are written as tables.
+        folder: where the others are written as tables, and what systems share of their work on the dataset.
         epochs: passes over `train` that an encoder's fine-tuning makes.
         batch_size: sequences of an update, or None for what the configuration of stage 3 says.
     """

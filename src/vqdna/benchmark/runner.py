@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.queues import Queue
@@ -31,6 +32,9 @@ from vqdna.errors import InputError
 from vqdna.genome.streams import sequence_files
 
 QUIET = "VQDNA_QUIET"
+ERROR = "error: "
+"""How the message of a worker begins that had to stop."""
+
 GENOMES = "genomes"
 """Folder of the data root from which tokenizers learn where no genomes are named."""
 
@@ -149,7 +153,7 @@ def _share(grid: Grid, workers: int, table: LiveTable) -> None:
     """Runs the grid in so many processes, and shows what all of them do.
 
     Raises:
-        InputError: a process failed; its own message stands above.
+        InputError: a process failed; says why.
     """
     context = multiprocessing.get_context("spawn")
     told: Queue[str] = context.Queue()
@@ -163,18 +167,29 @@ def _share(grid: Grid, workers: int, table: LiveTable) -> None:
             if process.is_alive():
                 process.terminate()
             process.join()
-    failed = [process.exitcode for process in processes if process.exitcode]
+    failed = sum(bool(process.exitcode) for process in processes)
     if failed:
+        reasons = [message.removeprefix(ERROR) for message in table.messages if message.startswith(ERROR)]
+        why = f": {reasons[0]}" if reasons else ""
         raise InputError(
-            f"{len(failed)} of {workers} workers stopped early; the same command goes on with what is left"
+            f"{failed} of {workers} workers stopped early{why}; the same command goes on with what is left"
         )
 
 
 def _work(grid: Grid, told: Queue[str]) -> None:
     """A worker: its messages go to the process that shows them, a mistake in the input as one line."""
     logging.disable_progress_bar()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work_through(grid, told.put)
     except InputError as error:
-        told.put(f"error: {error}")
+        told.put(f"{ERROR}{error}")
         sys.exit(2)
+
+
+def _end_with_parent() -> None:
+    """Ends a worker whose parent was killed; nobody would see it, and it would go on for hours."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

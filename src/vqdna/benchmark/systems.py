@@ -22,7 +22,7 @@ from vqdna.benchmark.blending import fitted_blend
 from vqdna.benchmark.budget import Budget
 from vqdna.benchmark.claims import BusyError, claimed
 from vqdna.benchmark.encoders import RIVALS, encoder_folder, fresh_encoder, tokenizer_spec
-from vqdna.benchmark.outcomes import RUNS, Outcome, Record, read_outcome, slug
+from vqdna.benchmark.outcomes import Outcome, Record, read_outcome, slug
 from vqdna.benchmark.protocols import TaskData
 from vqdna.config import find_config, load_config
 from vqdna.errors import InputError, nearest_name_hint
@@ -209,6 +209,8 @@ def run_encoder(
     from vqdna.finetune.train import run_finetune
 
     run = folder / "run"
+    if (run / RESULTS_FILE).is_file() and not (run / "model").is_dir():
+        shutil.rmtree(run)  # cut off between the end of its training, when weights are dropped, and its outcome
     record = run_finetune(
         load_config(FinetuneConfig, config, "finetune", overrides),
         encoder=encoder, train=data.tables["train"], dev=data.tables["dev"], test=None, out=run, seed=seed,
@@ -234,7 +236,7 @@ def _kept_counts(name: str, budget: Budget, data: TaskData, out: Path) -> Outcom
     """Logistic regression on the counts of a rival's tokens, from its file or made and kept; None without classes."""
     if data.train.task != "classification":
         return None
-    folder = out / RUNS / data.protocol / f"counts-{slug(RIVALS[name].tokenizer)}" / data.dataset
+    folder = data.folder / f"counts-{slug(RIVALS[name].tokenizer)}"
     with claimed(folder) as ours:
         held = read_outcome(folder)
         if held is not None:
