@@ -39,6 +39,17 @@ def test_another_run_is_refused_by_the_key_that_differs(tmp_path):
         open_folder(tmp_path / "run", seed=1)
 
 
+def test_an_input_may_be_named_by_another_path_to_it_but_be_no_other(tmp_path, monkeypatch):
+    for name in ("x.csv", "y.csv"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(tmp_path / "run")
+    folder.open(Config(), seed=1, parents={}, inputs={"train": "x.csv"})
+    folder.open(Config(), seed=1, parents={}, inputs={"train": tmp_path / "x.csv"})
+    with pytest.raises(InputError, match="'inputs.train' differs"):
+        folder.open(Config(), seed=1, parents={}, inputs={"train": tmp_path / "y.csv"})
+
+
 class Shape(StrictModel):
     width: int
 

@@ -82,6 +82,8 @@ class RunFolder:
             held = read_yaml(self.config_file)
             about: dict[str, Any] = {name: held.pop(name) for name in ("seed", "inputs") if name in held}
             held = {**completed(type(config), held), **about}
+            files = held.get("inputs", {})
+            held["inputs"] = {name: _as_named_now(value, options.get(name)) for name, value in files.items()}
             different = first_difference(held, resolved)
             if different:
                 raise InputError(
@@ -117,6 +119,12 @@ class RunFolder:
         """results.json, and the checkpoints, which only a resume would need, are removed."""
         write_json(self.results_file, results)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+
+def _as_named_now(held: str, named: str | None) -> str:
+    """The name given now where it means the file or folder that is held under another one, else what is held."""
+    is_same = named is not None and Path(held).exists() and Path(named).exists() and Path(held).samefile(named)
+    return str(named) if is_same else held
 
 
 def _holds_something(path: Path) -> bool:
