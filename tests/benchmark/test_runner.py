@@ -216,7 +216,7 @@ def test_why_a_worker_stopped_is_said_even_where_nothing_else_is(data_root, tmp_
     run_benchmark(["kmer-logreg:2"], datasets, 1, out, data_root, budget=WHOLE, console=SILENT)
     next(out.rglob("results.json")).unlink()
     next(out.rglob("outcome.npz")).write_bytes(b"damaged")
-    with pytest.raises(InputError, match="workers stopped early: .*outcome.npz: the predictions cannot be read"):
+    with pytest.raises(InputError, match=r"workers stopped early: .*outcome.npz: the predictions cannot be read"):
         run_benchmark(["kmer-logreg:2"], datasets, 1, out, data_root, budget=WHOLE, console=SILENT, workers=2)
 
 

@@ -46,7 +46,7 @@ def test_an_input_may_be_named_by_another_path_to_it_but_be_no_other(tmp_path, m
     folder = RunFolder(tmp_path / "run")
     folder.open(Config(), seed=1, parents={}, inputs={"train": "x.csv"})
     folder.open(Config(), seed=1, parents={}, inputs={"train": tmp_path / "x.csv"})
-    with pytest.raises(InputError, match="'inputs.train' differs"):
+    with pytest.raises(InputError, match=r"'inputs.train' differs"):
         folder.open(Config(), seed=1, parents={}, inputs={"train": tmp_path / "y.csv"})
 
 
