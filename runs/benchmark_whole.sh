@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What tokens alone are worth on whole training splits: logistic regression on each tokenizer's codes, against k-mer counts, on the
-# 13 GUE sets whose splits are complete. Some hours on two CPU cores, most of them for the two vocabularies, which a GPU learns in a
-# minute. Resumable at any kill. Usage: runs/benchmark_whole.sh DATA_ROOT FOLDER
+# Whole training splits of the 13 GUE sets that are complete: what tokens alone are worth (logistic regression on each tokenizer's
+# codes), k-mer counts, and an encoder over the vocabulary that ships. Some hours on two CPU cores, most of them for the two
+# vocabularies, which a GPU learns in a minute. Resumable at any kill. Usage: runs/benchmark_whole.sh DATA_ROOT FOLDER
 set -euo pipefail
 data="$1" out="$2"
 export VQDNA_DATA="$data" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
@@ -13,3 +13,4 @@ vqdna bpe "${genomes[@]}" --out "$out/bpe"
 learned="probe:small,probe:vq:$out/rival_hrq,probe:vq:$out/rival_vq,probe:bpe:$out/bpe"
 made=probe:kmer:3,probe:kmer:6:6,probe:nucleotide
 vqdna benchmark --suite gue-13 --systems "$learned,$made,kmer-logreg,kmer-lightgbm" --seeds 3 --budget whole --workers 2 --out "$out"
+vqdna benchmark --suite gue-13 --systems vqdna-views --seeds 1 --budget whole --workers 2 "${genomes[@]}" --out "$out"

@@ -55,6 +55,24 @@ def test_tables_of_whole_splits_are_those_of_the_results_file():
     assert [line for line in table_lines(metric_table(rows, order, "mcc", "MCC")) if line not in guide] == []
 
 
+def test_what_the_readme_says_of_the_encoder_on_whole_splits_is_in_the_results_file():
+    summary = json.loads((RESULTS / "benchmark_whole.json").read_text())
+    own = [row for row in summary["rows"] if row["system"] == "vqdna-views"]
+    readme = (ROOT / "README.md").read_text()
+    said = " ".join(readme.split("### Whole training splits", 1)[1].split("\n### ", 1)[0].split())
+    alone = statistics.fmean(row["parts"]["encoder"]["mcc"]["mean"] for row in own)
+    assert f"it has {100 * alone:.1f}" in said
+    published = summary["published"]["full"]["DNABERT-2"]
+    above = sum(100 * row["mcc"]["mean"] > published[row["dataset"]] for row in own)
+    ranks = summary["rankings"]["full"]["ranks"]["vqdna-views"].values()
+    words = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    assert f"above it on {words[above]} of them" in said
+    assert f"first on {sum(rank == 1 for rank in ranks)} of the 13 sets" in said
+    assert f"{statistics.fmean(published[row['dataset']] for row in own):.1f}" in said
+    assert f"{own[0]['parameters']['total'] / 1e6:.1f} M parameters" in said
+    assert f"{own[0]['pretraining_bases'] / 1e6:.1f} M bases" in said
+
+
 @pytest.mark.parametrize("protocol", ["full", "reduced"])
 def test_tables_of_the_benchmark_s_guide_are_those_of_the_results_file(protocol):
     rows, order = benchmark_rows(protocol)
