@@ -8,16 +8,15 @@ works.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.claims import BusyError, claimed
 from vqdna.benchmark.cost import device_of_runs, peak_memory, reset_peak_memory
 from vqdna.benchmark.intervals import packed_classes, score_intervals
-from vqdna.benchmark.outcomes import RUNS, Outcome, Predictions, Record, read_outcome, slug
+from vqdna.benchmark.outcomes import RUNS, Outcome, Predictions, Record, kept_or_made, slug
 from vqdna.benchmark.protocols import Protocol, TaskData
 from vqdna.benchmark.systems import System
 from vqdna.errors import InputError
@@ -100,18 +99,14 @@ def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: 
         BusyError: another process is at it.
     """
     folder = out / RUNS / protocol / slug(system.name) / data.dataset / f"{candidate}-seed-{seed}"
-    with claimed(folder) as ours:
-        held = read_outcome(folder)
-        if held is not None:
-            return held
-        if not ours:
-            raise BusyError(folder)
+
+    def run() -> Outcome:
         measures = reset_peak_memory(device_of_runs())
         outcome = system.run(data, candidate, seed, folder)
         peak = {"peak_memory": peak_memory(device_of_runs()) if measures else None}
-        finished = Outcome(outcome.dev, outcome.test, {**outcome.details, **peak}, outcome.parts)
-        finished.save(folder)
-        return finished
+        return replace(outcome, details={**outcome.details, **peak})
+
+    return kept_or_made(folder, run)
 
 
 def chosen_candidate(

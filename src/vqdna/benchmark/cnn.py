@@ -21,6 +21,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vqdna.benchmark.cost import device_of_runs
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Task, check_trainable
 from vqdna.tasks.metrics import Metrics, metric_value, primary_metric, task_metrics
@@ -172,7 +173,7 @@ def run_cnn(
     check_trainable(train, "the training split")
     start = time.monotonic()
     config = config or CnnConfig()
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    target = torch.device(device or device_of_runs())
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if target.type == "cuda" else []):
         torch.manual_seed(seed)
         model = OneHotCnn(train.num_classes, config).to(target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from vqdna.benchmark.claims import BusyError, claimed
 from vqdna.errors import InputError
 from vqdna.results import atomic_output
 
@@ -75,3 +77,21 @@ def read_outcome(folder: Path) -> Outcome | None:
             return Outcome(held["dev"], held["test"], about["details"], parts)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         raise InputError(f"{path}: the predictions cannot be read; delete its folder to run the cell again") from None
+
+
+def kept_or_made(folder: Path, make: Callable[[], Outcome]) -> Outcome:
+    """The outcome in a folder, or what `make` gives, saved there; one process at a time makes it.
+
+    Raises:
+        BusyError: another process is at it.
+        InputError: the file is damaged.
+    """
+    with claimed(folder) as ours:
+        held = read_outcome(folder)
+        if held is not None:
+            return held
+        if not ours:
+            raise BusyError(folder)
+        made = make()
+        made.save(folder)
+        return made

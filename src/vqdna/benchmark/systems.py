@@ -20,9 +20,8 @@ import numpy as np
 
 from vqdna.benchmark.blending import fitted_blend
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.claims import BusyError, claimed
 from vqdna.benchmark.encoders import RIVALS, encoder_folder, fresh_encoder, tokenizer_spec
-from vqdna.benchmark.outcomes import Outcome, Record, read_outcome, slug
+from vqdna.benchmark.outcomes import Outcome, Record, kept_or_made, slug
 from vqdna.benchmark.protocols import TaskData
 from vqdna.config import find_config, load_config
 from vqdna.errors import InputError, nearest_name_hint
@@ -237,15 +236,9 @@ def _kept_counts(name: str, budget: Budget, data: TaskData, out: Path) -> Outcom
     if data.train.task != "classification":
         return None
     folder = data.folder / f"counts-{slug(RIVALS[name].tokenizer)}"
-    with claimed(folder) as ours:
-        held = read_outcome(folder)
-        if held is not None:
-            return held
-        if not ours:
-            raise BusyError(folder)
-        counts = run_tokens(tokenizer_spec(RIVALS[name], budget, (), out), data, ONLY, 0, folder)
-        counts.save(folder)
-        return counts
+    return kept_or_made(
+        folder, lambda: run_tokens(tokenizer_spec(RIVALS[name], budget, (), out), data, ONLY, 0, folder)
+    )
 
 
 def _with_counts(tuned: Outcome, counts: Outcome | None, data: TaskData, about: Record) -> Outcome:

@@ -72,11 +72,16 @@ def test_single_bases_change_exactly_where_the_genome_does(genomes, knowledge):
         assert flipped.tolist() == sorted(mutation.position for mutation in genome.mutations)
 
 
+def genome_of(bases: str, knowledge, tmp_path):
+    """The genome of these bases as the study reads it."""
+    path = tmp_path / "one.fa"
+    path.write_text(f">a Red\n{bases}\n")
+    return read_genomes([path], knowledge, read_labels([path], None)).kept[0]
+
+
 def test_lost_and_unknown_bases_are_told_apart_from_changed_ones(tmp_path, knowledge):
     text = from_base_ids(knowledge.reference)
-    path = tmp_path / "one.fa"
-    path.write_text(f">a Red\n{text[:1000] + text[1006:2000] + 'NNNN' + text[2004:]}\n")
-    genome = read_genomes([path], knowledge, read_labels([path], None)).kept[0]
+    genome = genome_of(text[:1000] + text[1006:2000] + "NNNN" + text[2004:], knowledge, tmp_path)
     codes = encode_genomes(load_tokenizer("nucleotide"), [knowledge.reference, genome.base_ids])
     changes = code_changes(codes, [genome])
     lost = sorted(mutation.position for mutation in genome.mutations)
@@ -89,9 +94,7 @@ def test_lost_and_unknown_bases_are_told_apart_from_changed_ones(tmp_path, knowl
 
 def test_codes_near_an_unknown_base_say_nothing(tmp_path, knowledge):
     text = from_base_ids(knowledge.reference)
-    path = tmp_path / "one.fa"
-    path.write_text(f">a Red\n{text[:2000] + 'N' + text[2001:]}\n")
-    genome = read_genomes([path], knowledge, read_labels([path], None)).kept[0]
+    genome = genome_of(text[:2000] + "N" + text[2001:], knowledge, tmp_path)
     codes = encode_genomes(load_tokenizer("kmer:6"), [knowledge.reference, genome.base_ids])
     assert not code_changes(codes, [genome]).flips(0).any()
 
