@@ -134,6 +134,62 @@ def test_an_encoder_s_windows_are_pooled_one_like_many(split):
     assert alone["mean+max"][0] == pytest.approx(got["mean+max"][4], abs=1e-5)
 
 
+LONG = 9500
+
+
+@pytest.fixture(scope="module")
+def long_split() -> SpeciesSplit:
+    """A species of three contigs, for windows of which each holds at least eight pieces."""
+    corpus = Corpus.from_sequences({"a": tuple(Sequence(f"c{i}", bases(12_000)) for i in range(3))})
+    return SpeciesSplit(corpus, (LONG,), 0, max_bases=100_000)
+
+
+def encoder_of_positions(number: int) -> GenomeEncoder:
+    torch.manual_seed(0)
+    shape = {
+        "model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 16, "max_position_embeddings": number,
+    }  # fmt: skip
+    return GenomeEncoder.from_tokenizer(load_tokenizer("kmer:3:3"), shape)
+
+
+def test_a_window_longer_than_the_positions_is_pooled_from_the_pieces_within_it(long_split):
+    """Against the encoder itself on each piece of the contig's grid that the window holds whole."""
+    encoder = encoder_of_positions(700).eval()
+    system, windows = EncoderFeatures(encoder), long_split.windows(LONG, "test", 3)
+    got = system.of_windows(long_split.corpus, windows)
+    assert system.positions_limit() is None
+    for row in range(3):
+        contig = long_split.corpus.packed.base_ids[int(long_split.corpus.packed.contig_edges[windows.contigs[row]]) :]
+        starts = [s for s in range(0, 12_000, 1000) if windows.starts[row] <= s and s + 1000 <= windows.ends[row]]
+        states = []
+        for start in starts:
+            with torch.inference_mode():
+                states.append(encoder(torch.from_numpy(contig[start : start + 1000].copy())[None]).last_hidden_state[0])
+        every = torch.cat(states).numpy()
+        assert len(starts) >= 8
+        assert got["mean"][row] == pytest.approx(every.mean(axis=0), abs=1e-5)
+        assert got["mean+max"][row] == pytest.approx(np.concatenate([every.mean(axis=0), every.max(axis=0)]), abs=1e-5)
+
+
+def test_windows_that_overlap_are_read_once(long_split, monkeypatch):
+    system = EncoderFeatures(encoder_of_positions(700))
+    read = []
+    pooled = EncoderFeatures._pooled_batch
+    monkeypatch.setattr(
+        EncoderFeatures, "_pooled_batch", lambda self, rows: read.append(len(rows)) or pooled(self, rows)
+    )
+    for count in (3, 8, 8):
+        system.of_windows(long_split.corpus, long_split.windows(LONG, "test", count))
+    assert sum(read) <= 12
+
+
+def test_what_one_long_window_costs_is_reading_its_pieces():
+    system, window = EncoderFeatures(encoder_of_positions(700)), bases(9000)
+    alone = [system.of_bases(window[start : start + 1000])["mean"][0] for start in range(0, 9000, 1000)]
+    assert system.of_bases(window)["mean"][0] == pytest.approx(np.mean(alone, axis=0), abs=1e-5)
+
+
 def test_an_encoder_of_learned_positions_has_a_limit():
     shape = {
         "model_type": "bert", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,

@@ -19,6 +19,7 @@ import torch
 
 from vqdna.benchmark.cost import memory_status, peak_memory, reset_peak_memory
 from vqdna.benchmark.species_features import (
+    ENCODER_BASES,
     HAND_MADE_TILE_BASES,
     LONGEST_WORD,
     TILE_BASES,
@@ -47,7 +48,7 @@ Cost = dict[str, Any]
 def foreseen_bytes(system: SpeciesFeatures, length: int) -> int:
     """Bytes that one window of `length` takes beyond weights and libraries, at the largest moment."""
     if isinstance(system, EncoderFeatures):
-        return _encoder_bytes(system.encoder, length)
+        return _encoder_bytes(system.encoder, length if length <= system.whole_bases else min(length, ENCODER_BASES))
     if isinstance(system, TokenFeatures):
         return _tokenizer_bytes(system.tokenizer, length)
     return length * 4 * FLOAT + NUM_WORDS * WORD * LONGEST_WORD  # codes and masks; the spectra

@@ -2,7 +2,8 @@
 
 Flow: Windows -> named representations [row, width]. Spectra count k-mers of the window. Tokenizers read each contig
 once, and a window's tokens are those that lie in it; only codes within `context_bases` of its edges could differ from
-those of the window read alone. Encoders read every window. None of them sees a label, and padding is never read.
+those of the window read alone. Encoders read short windows whole, and of long ones pieces that lie in them, each piece
+once. None of them sees a label, and padding is never read.
 Paper: section 5.7.
 """
 
@@ -39,6 +40,12 @@ TILE_BASES = 2048
 HAND_MADE_TILE_BASES = 1 << 17
 ENCODER_BASES = 16_384
 """Bases of the windows that an encoder reads together."""
+
+WHOLE_BASES = 8000
+"""Longest window that an encoder reads by itself; of longer ones it reads pieces."""
+
+PIECE_BASES = 1000
+"""Bases of a piece: eight lie in the shortest window that is read by pieces, which loses less than two at its ends."""
 
 
 class SpeciesFeatures(ABC):
@@ -119,36 +126,78 @@ class TokenFeatures(SpeciesFeatures):
         return dict(histograms_of(csr_matrix(shares), self.tokenizer.level_sizes))
 
 
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """Mean and maximum over the hidden states of a window or a piece of one, and how many they are."""
+
+    mean: Float[ndarray, "width"]
+    maximum: Float[ndarray, "width"]
+    positions: int
+
+
+PieceKey = tuple[str, int, int]
+"""Corpus, contig, and number of a piece on the contig's grid."""
+
+
 class EncoderFeatures(SpeciesFeatures):
-    """Pooled hidden states of a frozen genome encoder."""
+    """Pooled hidden states of a frozen genome encoder.
+
+    A window of up to `whole_bases` is read by itself. Of a longer one the pieces of its contig's grid that lie wholly
+    in it are pooled, each read by itself, and once for all windows.
+    """
 
     def __init__(self, encoder: GenomeEncoder) -> None:
         self.encoder = encoder.eval()
+        limit = self.backbone_bases()
+        self.whole_bases = WHOLE_BASES if limit is None else min(WHOLE_BASES, limit)
+        self._pieces: dict[PieceKey, Pooled] = {}
 
     def of_windows(self, corpus: Corpus, windows: Windows) -> dict[str, Features]:
         """Pooled states by the name of the pooling."""
-        together = max(1, ENCODER_BASES // windows.length)
-        batches = [range(first, min(first + together, len(windows))) for first in range(0, len(windows), together)]
-        parts = [self._pooled([windows.bases(corpus, row) for row in batch]) for batch in batches]
-        return {name: np.concatenate([part[name] for part in parts]) for name in POOLINGS}
+        long = np.flatnonzero(windows.ends - windows.starts > self.whole_bases).tolist()
+        pieces = {row: _pieces_of(corpus, windows, row) for row in long}
+        self._read(corpus, sorted({key for keys in pieces.values() for key in keys} - self._pieces.keys()))
+        found = {row: _joined([self._pieces[key] for key in keys]) for row, keys in pieces.items()}
+        whole = [row for row in range(len(windows)) if row not in found]
+        found |= dict(zip(whole, self._pooled([windows.bases(corpus, row) for row in whole]), strict=True))
+        return _named([found[row] for row in range(len(windows))])
 
     def of_bases(self, base_ids: UInt8[ndarray, "base"]) -> dict[str, Features]:
         """Pooled states of one window."""
-        return dict(self._pooled([base_ids]))
+        if len(base_ids) <= self.whole_bases:
+            return _named(self._pooled([base_ids]))
+        ends = range(PIECE_BASES, len(base_ids) + 1, PIECE_BASES)
+        return _named([_joined(self._pooled([base_ids[end - PIECE_BASES : end] for end in ends]))])
 
     def positions_limit(self) -> int | None:
-        """Bases that the backbone has positions for."""
+        """Bases of the backbone's positions where they are too few for a piece; else None, and any window is read."""
+        return self.backbone_bases() if self.whole_bases < PIECE_BASES else None
+
+    def backbone_bases(self) -> int | None:
+        """Bases that the backbone has positions for; None where it has for any."""
         positions = self.encoder.max_positions
         return None if positions is None else int(positions * self.encoder.bases_per_position)
 
+    def _read(self, corpus: Corpus, wanted: Sequence[PieceKey]) -> None:
+        edges = corpus.packed.contig_edges
+        first = [int(edges[contig]) + number * PIECE_BASES for _, contig, number in wanted]
+        rows = [corpus.packed.base_ids[start : start + PIECE_BASES] for start in first]
+        self._pieces |= dict(zip(wanted, self._pooled(rows), strict=True))
+
+    def _pooled(self, rows: Sequence[UInt8[ndarray, "_"]]) -> list[Pooled]:
+        """States of each row, some rows at a time."""
+        together = max(1, ENCODER_BASES // max(map(len, rows), default=1))
+        batches = [rows[first : first + together] for first in range(0, len(rows), together)]
+        return [pooled for batch in batches for pooled in self._pooled_batch(batch)]
+
     @torch.inference_mode()
-    def _pooled(self, rows: Sequence[UInt8[ndarray, "_"]]) -> dict[str, Float[ndarray, "row _"]]:
+    def _pooled_batch(self, rows: Sequence[UInt8[ndarray, "_"]]) -> list[Pooled]:
         encoded = encode_sequences(self.encoder, list(rows), lambda row: f"window {row}")
         codes, mask = pad_codes(encoded.codes)
         output = self.encoder(codes=codes, position_mask=mask)
-        return {
-            name: pool_positions(output.last_hidden_state, output.attention_mask, name).numpy() for name in POOLINGS
-        }
+        both = pool_positions(output.last_hidden_state, output.attention_mask, "mean+max").numpy()
+        means, maxima = np.split(both, 2, axis=1)
+        return [Pooled(*row) for row in zip(means, maxima, output.attention_mask.sum(dim=1).tolist(), strict=True)]
 
 
 def read_tokens(tokenizer: Tokenizer, base_ids: UInt8[ndarray, "base"]) -> TokenRow:
@@ -196,6 +245,25 @@ def training_of(folder: Path) -> Mapping[str, Any]:
                 found["steps"] = read_yaml(place / "run.yaml").get("training", {}).get("steps")
             return found
     return found
+
+
+def _pieces_of(corpus: Corpus, windows: Windows, row: int) -> list[PieceKey]:
+    """Pieces of the grid that lie wholly in a window."""
+    first, last = -(-int(windows.starts[row]) // PIECE_BASES), int(windows.ends[row]) // PIECE_BASES
+    return [(corpus.content_hash, int(windows.contigs[row]), number) for number in range(first, last)]
+
+
+def _joined(pieces: Sequence[Pooled]) -> Pooled:
+    """The same as of the positions of all pieces together."""
+    positions = np.array([piece.positions for piece in pieces])
+    mean = np.average([piece.mean for piece in pieces], axis=0, weights=positions).astype(np.float32)
+    return Pooled(mean, np.max([piece.maximum for piece in pieces], axis=0), int(positions.sum()))
+
+
+def _named(rows: Sequence[Pooled]) -> dict[str, Features]:
+    """Representations by the name of the pooling."""
+    means = np.stack([row.mean for row in rows])
+    return dict(zip(POOLINGS, (means, np.concatenate([means, [row.maximum for row in rows]], axis=1)), strict=True))
 
 
 def _hand_made_tile(

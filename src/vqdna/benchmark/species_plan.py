@@ -25,7 +25,7 @@ from vqdna.benchmark.species_cost import (
     num_features,
     training_bytes,
 )
-from vqdna.benchmark.species_features import SpeciesFeatures
+from vqdna.benchmark.species_features import EncoderFeatures, SpeciesFeatures
 from vqdna.benchmark.species_systems import FINETUNED, SystemSpec
 from vqdna.errors import InputError
 from vqdna.tasks.species import SpeciesSplit
@@ -73,7 +73,7 @@ class Plan:
         limit = available_bytes() if memory is None else memory
         refused: dict[int, str] = {}
         for length in self.lengths_of(species_set, spec.name):
-            positions, needed = system.positions_limit(), self.memory(species_set, spec, system, length)
+            positions, needed = _positions(spec, system), self.memory(species_set, spec, system, length)
             if positions is not None and length > positions:
                 refused[length] = f"its backbone has positions for {positions:,} bases"
             elif limit is not None and needed > limit:
@@ -137,6 +137,13 @@ class Plan:
         counts = " + ".join(str(count) for count in self.preset.counts(length).values())
         bases = sum(part.size for part in split.used)
         return (str(len(split.classes(length))), counts, str(split.independent(length, "test")), f"{bases / 1e6:.1f} M")
+
+
+def _positions(spec: SystemSpec, system: SpeciesFeatures) -> int | None:
+    """Bases of the longest window that a system reads; fine-tuning reads windows whole."""
+    if spec.kind == FINETUNED and isinstance(system, EncoderFeatures):
+        return system.backbone_bases()
+    return system.positions_limit()
 
 
 def plan_study(

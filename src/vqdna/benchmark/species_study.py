@@ -229,7 +229,7 @@ class _SystemRunner:
         self, cell: Cell, system: SpeciesFeatures, about: Record, split: SpeciesSplit, cost: Cost | None
     ) -> str:
         """What to tell of the cell, which is run and written to its folder."""
-        counts, why = self.counts(cell, len(split.classes(cell.length)), cost)
+        counts, why = self.counts(cell, split, cost)
         if why:
             self.plan.leave_out(self.species_set.name, cell.system, cell.length, why)
             return f"left out, {why}"
@@ -262,15 +262,19 @@ class _SystemRunner:
         write_json(cell.folder(self.place) / RESULTS_FILE, record)
         return f"accuracy {100 * record['test'][METRIC]:.1f} ({record['seconds']:.0f} s)"
 
-    def counts(self, cell: Cell, num_classes: int, cost: Cost | None) -> tuple[dict[str, int], str | None]:
+    def counts(self, cell: Cell, split: SpeciesSplit, cost: Cost | None) -> tuple[dict[str, int], str | None]:
         """Windows of each split; of encoders as many as their budget allows."""
         wanted = self.study.preset.counts(cell.length)
         if self.spec.kind not in (ENCODER, FINETUNED):
             return wanted, None
         if cost is None:
             return wanted, "a window of this length takes too long to be measured"
-        seconds = cost["seconds"] if self.spec.kind == ENCODER else seconds_per_window(cost["seconds"])
-        return within_budget(wanted, num_classes, seconds, self.study.preset.budget)
+        if self.spec.kind == ENCODER:  # windows that overlap share their pieces
+            once = sum(part.size for part in split.used) / cost["bases_per_second"] / sum(wanted.values())
+            seconds = min(cost["seconds"], once)
+        else:
+            seconds = seconds_per_window(cost["seconds"])
+        return within_budget(wanted, len(split.classes(cell.length)), seconds, self.study.preset.budget)
 
 
 def probe_windows(system: SpeciesFeatures, split: SpeciesSplit, drawn: Drawn) -> Record:
