@@ -212,19 +212,7 @@ def class_section(study: Study) -> Section | None:
                 for split in ("random", "by date")
             ]
             rows.append([Cell(f"{system}, linear"), Cell(representation_words(name)), *cells])
-    tuned = study.record.get("fine_tuned")
-    if tuned:
-        cells = [bar_cell(as_bar(nested(tuned, "result", unit)), percent=True) for unit in UNITS]
-        rows.append(
-            [
-                Cell("encoder, LoRA"),
-                Cell("windows; genomes by their windows"),
-                cells[0],
-                Cell(MISSING),
-                cells[1],
-                Cell(MISSING),
-            ]
-        )
+    rows += tuned_rows(study)
     if not rows:
         return None
     columns = ["system", "reads", "genomes", "genomes, by date", "windows", "windows, by date"]
@@ -235,11 +223,36 @@ def class_section(study: Study) -> Section | None:
             f"By date: train and dev are genomes known by {unseen['cutoff']}, test is later ones, of which "
             f"{100 * unseen['test_of_unseen_lineages']:.0f} % are of lineages that train has not."
         )
+    sentences += tuned_sentences(study)
+    caption = "Many windows hold no place that tells variants apart, so no system can come near 100 on them."
+    return Section("classes", "Classes", sentences, [Block(tables=[Table(caption, columns, rows, 2)])])
+
+
+def tuned_rows(study: Study) -> list[list[Cell]]:
+    """Scores of the fine-tuned encoder, and of probes on the windows that it learned from."""
+    tuned = nested(study.record, "fine_tuned", "result")
+    if not isinstance(tuned, Mapping):
+        return []
+    scores = {"encoder, LoRA": tuned, **{f"{n}, linear": {"windows": s} for n, s in tuned.get("controls", {}).items()}}
+    rows = []
+    for name, held in scores.items():
+        genomes, windows = (bar_cell(as_bar(held.get(unit)), percent=True) for unit in UNITS)
+        reads = f"{tuned['num_windows']['train']:,} training windows"
+        rows.append([Cell(name), Cell(reads), genomes, Cell(MISSING), windows, Cell(MISSING)])
+    return rows
+
+
+def tuned_sentences(study: Study) -> list[str]:
+    """What the fine-tuned encoder learned from, and whether it learned anything."""
+    windows = nested(study.record, "fine_tuned", "result", "num_windows", "train")
+    if not isinstance(windows, int):
+        return []
+    found = [
+        f"The encoder is fine-tuned on {windows:,} windows of the training genomes; below it stand probes on those "
+        "very windows. It tells a genome by the mean over its windows."
+    ]
     chance = 1 / len(study.record["inputs"]["per_variant"])
     by_window = study.bar("fine_tuned", "result", "windows")
     if by_window and by_window.low <= chance:
-        sentences.append(
-            f"The fine-tuned encoder is not above chance ({100 * chance:.1f}) on windows; so few teach it nothing."
-        )
-    caption = "Many windows hold no place that tells variants apart, so no system can come near 100 on them."
-    return Section("classes", "Classes", sentences, [Block(tables=[Table(caption, columns, rows, 2)])])
+        found.append(f"On windows it is not above chance ({100 * chance:.1f}).")
+    return found

@@ -26,8 +26,8 @@ from vqdna.reports.lineages import PAGE, write_lineage_page
 from vqdna.tokenizers.vq import VqTokenizer
 
 SIZES = Sizes(
-    genomes=(6, 2, 3), window=256, windows_per_genome=2, planted=20, calibration=120, tree_genomes=3, whole_genomes=1,
-    config="linear", overrides=("training.epochs=1",),
+    genomes=(6, 2, 3), window=256, windows_per_genome=2, tuned_windows=3, planted=20, calibration=120, tree_genomes=3,
+    whole_genomes=1, config="linear", overrides=("training.epochs=1",),
 )  # fmt: skip
 
 
@@ -100,9 +100,23 @@ def test_windows_tell_less_than_whole_genomes(done):
 @pytest.mark.slow
 def test_the_encoder_is_scored_on_windows_and_genomes(done):
     tuned = done[1]["fine_tuned"]["result"]
-    assert tuned["num_windows"] == {"train": 72, "dev": 24, "test": 36}
+    assert tuned["num_windows"] == {"train": 108, "dev": 36, "test": 36}
     assert tuned["num_genomes"] == 6
     assert 0 <= tuned["windows"]["low"] <= tuned["windows"]["value"] <= tuned["windows"]["high"] <= 1
+
+
+@pytest.mark.slow
+def test_probes_read_the_windows_that_the_encoder_learns_from(done):
+    """The page has them below the encoder, each with the number of windows."""
+    out, summary = done
+    controls = summary["fine_tuned"]["result"]["controls"]
+    assert set(controls) == {"kmer:6", "codes of the encoder"}
+    assert controls["kmer:6"]["value"] > 1 / 6
+    classes = write_lineage_page(out).read_text().split('id="classes"')[1]
+    rows = [re.sub(r"<[^>]+>|\s+", " ", row).split() for row in classes.split("<tr>")]
+    of_probe = next(row for row in rows if row[:5] == ["codes", "of", "the", "encoder,", "linear"])
+    assert of_probe[5:8] == ["108", "training", "windows"]
+    assert f"{100 * controls['codes of the encoder']['value']:.1f}" in " ".join(of_probe)
 
 
 @pytest.mark.slow

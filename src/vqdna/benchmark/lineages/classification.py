@@ -8,7 +8,7 @@ sections 5.2 and 6.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from sklearn.metrics import f1_score
 
+from vqdna.benchmark.lineages.coding import encode_genomes
 from vqdna.benchmark.lineages.genomes import VariantGenome
-from vqdna.benchmark.lineages.representations import Representation
+from vqdna.benchmark.lineages.representations import Representation, code_counts
 from vqdna.benchmark.lineages.separation import Interval, bootstrap
 from vqdna.benchmark.lineages.splits import PARTS
 from vqdna.benchmark.lineages.windows import GenomeWindows, tiled_windows
@@ -29,6 +30,7 @@ from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.genome import from_base_ids
 from vqdna.results import write_atomically
+from vqdna.tokenizers import Tokenizer
 
 METRIC = "f1_macro"
 Parts = dict[str, Int[np.ndarray, "_"]]
@@ -58,6 +60,25 @@ def linear_scores(
             labels[rows["test"]], probe.predict(parts[2]), groups[rows["test"]], seed
         )
     return scores
+
+
+def counts_score(
+    tokenizer: Tokenizer, windows: Mapping[str, GenomeWindows], labels: Int[np.ndarray, "row"], seed: int
+) -> Interval:
+    """Macro-F1 on test windows of the probe on code counts of train windows.
+
+    Args:
+        tokenizer: gives the codes.
+        windows: of train, dev and test.
+        labels: class of each genome.
+        seed: of the bootstrap.
+    """
+    genome = np.concatenate([windows[part].genome for part in PARTS])
+    ends = np.cumsum([0, *(len(windows[part]) for part in PARTS)])
+    rows = {part: np.arange(ends[i], ends[i + 1]) for i, part in enumerate(PARTS)}
+    codes = encode_genomes(tokenizer, [bases for part in PARTS for bases in windows[part].base_ids])
+    counts = code_counts(codes)
+    return linear_scores([counts], rows, labels[genome], genome, seed)[counts.name]
 
 
 def macro_f1(

@@ -63,6 +63,11 @@ def representations(codes: GenomeCodes) -> list[Representation]:
     return found
 
 
+def code_counts(codes: GenomeCodes) -> Representation:
+    """Counts of all levels' codes in every row, as shares of its positions."""
+    return Representation(COUNTS, ALL, _shares(codes.histograms()))
+
+
 def principal_points(
     representation: Representation, train: Rows, others: Sequence[Rows]
 ) -> list[Float[np.ndarray, "row axis"]]:

@@ -17,7 +17,7 @@ from jaxtyping import Int
 
 from vqdna.benchmark.lineages.changes import CodeChanges, code_changes
 from vqdna.benchmark.lineages.claims import claims
-from vqdna.benchmark.lineages.classification import Parts, fine_tuned_scores, linear_scores
+from vqdna.benchmark.lineages.classification import Parts, counts_score, fine_tuned_scores, linear_scores
 from vqdna.benchmark.lineages.coding import GenomeCodes, encode_genomes
 from vqdna.benchmark.lineages.genomes import VariantGenome, reference_genome
 from vqdna.benchmark.lineages.knowledge import Knowledge
@@ -33,14 +33,17 @@ from vqdna.benchmark.lineages.representations import (
 from vqdna.benchmark.lineages.separation import separation
 from vqdna.benchmark.lineages.sites import site_reader, site_recovery
 from vqdna.benchmark.lineages.splits import PARTS, Split
-from vqdna.benchmark.lineages.systems import System
+from vqdna.benchmark.lineages.systems import KMERS, System, kmer_system
 from vqdna.benchmark.lineages.tracks import tracks
 from vqdna.benchmark.lineages.trees import ROOT, profile_distances, site_distances, tree_record
 from vqdna.benchmark.lineages.windows import GenomeWindows, cut_windows
+from vqdna.finetune.loading import load_encoder
 
 Record = dict[str, Any]
 
 DIGITS = 4
+OWN_CODES = "codes of the encoder"
+"""Name of the probe on counts of what the fine-tuned encoder reads."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Sizes:
         genomes: of each variant in train, dev and test.
         window: bases of a window.
         windows_per_genome: windows cut from each genome.
+        tuned_windows: windows of each train and dev genome that the encoder is fine-tuned on; those of test are the
+            windows that every system is scored on.
         planted: random substitutions of each kind that the claim on mutations is tested with.
         calibration: random substitutions that footprints are taken from.
         tree_genomes: test genomes of each variant that trees are made of.
@@ -62,6 +67,7 @@ class Sizes:
     genomes: tuple[int, int, int] = (60, 20, 40)
     window: int = 1000
     windows_per_genome: int = 2
+    tuned_windows: int = 28
     planted: int = 300
     calibration: int = 1500
     tree_genomes: int = 10
@@ -331,25 +337,37 @@ def linear_step(material: Material, system: System) -> Record:
 
 
 def fine_tuned_step(material: Material, encoder: Path, out: Path) -> Record:
-    """A LoRA fine-tuned encoder on windows of the random split."""
-    windows = material.windows
-    parts = {
-        part: GenomeWindows([windows.base_ids[i] for i in rows], windows.genome[rows], windows.start[rows])
-        for part, rows in material.window_parts(material.split).items()
-    }
+    """A LoRA fine-tuned encoder on many windows of the random split, beside probes on counts of the same windows."""
+    parts = tuning_windows(material)
     test = material.rows(material.split.test).tolist()
     whole = [
         row
         for variant in material.variants
         for row in [i for i in test if material.chosen[i].variant == variant][: material.sizes.whole_genomes]
     ]
-    record: Record = _rounded(
-        fine_tuned_scores(
-            parts, material.chosen, whole, encoder=encoder, config=material.sizes.config,
-            overrides=material.sizes.overrides, out=out, seed=material.seed,
-        )
+    tokenizers = {KMERS: kmer_system().tokenizer, OWN_CODES: load_encoder(encoder).tokenizer}
+    controls = {name: counts_score(found, parts, material.labels, material.seed) for name, found in tokenizers.items()}
+    scores = fine_tuned_scores(
+        parts, material.chosen, whole, encoder=encoder, config=material.sizes.config,
+        overrides=material.sizes.overrides, out=out, seed=material.seed,
     )  # fmt: skip
+    record: Record = _rounded({**scores, "controls": controls})
     return record
+
+
+def tuning_windows(material: Material) -> dict[str, GenomeWindows]:
+    """Windows of train, dev and test to fine-tune on: many of each genome, but of test those that all systems read."""
+    sizes, held = material.sizes, material.windows
+    parts = {
+        part: cut_windows(
+            material.chosen, material.rows(getattr(material.split, part)).tolist(), size=sizes.window,
+            per_genome=sizes.tuned_windows, seed=material.seed,
+        )
+        for part in PARTS[:2]
+    }  # fmt: skip
+    rows = material.window_parts(material.split)[PARTS[2]]
+    parts[PARTS[2]] = GenomeWindows([held.base_ids[i] for i in rows], held.genome[rows], held.start[rows])
+    return parts
 
 
 def _rounded(value: Any) -> Any:

@@ -44,8 +44,8 @@ SUMMARY_FILE = "summary.json"
 FINE_TUNED = "fine-tuned encoder"
 FULL = Sizes()
 QUICK = Sizes(
-    genomes=(10, 4, 8), windows_per_genome=1, planted=60, calibration=400, tree_genomes=6, whole_genomes=2,
-    overrides=("training.epochs=1",),
+    genomes=(10, 4, 8), windows_per_genome=1, tuned_windows=2, planted=60, calibration=400, tree_genomes=6,
+    whole_genomes=2, overrides=("training.epochs=1",),
 )  # fmt: skip
 QUICK_TRAINED = ("hrq",)
 QUICK_VOCABULARY = ("training.steps=40", "training.batch_size=16", "data.evaluation_windows=16")
