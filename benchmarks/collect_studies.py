@@ -69,7 +69,8 @@ def species(folder: Path) -> dict:
     for path in sorted(folder.glob("trained/*/results.json")):
         run = read_json(path)
         about = {key: run[key] for key in ("seed", "seconds", "evaluation")}
-        about["evaluation"] = {key: about["evaluation"][key] for key in ("reconstruction_accuracy", "bits_per_base")}
+        shown = ("reconstruction_accuracy", "bits_per_base", "nats_per_base", "contrast_accuracy")
+        about["evaluation"] = {key: value for key, value in about["evaluation"].items() if key in shown}
         trained[path.parent.name] = {**about, "species": run["genomes"]["species"]}
     return {
         "commands": commands,

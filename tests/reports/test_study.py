@@ -221,3 +221,17 @@ def test_a_far_line_is_named_at_the_edge_and_flattens_nothing() -> None:
     assert 45 < high < 46
     assert [shape["y0"] for shape in layout["shapes"]] == [43]
     assert [annotation["text"] for annotation in layout["annotations"]] == ["far 5.0 ↓", "near 43.0"]
+
+
+def test_a_single_line_is_named_inside_and_near_sizes_on_two_rows() -> None:
+    """So that both can be read on a telephone, where a margin for names would take half of the picture."""
+    sizes = [1000, 20_000, 32_000, 50_000]
+    sweep = Sweep("VQ", sizes, [40.0, 44.0, 45.0, 45.0], [None] * 4, color=0)
+    figure = sweep_chart(
+        "t", [sweep], x="bases", y="y", caption="c", levels=[Level("guessing", 38)], name_of=lambda n: f"{n // 1000}k"
+    )
+    layout = figure.spec["layout"]
+    (name,) = layout["annotations"]
+    assert (name["text"], name["xanchor"], name["yanchor"], name["x"]) == ("guessing 38.0", "left", "bottom", 0)
+    assert layout["margin"]["r"] < 30
+    assert layout["xaxis"]["ticktext"] == ["1k", "20k", "<br>32k", "50k"]

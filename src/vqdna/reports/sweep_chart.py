@@ -14,8 +14,11 @@ from typing import Any
 from vqdna.reports.content import Figure
 from vqdna.reports.figures import color, short
 
-HEIGHT, TOP, BOTTOM, RIGHT = 380, 34, 48, 122
+HEIGHT, TOP, BOTTOM, RIGHT, NARROW_RIGHT = 380, 34, 48, 122, 16
 LABEL_PIXELS = 14
+CROWDED = 1.9
+"""Two sizes of less than this ratio are named on two rows."""
+
 PADDING = 0.07
 """Free room above and below the values, as a share of their range."""
 
@@ -61,7 +64,7 @@ def sweep_chart(
     `name_of` is how a size reads below the picture.
     """
     sizes = sorted({size for sweep in sweeps for size in sweep.sizes})
-    ticks = {"type": "log", "tickvals": sizes, "ticktext": [name_of(size) for size in sizes]}
+    ticks = {"type": "log", "tickvals": sizes, "ticktext": _tick_names(sizes, name_of), "tickangle": 0}
     layout: dict[str, Any] = {
         "height": HEIGHT,
         "showlegend": True,
@@ -72,7 +75,7 @@ def sweep_chart(
     if levels:
         low, high = _range(sweeps, levels)
         layout["yaxis"] |= {"range": [short(low), short(high)]}
-        layout["margin"] = {"l": 56, "r": RIGHT, "t": TOP, "b": BOTTOM}
+        layout["margin"] = {"l": 56, "r": RIGHT if len(levels) > 1 else NARROW_RIGHT, "t": TOP, "b": BOTTOM}
         layout["shapes"] = [_line(level) for level in levels if low <= level.value <= high]
         layout["annotations"] = _names(levels, low, high, digits)
     words = [f"{sweep.name} {_in_words(sweep, digits)}" for sweep in sweeps]
@@ -116,24 +119,37 @@ def _line(level: Level) -> dict[str, Any]:
 
 
 def _names(levels: Sequence[Level], low: float, high: float, digits: int) -> list[dict[str, Any]]:
-    """Name and value of each line at its right end, moved apart where they would overlap."""
+    """Name and value of each line at its right end, moved apart where they would overlap; of a single line above it."""
+    if len(levels) == 1 and low <= levels[0].value <= high:
+        place = {"x": 0, "xanchor": "left", "xshift": 4, "y": short(levels[0].value), "yanchor": "bottom"}
+        return [_name(levels[0], "", digits) | place]
     ordered = sorted(levels, key=lambda level: level.value)
     least = LABEL_PIXELS * (high - low) / (HEIGHT - TOP - BOTTOM)
     places = spread([level.value for level in ordered], least, low, high)
     return [
-        {
-            "xref": "paper",
-            "x": 1,
-            "xanchor": "left",
-            "xshift": 6,
-            "y": short(place),
-            "yanchor": "middle",
-            "showarrow": False,
-            "text": f"{html.escape(level.name)} {level.value:.{digits}f}{_beyond(level, low, high)}",
-            "font": {"size": 11, "color": "var(--ink)" if level.strong else "var(--soft)"},
-        }
+        _name(level, _beyond(level, low, high), digits)
+        | {"x": 1, "xanchor": "left", "xshift": 6, "y": short(place), "yanchor": "middle"}
         for level, place in zip(ordered, places, strict=True)
     ]
+
+
+def _name(level: Level, beyond: str, digits: int) -> dict[str, Any]:
+    """Name and value of a line, wherever it stands."""
+    return {
+        "xref": "paper",
+        "showarrow": False,
+        "text": f"{html.escape(level.name)} {level.value:.{digits}f}{beyond}",
+        "font": {"size": 11, "color": "var(--ink)" if level.strong else "var(--soft)"},
+    }
+
+
+def _tick_names(sizes: Sequence[int], name_of: Callable[[int], str]) -> list[str]:
+    """Names of the sizes below the axis, on a second row where the one before is too near for a narrow screen."""
+    names: list[str] = []
+    for index, size in enumerate(sizes):
+        crowded = index > 0 and size < CROWDED * sizes[index - 1] and not names[-1].startswith("<br>")
+        names.append(f"<br>{name_of(size)}" if crowded else name_of(size))
+    return names
 
 
 def _beyond(level: Level, low: float, high: float) -> str:
