@@ -69,6 +69,22 @@ class NewConfig(StrictModel):
     feed: str = "continuous"
 
 
+def test_many_inputs_are_known_again_by_their_files(tmp_path, monkeypatch):
+    """So many that their names together are longer than a path may be."""
+    files = [tmp_path / f"genome_{number:03}.fa" for number in range(120)]
+    for file in files:
+        file.write_text(">a\nACGT\n")
+    run = RunFolder(tmp_path / "run")
+    run.open(Config(), seed=0, parents={}, inputs={"genomes": [str(file) for file in files]})
+    run.check(Config(), seed=0, inputs={"genomes": [str(file) for file in files]})
+    monkeypatch.chdir(tmp_path)
+    run.check(Config(), seed=0, inputs={"genomes": [file.name for file in files]})
+    with pytest.raises(InputError, match=r"'inputs\.genomes' differs"):
+        run.check(Config(), seed=0, inputs={"genomes": [file.name for file in files[1:]]})
+    with pytest.raises(InputError, match=r"'inputs\.genomes' differs"):
+        run.check(Config(), seed=0, inputs={"genomes": [file.name for file in reversed(files)]})
+
+
 def test_a_run_from_before_a_key_existed_is_the_run_of_its_default(tmp_path):
     open_folder(tmp_path / "run", OldConfig())
     open_folder(tmp_path / "run", NewConfig())

@@ -6,6 +6,8 @@ Everything is written beside its place and renamed, so a kill at any time leaves
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import hashlib
 import os
 import platform
@@ -122,9 +124,28 @@ class RunFolder:
 
 
 def _as_named_now(held: str, named: str | None) -> str:
-    """The name given now where it means the file or folder that is held under another one, else what is held."""
-    is_same = named is not None and Path(held).exists() and Path(named).exists() and Path(held).samefile(named)
-    return str(named) if is_same else held
+    """The name given now where it means the files or folders that are held under another one, else what is held."""
+    if named is None or held == named:
+        return held
+    before, now = _listed(held), _listed(named)
+    return named if len(before) == len(now) and all(map(_is_one_file, before, now)) else held
+
+
+def _listed(text: str) -> list[str]:
+    """Names in an option as run.yaml has it: one, or a list as Python writes it."""
+    if not text.startswith("["):
+        return [text]
+    with contextlib.suppress(ValueError, SyntaxError):
+        found = ast.literal_eval(text)
+        return [str(name) for name in found]
+    return [text]
+
+
+def _is_one_file(first: str, second: str) -> bool:
+    """Whether both name one file or folder that is there."""
+    with contextlib.suppress(OSError, ValueError):  # an option that is no path may be too long for one
+        return Path(first).samefile(second)
+    return False
 
 
 def _holds_something(path: Path) -> bool:
