@@ -18,7 +18,7 @@ from vqdna.reports.figures import NUM_COLORS, color, short
 SYMBOLS = ("circle", "diamond", "cross", "triangle-up")
 PLANE_HEIGHT, ROW_HEIGHT, TRACK_MARGIN, LEAF_HEIGHT = 430, 34, 150, 30
 GENE_TINTS = ("var(--tint)", "var(--grid)")
-NAMED_GENE_SHARE = 0.02
+NAMED_GENE_SHARE = 0.04
 """Genes shorter than this share of the genome are named on hover alone."""
 
 
