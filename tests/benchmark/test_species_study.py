@@ -10,11 +10,12 @@ from rich.console import Console
 
 from vqdna.benchmark import species_study
 from vqdna.benchmark.claims import claimed
+from vqdna.benchmark.named import named_sources
 from vqdna.benchmark.species_cells import Preset, length_name, parse_lengths, within_budget
 from vqdna.benchmark.species_cost import measure_costs
 from vqdna.benchmark.species_study import Study, run_species_study, with_options
 from vqdna.benchmark.species_summary import how_it_came_to_be
-from vqdna.benchmark.species_systems import SystemSpec, choose_systems, named_sources
+from vqdna.benchmark.species_systems import SystemSpec, choose_systems
 from vqdna.errors import InputError
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.results import read_json, write_json

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from collections import Counter
@@ -250,6 +251,14 @@ def test_a_written_task_is_a_csv_of_sequence_and_label(tmp_path):
     write_labelled_csv(tmp_path / "train.csv", task.train)
     lines = (tmp_path / "train.csv").read_text().splitlines()
     assert lines == ["sequence,label", *(f"{text},{label}" for text, label in task.train)]
+
+
+def test_a_compressed_table_holds_the_same_rows_in_the_same_bytes(tmp_path):
+    rows = [("ACGT", "a, b"), ("GGCC", 1)]
+    for name in ("plain.csv", "once.csv.gz", "twice.csv.gz"):
+        write_labelled_csv(tmp_path / name, rows)
+    assert gzip.decompress((tmp_path / "once.csv.gz").read_bytes()) == (tmp_path / "plain.csv").read_bytes()
+    assert (tmp_path / "once.csv.gz").read_bytes() == (tmp_path / "twice.csv.gz").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -71,23 +71,6 @@ class SystemSpec:
         return {**about, **sizes, "trained": dict(trained)}
 
 
-def named_sources(given: Sequence[str], option: str) -> dict[str, str]:
-    """Sources by name from `NAME=SOURCE` texts.
-
-    Raises:
-        InputError: a text of another form, or a name given twice.
-    """
-    found: dict[str, str] = {}
-    for text in given:
-        name, mark, source = text.partition("=")
-        if not (name and mark and source):
-            raise InputError(f"{option}: got '{text}', expected NAME=SOURCE")
-        if name in found:
-            raise InputError(f"{option}: '{name}' is given twice")
-        found[name] = source
-    return found
-
-
 def choose_systems(
     names: Sequence[str] | None,
     tokenizers: Mapping[str, str],

@@ -64,9 +64,9 @@ def species(
     quiet: Quiet = False,
 ) -> None:
     """Which species is a window from? HyenaDNA's task at 1k to 450k bases, beside what composition alone tells."""
+    from vqdna.benchmark.named import named_sources
     from vqdna.benchmark.species_cells import LENGTHS, QUICK_LENGTHS, QUICK_SETS, find_preset, parse_lengths
     from vqdna.benchmark.species_study import Study, run_species_study, with_options
-    from vqdna.benchmark.species_systems import named_sources
     from vqdna.data_root import find_data_root
     from vqdna.errors import InputError
     from vqdna.reports.species import write_species_page

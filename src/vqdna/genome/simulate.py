@@ -7,6 +7,8 @@ Everything follows from the seed alone. It must not know corpora, tokenizers or 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,7 @@ from vqdna.genome.simulated_species import (
     motif,
     species_model,
 )
-from vqdna.results import atomic_output
+from vqdna.results import atomic_output, write_atomically
 
 TASK_KINDS = ("promoter", "species")
 CONTIG_FRACTIONS = (0.6, 0.4)
@@ -173,11 +175,16 @@ def write_fasta(path: str | Path, sequences: Iterable[Sequence], line_width: int
 
 
 def write_labelled_csv(path: str | Path, rows: Iterable[tuple[str, object]]) -> None:
-    """CSV file with the columns sequence and label, labels quoted where they need it; written atomically."""
-    with atomic_output(Path(path)) as temporary, temporary.open("w", newline="\n") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("sequence", "label"))
-        table.writerows(rows)
+    """CSV file with the columns sequence and label, labels quoted where they need it; written atomically.
+
+    A path that ends in .gz is compressed, the same rows to the same bytes.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("sequence", "label"))
+    table.writerows(rows)
+    written = text.getvalue().encode()
+    write_atomically(Path(path), gzip.compress(written, 6, mtime=0) if str(path).endswith(".gz") else written)
 
 
 def write_genomes(folder: str | Path, genomes: SimulatedGenomes) -> list[Path]:

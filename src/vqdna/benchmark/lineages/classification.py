@@ -7,7 +7,6 @@ sections 5.2 and 6.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from vqdna.finetune.loading import load_classifier
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.genome import from_base_ids
-from vqdna.results import write_atomically
+from vqdna.genome.simulate import write_labelled_csv
 from vqdna.tokenizers import Tokenizer
 
 METRIC = "f1_macro"
@@ -119,7 +118,7 @@ def fine_tuned_scores(
     labels = {part: np.array([variants.index(genomes[i].variant) for i in w.genome]) for part, w in windows.items()}
     tables = {part: out / f"{part}.csv.gz" for part in PARTS}
     for part in PARTS:
-        _write_table(tables[part], windows[part], labels[part])
+        write_labelled_csv(tables[part], zip(map(from_base_ids, windows[part].base_ids), labels[part].tolist()))
     run = run_finetune(
         load_config(FinetuneConfig, config, "finetune", overrides), encoder=encoder, train=tables["train"],
         dev=tables["dev"], test=None, out=out / "run", seed=seed, announces=False,
@@ -152,9 +151,3 @@ def _genome_classes(genomes: Sequence[VariantGenome], size: int, probabilities: 
     rows = [np.frombuffer(bases, np.uint8).copy() for bases in distinct]
     log = np.log(np.maximum(probabilities(rows), 1e-9))
     return np.array([int(log[held].mean(axis=0).argmax()) for held in places])
-
-
-def _write_table(path: Path, windows: GenomeWindows, labels: Int[np.ndarray, "window"]) -> None:
-    lines = ["sequence,label\n"]
-    lines += [f"{from_base_ids(bases)},{label}\n" for bases, label in zip(windows.base_ids, labels.tolist())]
-    write_atomically(path, gzip.compress("".join(lines).encode(), compresslevel=6, mtime=0))

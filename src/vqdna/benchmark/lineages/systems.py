@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from vqdna.benchmark.named import named_sources
 from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.genome import N, read_sequences
@@ -31,7 +32,6 @@ BPE, BPE_WORDS, BPE_BASES = "bpe", 4096, 2_000_000
 KMERS = "kmer:6"
 SHIPPED = "small"
 WORD, MOST_SHARED = 14, 0.3
-FORMS = "expected NAME=DIR, with a vocabulary in DIR"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +73,11 @@ def named_folders(given: Sequence[str]) -> dict[str, Path]:
     Raises:
         InputError: one is not so written, or a name comes twice or is one of the study's own.
     """
-    folders: dict[str, Path] = {}
-    for text in given:
-        name, separator, folder = text.partition("=")
-        if not separator or not name or not folder:
-            raise InputError(f"--vocabulary '{text}': {FORMS}")
-        if name in folders or name in (*TRAINED, BPE, KMERS, SHIPPED):
-            raise InputError(f"--vocabulary '{text}': the name '{name}' is taken, choose another")
-        folders[name] = Path(folder)
-    return folders
+    folders = named_sources(given, "--vocabulary", "DIR")
+    for name in folders:
+        if name in (*TRAINED, BPE, KMERS, SHIPPED):
+            raise InputError(f"--vocabulary: the name '{name}' is one of the study's own, choose another")
+    return {name: Path(folder) for name, folder in folders.items()}
 
 
 def train_systems(
