@@ -78,6 +78,14 @@ def test_the_other_methods_learn_too(tmp_path: Path, settings: FinetuneConfig, a
     assert (tmp_path / "run" / "adapter").exists() == (settings.method == "lora")
 
 
+def test_a_head_start_learns_what_the_rest_has_no_time_for(tmp_path: Path):
+    short = {"learning_rate": 1e-9, "epochs": 1}
+    plain = finetuned(tmp_path, "binary", config(training=short), out=tmp_path / "plain")
+    start = {"epochs": 100, "learning_rate": 0.02}
+    started = finetuned(tmp_path, "binary", config(training=short, head={"start": start, "standardize": True}))
+    assert started["test"]["mcc"] > plain["test"]["mcc"] + 0.2
+
+
 @pytest.mark.parametrize("weights", ["none", "balanced"])
 def test_batches_in_several_passes_learn_as_the_whole_ones_do(tmp_path: Path, weights: str):
     """230 rows in batches of 32: the last one is smaller, and classes are weighed over the batch."""
@@ -129,8 +137,11 @@ def test_predict_reproduces_the_test_scores_exactly(tmp_path: Path):
     assert task_metrics("classification", labelled.labels, probabilities) == results["test"]
 
 
-def test_a_killed_run_resumes_to_the_same_weights_and_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    settings = config(reverse_complement={"augment": True})
+@pytest.mark.parametrize("head", [{}, {"start": {"epochs": 3}}], ids=["fresh head", "head start"])
+def test_a_killed_run_resumes_to_the_same_weights_and_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: dict[str, Any]
+):
+    settings = config(reverse_complement={"augment": True}, head=head)
     whole = finetuned(tmp_path, "binary", settings, out=tmp_path / "whole")
     offer = BestEpoch.offer
 

@@ -75,10 +75,10 @@ def shuffled_by_length(
 def collate(items: Sequence[Item]) -> dict[str, Any]:
     """Batch of a classifier's forward."""
     codes, position_mask = pad_codes([codes for codes, _ in items])
-    return {"codes": codes, "position_mask": position_mask, "labels": _label_tensor([label for _, label in items])}
+    return {"codes": codes, "position_mask": position_mask, "labels": label_tensor([label for _, label in items])}
 
 
-def _label_tensor(labels: Sequence[Any]) -> Shaped[Tensor, "batch ..."]:
+def label_tensor(labels: Sequence[Any]) -> Shaped[Tensor, "batch ..."]:
     """Class ids as integers; sets and scores as float32."""
     stacked = np.stack(labels)
     is_class_id = stacked.ndim == 1 and np.issubdtype(stacked.dtype, np.integer)

@@ -183,13 +183,16 @@ class GenomeEncoderForSequenceClassification(DnaModel):
             labels: class ids `[batch]`, 0/1 sets `[batch class]`, or scores `[batch]` on their own scale.
             loss_shares: factor of the loss; for a batch that is one pass of several, see `loss_items`.
         """
-        encoded = self.encoder(base_ids, attention_mask, input_ids=input_ids, codes=codes, position_mask=position_mask)
-        pooled = pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling)
-        if self.standardizer is not None:
-            pooled = self.standardizer(pooled)
+        pooled = self.pooled(base_ids, attention_mask, input_ids=input_ids, codes=codes, position_mask=position_mask)
         logits = self.head(pooled).float()
         loss = None if labels is None else self.loss(logits, labels) * (loss_shares or {}).get("labels", 1)
         return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def pooled(self, *arguments: Any, **named: Any) -> Float[Tensor, "batch feature"]:
+        """What the head reads, standardized where that is asked for; arguments are those of `GenomeEncoder.forward`."""
+        encoded = self.encoder(*arguments, **named)
+        features = pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling)
+        return features if self.standardizer is None else self.standardizer(features)
 
     @torch.no_grad()
     def fit_standardizer(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:

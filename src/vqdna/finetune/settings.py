@@ -33,6 +33,20 @@ class LoraSettings(StrictModel):
     train_embedding: bool = False
 
 
+class HeadStart(StrictModel):
+    """The head's own training before anything else learns, see `vqdna.finetune.head_start`.
+
+    Attributes:
+        epochs: passes over the training sequences' features; 0 leaves it out.
+        batch_size: sequences of a step.
+        learning_rate: at the first step, falling to zero.
+    """
+
+    epochs: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+
+
 class HeadSettings(StrictModel):
     """From hidden states to outputs.
 
@@ -42,12 +56,14 @@ class HeadSettings(StrictModel):
         dropout: before each linear layer.
         standardize: the pooled features are first standardized by those of training sequences before training; a
             pre-trained encoder's lie close together, and a fresh head is slow to tell them apart.
+        start: the head's own training first.
     """
 
     pooling: Pooling = "mean"
     hidden_size: int = Field(default=128, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     standardize: bool = False
+    start: HeadStart = HeadStart()
 
 
 class EpochSettings(StrictModel):

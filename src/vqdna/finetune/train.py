@@ -22,6 +22,7 @@ from vqdna.finetune.batches import EpochDataset, collate
 from vqdna.finetune.best_epoch import BestEpoch
 from vqdna.finetune.encoding import EncodedSequences, encode_sequences
 from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
+from vqdna.finetune.head_start import start_head
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.loading import load_classifier, load_encoder, model_folder
 from vqdna.finetune.settings import FinetuneConfig
@@ -221,6 +222,8 @@ def _fit(
     model.fit_standardizer(coding_batches(dataset.encoded, STANDARDIZED_ON))
     if announces:
         announce(lambda: _plan(model, config, splits.train, dataset))
+    if folder.last_checkpoint() is None:  # which holds a head that has learned
+        start_head(model, dataset.encoded, splits.train.labels, config.head.start, seed)
     best = BestEpoch(folder.checkpoints / BEST_FILE, splits.train.task)
     train_model(
         model,
