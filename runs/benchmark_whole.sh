@@ -13,4 +13,4 @@ vqdna bpe "${genomes[@]}" --out "$out/bpe"
 learned="probe:small,probe:vq:$out/rival_hrq,probe:vq:$out/rival_vq,probe:bpe:$out/bpe"
 made=probe:kmer:3,probe:kmer:6:6,probe:nucleotide
 vqdna benchmark --suite gue-13 --systems "$learned,$made,kmer-logreg,kmer-lightgbm" --seeds 3 --budget whole --workers 2 --out "$out"
-vqdna benchmark --suite gue-13 --systems vqdna-views --seeds 2 --budget whole --workers 2 "${genomes[@]}" --out "$out"
+vqdna benchmark --suite gue-13 --systems vqdna-views --seeds 3 --budget whole --workers 2 "${genomes[@]}" --out "$out"

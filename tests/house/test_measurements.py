@@ -62,6 +62,9 @@ def test_what_the_readme_says_of_the_encoder_on_whole_splits_is_in_the_results_f
     said = " ".join(readme.split("### Whole training splits", 1)[1].split("\n### ", 1)[0].split())
     alone = statistics.fmean(row["parts"]["encoder"]["mcc"]["mean"] for row in own)
     assert f"it has {100 * alone:.1f}" in said
+    vote = statistics.fmean(row["vote"]["mcc"] for row in own)
+    assert f"Its three seeds vote for {100 * vote:.1f}" in said
+    assert {tuple(row["seeds"]) for row in own} == {(0, 1, 2)}
     published = summary["published"]["full"]["DNABERT-2"]
     above = sum(100 * row["mcc"]["mean"] > published[row["dataset"]] for row in own)
     ranks = summary["rankings"]["full"]["ranks"]["vqdna-views"].values()

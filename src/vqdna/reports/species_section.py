@@ -36,7 +36,8 @@ SLOW_SECONDS = 0.1
 INTRODUCTION = (
     "Which species is a window from? Windows are drawn as HyenaDNA draws them, species, contig and place uniformly, "
     "with the contigs held apart between training, dev and test. A logistic regression reads what each system makes of "
-    "a window, unless the system says fine-tuned; its strength, and the representation, were chosen on dev.",
+    "a window, unless the system says fine-tuned; its strength, and the representation, were chosen on dev. A frozen "
+    "encoder reads a short window whole, and of a long one the pieces that lie in it, each by itself.",
     "Two controls need no learned tokenizer: nucleotide counts single bases, which is composition and nothing else; "
     "spectrum counts k-mers on both strands, k chosen on dev. What they reach is no merit of a model.",
     "± is the standard deviation over seeds, each of which deals out other contigs. With few contigs a species it is "
