@@ -345,12 +345,12 @@ def fine_tuned_step(material: Material, encoder: Path, out: Path) -> Record:
         for variant in material.variants
         for row in [i for i in test if material.chosen[i].variant == variant][: material.sizes.whole_genomes]
     ]
-    tokenizers = {KMERS: kmer_system().tokenizer, OWN_CODES: load_encoder(encoder).tokenizer}
-    controls = {name: counts_score(found, parts, material.labels, material.seed) for name, found in tokenizers.items()}
     scores = fine_tuned_scores(
         parts, material.chosen, whole, encoder=encoder, config=material.sizes.config,
         overrides=material.sizes.overrides, out=out, seed=material.seed,
     )  # fmt: skip
+    tokenizers = {KMERS: kmer_system().tokenizer, OWN_CODES: load_encoder(encoder).tokenizer}
+    controls = {name: counts_score(found, parts, material.labels, material.seed) for name, found in tokenizers.items()}
     record: Record = _rounded({**scores, "controls": controls})
     return record
 
