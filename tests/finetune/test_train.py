@@ -84,6 +84,15 @@ def test_a_head_start_learns_what_the_rest_has_no_time_for(tmp_path: Path):
     start = {"epochs": 100, "learning_rate": 0.02}
     started = finetuned(tmp_path, "binary", config(training=short, head={"start": start, "standardize": True}))
     assert started["test"]["mcc"] > plain["test"]["mcc"] + 0.2
+    assert started["best_epoch"] <= 1
+
+
+def test_a_head_start_is_kept_where_the_epochs_after_it_spoil_it(tmp_path: Path):
+    start = {"epochs": 100, "learning_rate": 0.02}
+    wild = config(training={"learning_rate": 30.0, "epochs": 2}, head={"start": start, "standardize": True})
+    spoiled = finetuned(tmp_path, "binary", wild)
+    assert spoiled["best_epoch"] == 0
+    assert spoiled["test"]["mcc"] > 0.2
 
 
 @pytest.mark.parametrize("weights", ["none", "balanced"])

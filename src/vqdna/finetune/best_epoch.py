@@ -37,9 +37,9 @@ class BestEpoch:
             self.score = -math.inf if record["score"] is None else record["score"]
 
     def offer(self, epoch: int, metrics: Metrics, model: GenomeEncoderForSequenceClassification) -> None:
-        """Keeps the model's trainable weights if this epoch, counted from 1, is the best so far."""
+        """Keeps the model's trainable weights if this epoch is the best so far; 0 is a head that learned alone."""
         score = metric_value(metrics, self.metric)
-        if self.epoch and score <= self.score:
+        if self.file.exists() and score <= self.score:
             return
         self.epoch, self.score = epoch, score
         record = {"epoch": epoch, "score": score if math.isfinite(score) else None}

@@ -8,10 +8,14 @@ head cost little more than one of the whole. Source: "linear probing, then fine-
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from numpy import ndarray
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from vqdna.finetune.batches import label_tensor
@@ -65,7 +69,9 @@ def pooled_features(
     was_training = model.training
     model.eval()
     found: dict[int, Tensor] = {}
-    for rows in similar_batches([len(codes) for codes in encoded.codes], BATCH_SIZE):
+    batches = list(similar_batches([len(codes) for codes in encoded.codes], BATCH_SIZE))
+    console = Console(stderr=True)
+    for rows in track(batches, "features for the head", console=console, disable=not sys.stderr.isatty()):
         codes, position_mask = pad_codes([encoded.codes[row] for row in rows])
         pooled = model.pooled(codes=codes.to(model.device), position_mask=position_mask.to(model.device))
         found |= dict(zip(rows.tolist(), pooled, strict=True))

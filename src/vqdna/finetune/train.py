@@ -222,9 +222,11 @@ def _fit(
     model.fit_standardizer(coding_batches(dataset.encoded, STANDARDIZED_ON))
     if announces:
         announce(lambda: _plan(model, config, splits.train, dataset))
-    if folder.last_checkpoint() is None:  # which holds a head that has learned
-        start_head(model, dataset.encoded, splits.train.labels, config.head.start, seed)
     best = BestEpoch(folder.checkpoints / BEST_FILE, splits.train.task)
+    if config.head.start.epochs and folder.last_checkpoint() is None:  # which would hold a head that has learned
+        start_head(model, dataset.encoded, splits.train.labels, config.head.start, seed)
+        model.train(False)
+        best.offer(0, score(splits.dev, predict_codes(model, dev_codes)), model)
     train_model(
         model,
         dataset,
