@@ -114,10 +114,15 @@ def summary(folder: Path) -> dict:
     return {**read_json(folder / "summary.json"), "settings": cell["settings"]}
 
 
+def in_this_folder(record: object) -> object:
+    """The record with paths below the working folder written from there."""
+    return json.loads(json.dumps(record).replace(f"{Path.cwd()}/", ""))
+
+
 def write_cells(folder: Path, out: Path) -> None:
     """All cells of a benchmark as lines of JSON, its budget first."""
     records = [{"budget": read_json(folder / BUDGET_FILE)}, *read_cells(folder)]
-    write_atomically(out, "".join(json.dumps(record) + "\n" for record in records).encode())
+    write_atomically(out, "".join(json.dumps(in_this_folder(record)) + "\n" for record in records).encode())
 
 
 def restore(cells: Path, folder: Path) -> None:
@@ -147,6 +152,6 @@ if __name__ == "__main__":
         "benchmark": summarize,
     }
     if arguments.study in collected:
-        write_json(arguments.out, collected[arguments.study](arguments.source))
+        write_json(arguments.out, in_this_folder(collected[arguments.study](arguments.source)))
     else:
         {"cells": write_cells, "restore": restore}[arguments.study](arguments.source, arguments.out)

@@ -416,11 +416,12 @@ def test_costs_in_the_species_guide_are_those_of_the_results_file():
 def test_every_length_of_the_poster_has_a_number_for_every_system_that_was_given():
     record = json.loads((RESULTS / "species.json").read_text())
     lengths = {1000, 20_000, 32_000, 250_000, 450_000}
-    for system in ("spectrum", "nucleotide", "kmer6", "bpe", "vqdna-vq", "vqdna-hrq"):
+    for system in ("spectrum", "nucleotide", "kmer6", "bpe", "vqdna-vq", "vqdna-hrq", "hyena", "small"):
         for name in ("kingdoms", "klebsiella"):
-            assert {row["length"] for row in species_sets()[name] if row["system"] == system} == lengths
-    named = {row["system"] for row in record["rows"]} | {left["system"] for left in record["left_out"]}
-    assert "hyena" in named
+            rows = [row for row in species_sets()[name] if row["system"] == system]
+            assert {row["length"] for row in rows} == lengths
+            assert {len(row["seeds"]) for row in rows} == {3}
+    assert not {left["system"] for left in record["left_out"]} & {"hyena", "small"}
 
 
 def test_which_system_is_ahead_in_the_species_guide_is_counted():
@@ -436,3 +437,10 @@ def test_which_system_is_ahead_in_the_species_guide_is_counted():
     assert "HRQ is ahead of VQ in every cell" in guide
     ours, plain = (f"{wins('spectrum', system)} of {len(cells)}" for system in ("vqdna-hrq", "vqdna-vq"))
     assert f"is ahead of HRQ in {ours} cells and of VQ in {plain}" in guide
+    still, rival = (f"{wins('spectrum', system)} of {len(cells)}" for system in ("small", "hyena"))
+    assert f"ahead of `small` in {still} cells and of `hyena` in {rival}" in guide
+    assert f"`small` is ahead of `hyena` in {wins('small', 'hyena')}." in guide
+    frozen, tuned, plain = (
+        percent(scores["kingdoms", 1000, system]) for system in ("small", "small-finetuned", "spectrum")
+    )
+    assert f"({frozen} to {tuned}) and stays behind the spectrum there, too ({plain})" in guide

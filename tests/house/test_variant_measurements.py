@@ -98,6 +98,9 @@ def test_the_verdict_of_the_guide_is_the_one_found():
 def test_the_fine_tuned_encoder_s_scores_are_the_measured_ones():
     tuned = RESULTS["fine_tuned"]["result"]
     assert f"{spread(tuned['windows'])} on windows and {spread(tuned['genomes'])} on genomes" in PROSE
+    assert f"{tuned['num_windows']['train']:,} training windows" in PROSE
+    words, own = (spread(tuned["controls"][name]) for name in ("kmer:6", "codes of the encoder"))
+    assert f"6-mer counts has {words}, on the counts of the encoder's own codes {own}:" in PROSE
 
 
 def test_sizes_and_budget_are_the_measured_ones():
