@@ -16,6 +16,7 @@ from vqdna.benchmark.lineages.claims import (
     site_table,
     verdict,
 )
+from vqdna.benchmark.lineages.classification import macro_f1
 from vqdna.benchmark.lineages.coding import encode_genomes
 from vqdna.benchmark.lineages.genomes import reference_genome
 from vqdna.benchmark.lineages.markers import free_markers, markers
@@ -340,3 +341,13 @@ def test_codes_that_occur_in_one_variant_alone_mark_it_anywhere():
     counts = csr_matrix(np.array([[1, 0, 2], [1, 0, 3], [1, 4, 0], [1, 5, 0]]))
     found = free_markers(counts, (2, 1), ["a", "a", "b", "b"], [0, 1, 2, 3])
     assert found == {"a": [0, 1], "b": [1, 0]}
+
+
+def test_an_interval_of_macro_f1_holds_no_impossible_score():
+    """One class for all, and all but one right: moved onto the score, the resamples reach beyond 0 and 1."""
+    labels, groups = np.arange(18) % 9, np.arange(18)
+    right = labels.copy()
+    right[0] = 5
+    low, high = (macro_f1(labels, predicted, groups, 0) for predicted in (np.zeros(18, int), right))
+    assert low["low"] == 0.0 < low["value"] < low["high"]
+    assert high["low"] < high["value"] < 1.0 == high["high"]

@@ -83,12 +83,13 @@ def counts_score(
 def macro_f1(
     labels: Int[np.ndarray, "row"], predicted: Int[np.ndarray, "row"], groups: Int[np.ndarray, "row"], seed: int
 ) -> Interval:
-    """Macro-F1 over the classes, with the interval of resampled groups."""
+    """Macro-F1 over the classes, with the interval of resampled groups, as far as it lies between 0 and 1."""
 
     def score(rows: Int[np.ndarray, "_"]) -> float:
         return float(f1_score(labels[rows], predicted[rows], average="macro", zero_division=0))
 
-    return bootstrap(score, groups, seed)
+    found = bootstrap(score, groups, seed)
+    return {**found, "low": max(0.0, found["low"]), "high": min(1.0, found["high"])}
 
 
 def fine_tuned_scores(
