@@ -364,3 +364,11 @@ def test_gaps_reach_the_corpus(tmp_path, monkeypatch, gaps):
         main(["vocabulary", "--genomes", str(tmp_path / "a.fa"), "--out", str(tmp_path / "o"), "--gaps", gaps])
     assert ended.value.code == 0
     assert given == {"gaps": gaps}
+
+
+def test_a_command_leaves_the_group_of_ranks_that_it_joined(tmp_path):
+    """Connections left open may abort a rank that is done before the others."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert not torch.distributed.is_initialized()

@@ -68,6 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if end.code == STOPPED:  # typer turns an interrupt into this code and says nothing
             print("vqdna: stopped; a training resumes from its last checkpoint with the same command", file=sys.stderr)
         raise
+    finally:
+        _leave_group()
+
+
+def _leave_group() -> None:
+    """Ends the ranks' connections, whose threads may else abort a process that is done before the others."""
+    distributed = sys.modules.get("torch.distributed")  # loaded where a command trained
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _fail(message: str) -> None:
