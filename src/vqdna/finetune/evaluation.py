@@ -8,8 +8,8 @@ neither padding nor the order of the records changes them. It must not know file
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.tasks.loading import LabelledSequences, Task
 from vqdna.tasks.metrics import Metrics, task_metrics
 from vqdna.training.settings import uses_bfloat16
+
+Item = TypeVar("Item")
 
 BATCH_SIZE = 64
 TOKENS_PER_BATCH = 32_768
@@ -60,12 +62,7 @@ def predict_sequences(
     Raises:
         InputError: a sequence too long for the encoder.
     """
-    bar = track(
-        list(_chunks([len(row) for row in base_ids])),
-        description or "",
-        console=Console(stderr=True),
-        disable=description is None or not sys.stderr.isatty(),
-    )
+    bar = _shown(list(_chunks([len(row) for row in base_ids])), description)
     both_strands = model.config.reverse_complement_average
     chunks = []
     for chunk in bar:
@@ -103,17 +100,44 @@ def predict_codes(
     return cast(ndarray, averaged.astype(np.float32))
 
 
-@torch.no_grad()
 def _predict_strand(
     model: GenomeEncoderForSequenceClassification, rows: CodeRows, batch_size: int
 ) -> Float[ndarray, "row class"]:
-    predictions: Float[ndarray, "row class"] = np.empty((len(rows), model.config.num_outputs))
+    predictions = in_batches(model, rows, lambda **batch: model.predictions(model(**batch).logits), batch_size)
+    return predictions.cpu().numpy()
+
+
+@torch.no_grad()
+def in_batches(
+    model: GenomeEncoderForSequenceClassification,
+    rows: CodeRows,
+    compute: Callable[..., Float[Tensor, "batch value"]],
+    batch_size: int = BATCH_SIZE,
+    description: str | None = None,
+) -> Float[Tensor, "row value"]:
+    """What `compute` gives for the codes of each record, in the order given, records of similar length together.
+
+    Args:
+        model: whose device is computed on.
+        rows: codes of each record.
+        compute: takes `codes` and `position_mask` of a batch.
+        batch_size: records at once; fewer where they are long, more on a GPU.
+        description: shows a progress bar of this name on a terminal.
+    """
     scale = ON_GPU if model.device.type == "cuda" else 1
-    for batch in similar_batches([len(row) for row in rows], scale * batch_size, scale * TOKENS_PER_BATCH):
+    batches = list(similar_batches([len(row) for row in rows], scale * batch_size, scale * TOKENS_PER_BATCH))
+    values = []
+    for batch in _shown(batches, description):
         codes, position_mask = pad_codes([rows[row] for row in batch])
-        logits = model(codes=codes.to(model.device), position_mask=position_mask.to(model.device)).logits
-        predictions[batch] = model.predictions(logits).cpu().numpy()
-    return predictions
+        values.append(compute(codes=codes.to(model.device), position_mask=position_mask.to(model.device)))
+    back = np.argsort(np.concatenate(batches))
+    return torch.cat(values)[torch.from_numpy(back).to(model.device)]
+
+
+def _shown(items: Sequence[Item], description: str | None) -> Iterable[Item]:
+    """The items, with a progress bar where one is named and somebody looks."""
+    disable = description is None or not sys.stderr.isatty()
+    return track(items, description or "", console=Console(stderr=True), disable=disable)
 
 
 def coding_batches(encoded: EncodedSequences, most: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,19 +8,15 @@ head cost little more than one of the whole. Source: "linear probing, then fine-
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from numpy import ndarray
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from vqdna.finetune.batches import label_tensor
-from vqdna.finetune.encoding import EncodedSequences, pad_codes
-from vqdna.finetune.evaluation import BATCH_SIZE, similar_batches
+from vqdna.finetune.encoding import EncodedSequences
+from vqdna.finetune.evaluation import in_batches
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import HeadStart
 
@@ -61,19 +57,12 @@ def start_head(
     model.train(was_training)
 
 
-@torch.no_grad()
 def pooled_features(
     model: GenomeEncoderForSequenceClassification, encoded: EncodedSequences
 ) -> Float[Tensor, "row feature"]:
     """What the head reads of each sequence, in the order given."""
     was_training = model.training
-    model.eval()
-    found: dict[int, Tensor] = {}
-    batches = list(similar_batches([len(codes) for codes in encoded.codes], BATCH_SIZE))
-    console = Console(stderr=True)
-    for rows in track(batches, "features for the head", console=console, disable=not sys.stderr.isatty()):
-        codes, position_mask = pad_codes([encoded.codes[row] for row in rows])
-        pooled = model.pooled(codes=codes.to(model.device), position_mask=position_mask.to(model.device))
-        found |= dict(zip(rows.tolist(), pooled, strict=True))
+    model.train(False)
+    features = in_batches(model, encoded.codes, model.pooled, description="features for the head")
     model.train(was_training)
-    return torch.stack([found[row] for row in range(len(encoded))])
+    return features

@@ -190,9 +190,12 @@ class GenomeEncoderForSequenceClassification(DnaModel):
 
     def pooled(self, *arguments: Any, **named: Any) -> Float[Tensor, "batch feature"]:
         """What the head reads, standardized where that is asked for; arguments are those of `GenomeEncoder.forward`."""
-        encoded = self.encoder(*arguments, **named)
-        features = pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling)
+        features = self._features(*arguments, **named)
         return features if self.standardizer is None else self.standardizer(features)
+
+    def _features(self, *arguments: Any, **named: Any) -> Float[Tensor, "batch feature"]:
+        encoded = self.encoder(*arguments, **named)
+        return pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling)
 
     @torch.no_grad()
     def fit_standardizer(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -201,10 +204,10 @@ class GenomeEncoderForSequenceClassification(DnaModel):
             return
         was_training = self.training
         self.eval()
-        pooled = []
-        for codes, position_mask in rows:
-            encoded = self.encoder(codes=codes.to(self.device), position_mask=position_mask.to(self.device))
-            pooled.append(pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling))
+        pooled = [
+            self._features(codes=codes.to(self.device), position_mask=position_mask.to(self.device))
+            for codes, position_mask in rows
+        ]
         self.standardizer.fit(torch.cat(pooled))
         self.train(was_training)
 
