@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vqdna.benchmark import estimate, work
+from vqdna.benchmark import estimate, systems, work
+from vqdna.benchmark.averaging import averaged
 from vqdna.benchmark.budget import Budget, load_budget
 from vqdna.benchmark.cells import Cell, kept_outcome
 from vqdna.benchmark.claims import claimed
@@ -21,6 +22,7 @@ from vqdna.benchmark.systems import RIVALS, SYSTEM_NAMES, System, find_system, r
 from vqdna.benchmark.work import Grid, work_through
 from vqdna.errors import InputError
 from vqdna.results import read_json
+from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.metrics import task_metrics
 
 SILENT = Console(file=io.StringIO())
@@ -248,6 +250,10 @@ def test_a_worker_does_not_outlive_the_process_that_started_it(tmp_path):
     [
         (["cnnn"], ["mouse/3"], "no system 'cnnn', .*did you mean 'cnn'"),
         (["kmer-logreg:0"], ["mouse/3"], "no system 'kmer-logreg:0'"),
+        (["average:cnn"], ["mouse/3"], "no system 'average:cnn'"),
+        (["average:cnn+ccnn"], ["mouse/3"], "no system 'ccnn'.*did you mean 'cnn'"),
+        (["average:cnn+cnn"], ["mouse/3"], "names a system twice"),
+        (["average:kmer3+cnn"], ["mouse/3"], "name some with --genomes"),
         (["encoder:/nowhere"], ["mouse/3"], "/nowhere: no such folder nor a shipped encoder"),
         (["encoder:.@liner"], ["mouse/3"], "no configuration 'liner' .*did you mean 'linear'"),
         (["cnn"], ["mouse/33"], "no dataset 'mouse/33'"),
@@ -313,6 +319,54 @@ def test_the_controls_learn_a_composition(data_root, tmp_path):
     assert costs["cnn"]["flops_per_base"] > 10_000
     assert costs["cnn"]["parameters"]["total"] > costs["kmer-logreg:2"]["parameters"]["total"]
     json.dumps(rows, allow_nan=False)
+
+
+def test_an_average_takes_what_its_members_made_and_costs_what_they_cost(data_root, tmp_path, monkeypatch):
+    members = {name: FakeSystem(candidates=("poor", "good")) for name in ("one", "other")}
+    singles = {name: fake.named(name) for name, fake in members.items()}
+    average = System("average:one+other", systems._not_run, members=tuple(singles.values()))
+    monkeypatch.setattr(work, "find_system", lambda name, *_: singles.get(name, average))
+    monkeypatch.setattr(estimate, "_trial", lambda grid, name: 1e-3)
+    rows = run(["average:one+other", "one"], ["mouse/3"], 2, tmp_path / "out", data_root)
+    assert [row["seconds"] for row in rows] == [4.0, 2.0]
+    searched = [("mouse/3", "poor", 0), ("mouse/3", "good", 0)]
+    assert all(fake.calls == [*searched, ("mouse/3", "good", 1)] for fake in members.values())
+    records = [read_json(tmp_path / f"out/full/average-one-other/mouse/3/seed-{n}/results.json") for n in (0, 1)]
+    for record in records:
+        assert record["blend"]["shares"] == {"one": 0.5, "other": 0.5}
+        assert {choice["candidate"] for choice in record["members"].values()} == {"good"}
+        assert [record["parts"][name]["test"]["mcc"] for name in members] == [record["test"]["mcc"]] * 2
+    assert records[0]["test"]["mcc"] > records[1]["test"]["mcc"]  # each seed is averaged with its own
+
+
+def test_an_average_waits_for_its_members_encoders_and_is_estimated_by_them(data_root, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimate, "_trial", lambda grid, name: 1e-3)
+    average = find_system("average:kmer3+cnn+bpe", WHOLE, tmp_path)
+    assert average.rivals == ("kmer3", "bpe")
+    assert not average.is_seedless
+    assert find_system("average:kmer-logreg+probe:small", WHOLE, tmp_path).is_seedless
+    seconds = [
+        estimate.estimate(grid, grid.cells()).seconds
+        for names in (["cnn"], ["kmer-logreg"], ["average:cnn+kmer-logreg"], ["average:cnn+kmer-logreg", "cnn"])
+        for grid in [checked_grid(names, ["mouse/3"], 3, tmp_path / "out", data_root, budget=WHOLE)]
+    ]
+    assert seconds[2] == pytest.approx(seconds[0] + seconds[1]) == pytest.approx(seconds[3])
+    assert seconds[0] == pytest.approx(3 * seconds[1])  # counts need no seeds
+
+
+def test_scores_are_averaged_evenly_where_there_are_no_classes():
+    labels = np.array([0.0, 1.0, 2.0])
+    dev = LabelledSequences([np.zeros(4, dtype=np.uint8)] * 3, labels, task="regression")
+    outcomes = {
+        name: Outcome(labels[:, None] + shift, labels[:, None] - shift, {"seconds": 1.0})
+        for name, shift in (("low", -1.0), ("high", 3.0))
+    }
+    average = averaged(outcomes, dev)
+    np.testing.assert_allclose(average.dev[:, 0], labels + 1)
+    np.testing.assert_allclose(average.test[:, 0], labels - 1)
+    assert average.details["seconds"] == 2.0
+    assert average.details["parameters"] is None
+    assert set(average.parts) == {"low", "high"}
 
 
 def test_the_best_k_is_the_one_with_the_highest_dev_mcc(data_root, tmp_path):

@@ -1,16 +1,18 @@
-"""An encoder's predictions averaged with those of logistic regression on its tokens' counts, the share chosen on dev.
+"""Predictions of several systems averaged, each calibrated first, their shares chosen on dev.
 
-What single words say and what an encoder makes of their order are different evidence; on a thousand sequences either
-may be the better half. Both are calibrated first: strong regularization leaves a regression's probabilities near even,
-fine-tuning drives a network's to the ends, and neither says how sure it may be. Every tokenizer's encoder gets the same
-five shares to choose from, the two extremes among them. It must not know tokenizers; test labels play no part.
+What single words say and what a network makes of their order are different evidence; on a thousand sequences either
+may be the better half. All are calibrated first: strong regularization leaves a regression's probabilities near even,
+fine-tuning drives a network's to the ends, and neither says how sure it may be. Shares are quarters, none and all among
+them. It must not know tokenizers; test labels play no part.
 
 Reference: Guo et al. 2017, "On calibration of modern neural networks" (temperature scaling).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,51 +20,60 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Of the encoder in the average."""
+QUARTERS = 4
+"""Shares are whole numbers of quarters."""
 
-EVEN, LEAST = 0.5, 1e-6
+LEAST = 1e-6
 TEMPERATURES = (1e-5, 1e2)
+
+Probabilities = Float[ndarray, "row class"]
 
 
 @dataclass(frozen=True)
 class Blend:
-    """How two systems' probabilities are averaged.
+    """How systems' probabilities are averaged; keys are the names of the parts.
 
     Attributes:
-        encoder_temperature: by which the encoder's log-probabilities are divided.
-        counts_temperature: likewise the regression's.
-        share: of the encoder.
-        losses: cross-entropy on dev of each share, in nats a record.
+        temperatures: by which each part's log-probabilities are divided.
+        shares: of each part, one in sum.
+        losses: cross-entropy on dev of each choice of shares, in nats a record; its key has them in the parts' order.
     """
 
-    encoder_temperature: float
-    counts_temperature: float
-    share: float
+    temperatures: dict[str, float]
+    shares: dict[str, float]
     losses: dict[str, float]
 
-    def of(
-        self, encoder: Float[ndarray, "row class"], counts: Float[ndarray, "row class"]
-    ) -> Float[ndarray, "row class"]:
-        """The average of two systems' probabilities."""
-        warm, cool = calibrated(encoder, self.encoder_temperature), calibrated(counts, self.counts_temperature)
-        return self.share * warm + (1 - self.share) * cool
+    def of(self, parts: Mapping[str, Probabilities]) -> Probabilities:
+        """The average of the parts' probabilities."""
+        return _averaged(self.shares, {name: calibrated(parts[name], self.temperatures[name]) for name in self.shares})
 
 
-def fitted_blend(
-    encoder: Float[ndarray, "row class"], counts: Float[ndarray, "row class"], labels: Int[ndarray, "row"]
-) -> Blend:
-    """Temperatures, then the share, with the lowest cross-entropy on dev; the share nearest to even on a tie.
+def fitted_blend(parts: Mapping[str, Probabilities], labels: Int[ndarray, "row"]) -> Blend:
+    """Temperatures, then the shares, with the lowest cross-entropy on dev; the shares nearest to even on a tie.
 
     Cross-entropy, for on some hundred records the share with the best MCC is a matter of chance.
     """
-    temperatures = fitted_temperature(encoder, labels), fitted_temperature(counts, labels)
-    losses = {share: cross_entropy(Blend(*temperatures, share, {}).of(encoder, counts), labels) for share in SHARES}
-    best = min(SHARES, key=lambda share: (losses[share], abs(share - EVEN)))
-    return Blend(*temperatures, best, {str(share): loss for share, loss in losses.items()})
+    temperatures = {name: fitted_temperature(part, labels) for name, part in parts.items()}
+    ready = {name: calibrated(part, temperatures[name]) for name, part in parts.items()}
+    choices = [dict(zip(parts, shares, strict=True)) for shares in possible_shares(len(parts))]
+    losses = [cross_entropy(_averaged(shares, ready), labels) for shares in choices]
+    best = min(range(len(choices)), key=lambda choice: (losses[choice], sum(s * s for s in choices[choice].values())))
+    named = {" ".join(map(str, shares.values())): loss for shares, loss in zip(choices, losses, strict=True)}
+    return Blend(temperatures, choices[best], named)
 
 
-def fitted_temperature(probabilities: Float[ndarray, "row class"], labels: Int[ndarray, "row"]) -> float:
+def possible_shares(num_parts: int) -> list[tuple[float, ...]]:
+    """All ways to share out the quarters: 5 for two parts, 15 for three."""
+    counts = itertools.product(range(QUARTERS + 1), repeat=num_parts)
+    return [tuple(count / QUARTERS for count in shares) for shares in counts if sum(shares) == QUARTERS]
+
+
+def _averaged(shares: Mapping[str, float], parts: Mapping[str, Probabilities]) -> Probabilities:
+    average: ndarray = np.sum([share * parts[name] for name, share in shares.items()], axis=0)
+    return average
+
+
+def fitted_temperature(probabilities: Probabilities, labels: Int[ndarray, "row"]) -> float:
     """Temperature with the lowest cross-entropy."""
     low, high = (math.log(end) for end in TEMPERATURES)
     found = minimize_scalar(
@@ -73,7 +84,7 @@ def fitted_temperature(probabilities: Float[ndarray, "row class"], labels: Int[n
     return math.exp(found.x)
 
 
-def calibrated(probabilities: Float[ndarray, "row class"], temperature: float) -> Float[ndarray, "row class"]:
+def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Probabilities whose logarithms are divided by the temperature: above 1 they grow even, below 1 sure."""
     scaled = np.log(np.clip(probabilities.astype(np.float64), LEAST, None)) / temperature
     scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
@@ -81,7 +92,7 @@ def calibrated(probabilities: Float[ndarray, "row class"], temperature: float) -
     return even
 
 
-def cross_entropy(probabilities: Float[ndarray, "row class"], labels: Int[ndarray, "row"]) -> float:
+def cross_entropy(probabilities: Probabilities, labels: Int[ndarray, "row"]) -> float:
     """Mean negative logarithm of the probability of each record's class; a millionth at least counts."""
     chosen = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(np.clip(chosen, LEAST, None)).mean())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vqdna.benchmark.averaging import averaged
 from vqdna.benchmark.budget import Budget
 from vqdna.benchmark.cost import device_of_runs, peak_memory, reset_peak_memory
 from vqdna.benchmark.intervals import packed_classes, score_intervals
@@ -68,10 +69,9 @@ def run_cell(cell: Cell, system: System, data_of: ReadData, budget: Budget, out:
     Raises:
         BusyError: another process is at a run that the cell needs.
     """
-    candidate, searched = chosen_candidate(cell, system, data_of, budget, out)
-    data = data_of(cell.dataset)
     seed = budget.search_seed if system.is_seedless else cell.seed
-    outcome = kept_outcome(cell.protocol, system, data, candidate, seed, out)
+    chosen, outcome = _outcome(replace(cell, seed=seed), system, data_of, budget, out)
+    data = data_of(cell.dataset)
     record = {
         "stage": "benchmark",
         "protocol": cell.protocol,
@@ -79,8 +79,7 @@ def run_cell(cell: Cell, system: System, data_of: ReadData, budget: Budget, out:
         "dataset": cell.dataset,
         "seed": cell.seed,
         "command": command_line(),
-        "candidate": candidate,
-        **({"searched": searched} if searched else {}),
+        **chosen,
         **({"same_as_seed": seed} if seed != cell.seed else {}),
         **outcome.details,
         "task": data.train.task,
@@ -90,6 +89,29 @@ def run_cell(cell: Cell, system: System, data_of: ReadData, budget: Budget, out:
     }
     write_json(cell.folder(out) / RESULTS_FILE, record)
     return record
+
+
+def _outcome(cell: Cell, system: System, data_of: ReadData, budget: Budget, out: Path) -> tuple[Record, Outcome]:
+    """What was chosen for the cell, and its outcome; that of an average is made of its members' cells.
+
+    Raises:
+        BusyError: another process is at a run that the cell needs.
+    """
+    if system.members:
+        made = {
+            member.name: _outcome(_cell_of(member, cell, budget), member, data_of, budget, out)
+            for member in system.members
+        }
+        outcomes = {name: outcome for name, (_, outcome) in made.items()}
+        chosen_by_member = {name: chosen for name, (chosen, _) in made.items()}
+        return {"members": chosen_by_member}, averaged(outcomes, data_of(cell.dataset).dev)
+    candidate, searched = chosen_candidate(cell, system, data_of, budget, out)
+    chosen = {"candidate": candidate, **({"searched": searched} if searched else {})}
+    return chosen, kept_outcome(cell.protocol, system, data_of(cell.dataset), candidate, cell.seed, out)
+
+
+def _cell_of(member: System, cell: Cell, budget: Budget) -> Cell:
+    return replace(cell, system=member.name, seed=budget.search_seed if member.is_seedless else cell.seed)
 
 
 def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: str, seed: int, out: Path) -> Outcome:

@@ -62,15 +62,17 @@ def bases_read(data: TaskData) -> int:
 
 
 def _cell_seconds(grid: Grid, waiting: Sequence[Cell]) -> float:
-    """Seconds of all waiting cells; runs of systems that no seed changes count once."""
+    """Seconds of all waiting cells, averages by what their members wait for; runs that no seed changes count once."""
     if not waiting:
         return 0.0
     sizes = {(cell.protocol, cell.dataset): 0 for cell in waiting}
     for protocol, name in sizes:
         sizes[protocol, name] = bases_read(grid.data(protocol, name))
     runs = {
-        (cell.protocol, cell.dataset, cell.system, 0 if grid.system(cell.system).is_seedless else cell.seed)
+        (cell.protocol, cell.dataset, single.name, 0 if single.is_seedless else cell.seed)
         for cell in waiting
+        for single in grid.system(cell.system).singles
+        if known_record(replace(cell, system=single.name), grid.out) is None
     }
     speeds: dict[str, float] = {}
     for system in dict.fromkeys(run[2] for run in runs):
@@ -87,7 +89,8 @@ def _timed_as(grid: Grid, system: str) -> str:
 
 
 def _seconds_per_base(grid: Grid, system: str) -> float:
-    known = [record for cell in grid.cells() if cell.system == system and (record := known_record(cell, grid.out))]
+    cells = dict.fromkeys(replace(cell, system=system) for cell in grid.cells())
+    known = [record for cell in cells if (record := known_record(cell, grid.out))]
     return statistics.median(map(_speed_of, known)) if known else _trial(grid, system)
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vqdna.benchmark.blending import fitted_blend
+from vqdna.benchmark.averaging import averaged
 from vqdna.benchmark.budget import Budget
 from vqdna.benchmark.encoders import RIVALS, encoder_folder, fresh_encoder, tokenizer_spec
 from vqdna.benchmark.outcomes import Outcome, Record, kept_or_made, slug
@@ -52,6 +52,7 @@ SYSTEM_NAMES = (
     "probe:TOKENIZER@DIMENSIONS",
     "encoder:DIR",
     "encoder:DIR@CONFIG",
+    "average:SYSTEM+SYSTEM",
 )
 
 
@@ -65,6 +66,7 @@ class System:
         candidates: settings among which dev chooses, see `vqdna.benchmark.search`.
         is_seedless: whether every seed gives the same outcome.
         rival: name of the encoder that has to be made first, or None.
+        members: systems whose outcomes are averaged; such a system makes nothing itself.
     """
 
     name: str
@@ -72,6 +74,17 @@ class System:
     candidates: tuple[str, ...] = (ONLY,)
     is_seedless: bool = False
     rival: str | None = None
+    members: tuple[System, ...] = ()
+
+    @property
+    def singles(self) -> tuple[System, ...]:
+        """The systems that run: its members, or itself."""
+        return self.members or (self,)
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Encoders that have to be made first."""
+        return tuple(single.rival for single in self.singles if single.rival)
 
 
 def find_system(name: str, budget: Budget, out: Path) -> System:
@@ -79,7 +92,8 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
 
     EPOCHS is how long a network (any of the encoders made here, too) trains whatever the budget says. CONFIG is a
     fine-tuning configuration by path or by its name in `configs/finetune/`; without it the budget's is taken, its
-    epochs, and its search. DIMENSIONS is how many a representation may have at most.
+    epochs, and its search. DIMENSIONS is how many a representation may have at most. An average takes any two systems
+    and more.
 
     Raises:
         InputError: no such system; names the nearest one. A folder that is not there.
@@ -102,6 +116,8 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
         return _probe_system(name, argument)
     if kind == "encoder" and argument:
         return _encoder_system(name, *argument.partition("@")[::2], budget)
+    if kind == "average" and "+" in argument:
+        return _average_system(name, [find_system(member, budget, out) for member in argument.split("+")])
     raise InputError(
         f"no system '{name}', expected one of {', '.join(SYSTEM_NAMES)}{nearest_name_hint(name, SYSTEM_NAMES)}"
     )
@@ -245,14 +261,10 @@ def _with_counts(tuned: Outcome, counts: Outcome | None, data: TaskData, about: 
     """An encoder's outcome averaged with its tokenizer's counts, where there are such."""
     if counts is None:
         return Outcome(tuned.dev, tuned.test, {**tuned.details, **about})
-    blend = fitted_blend(tuned.dev, counts.dev, data.dev.labels)
+    average = averaged({"encoder": tuned, "counts": counts}, data.dev)
     seconds = tuned.details["seconds"] + counts.details["seconds"]
-    return Outcome(
-        blend.of(tuned.dev, counts.dev),
-        blend.of(tuned.test, counts.test),
-        {**tuned.details, **about, "seconds": seconds, "blend": asdict(blend)},
-        {"encoder": (tuned.dev, tuned.test), "counts": (counts.dev, counts.test)},
-    )
+    details = {**tuned.details, **about, "seconds": seconds, "blend": average.details["blend"]}
+    return replace(average, details=details)
 
 
 def _from_scratch(record: Mapping[str, Any], size: int, training_bases: int, details: Record) -> Outcome:
@@ -264,6 +276,18 @@ def _from_scratch(record: Mapping[str, Any], size: int, training_bases: int, det
         "pretraining_bases": 0,
     }
     return Outcome(record["predictions"]["dev"], record["predictions"]["test"], {**cost, **details})
+
+
+def _average_system(name: str, members: Sequence[System]) -> System:
+    names = [member.name for member in members]
+    if len(set(names)) < len(names):
+        raise InputError(f"{name}: names a system twice")
+    return System(name, _not_run, is_seedless=all(member.is_seedless for member in members), members=tuple(members))
+
+
+def _not_run(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    """Averages are made of their members' outcomes, see `vqdna.benchmark.cells`."""
+    raise NotImplementedError
 
 
 def _probe_system(name: str, argument: str) -> System:

@@ -66,7 +66,7 @@ class Grid:
 
     def rivals(self) -> list[str]:
         """Encoders that cells need and that the benchmark makes."""
-        return list(dict.fromkeys(rival for name in self.systems if (rival := self.system(name).rival)))
+        return list(dict.fromkeys(rival for name in self.systems for rival in self.system(name).rivals))
 
     def data(self, protocol: Protocol, name: str) -> TaskData:
         """Data of a dataset, the last read one from memory."""
@@ -108,7 +108,7 @@ def _attempt_cell(cell: Cell, grid: Grid, tell: Tell) -> bool:
     if known_record(cell, grid.out) is not None:
         return True
     system = grid.system(cell.system)
-    if system.rival and not is_ready(system.rival, grid.out):
+    if not all(is_ready(rival, grid.out) for rival in system.rivals):
         return False
     with claimed(cell.folder(grid.out)) as ours:
         if not ours:
