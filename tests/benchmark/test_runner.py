@@ -250,6 +250,7 @@ def test_a_worker_does_not_outlive_the_process_that_started_it(tmp_path):
     [
         (["cnnn"], ["mouse/3"], "no system 'cnnn', .*did you mean 'cnn'"),
         (["kmer-logreg:0"], ["mouse/3"], "no system 'kmer-logreg:0'"),
+        (["cnn-words"], ["mouse/3"], "no system 'cnn-words'"),
         (["average:cnn"], ["mouse/3"], "no system 'average:cnn'"),
         (["average:cnn+ccnn"], ["mouse/3"], "no system 'ccnn'.*did you mean 'cnn'"),
         (["average:cnn+cnn"], ["mouse/3"], "names a system twice"),
@@ -297,6 +298,8 @@ def test_every_system_name_is_found(tmp_path):
             assert find_system(name, WHOLE, tmp_path).name == name
     assert find_system("kmer-logreg:4", WHOLE, tmp_path).is_seedless
     assert find_system("cnn:15", WHOLE, tmp_path).run.args == (15,)
+    assert find_system("cnn-words:small", WHOLE, tmp_path).run.keywords["words"].endswith("small/vocabulary")
+    assert find_system("cnn-words:kmer:3", WHOLE, tmp_path).run.keywords["words"] == "kmer:3"
     longer = find_system("kmer6:4", WHOLE, tmp_path)
     assert (longer.rival, longer.run.keywords) == ("kmer6", {"epochs": 4})
     assert find_system("probe:nucleotide@64", WHOLE, tmp_path).is_seedless
@@ -312,7 +315,7 @@ def test_cells_of_different_systems_have_different_folders(tmp_path):
 
 
 def test_the_controls_learn_a_composition(data_root, tmp_path):
-    systems = ["cnn", "kmer-logreg:2", "kmer-lightgbm"]
+    systems = ["cnn", "cnn-words:kmer:2", "kmer-logreg:2", "kmer-lightgbm"]
     rows = run(systems, ["mouse/3"], 1, tmp_path / "out", data_root)
     assert {row["system"] for row in rows if row["mcc"]["mean"] > 0.5} == set(systems)
     costs = {row["system"]: row for row in rows}

@@ -48,6 +48,7 @@ SYSTEM_NAMES = (
     "kmer-lightgbm",
     "cnn",
     "cnn:EPOCHS",
+    "cnn-words:TOKENIZER",
     "probe:TOKENIZER",
     "probe:TOKENIZER@DIMENSIONS",
     "encoder:DIR",
@@ -106,6 +107,9 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
         return System(name, partial(run_network, budget.cnn_epochs), tuple(STRANDS))
     if kind == "cnn" and re.fullmatch(r"[1-9]\d*", argument):
         return System(name, partial(run_network, int(argument)), tuple(STRANDS))
+    if kind == "cnn-words" and argument:
+        run = partial(run_network, budget.cnn_epochs, words=_shipped_or_named(argument))
+        return System(name, run, tuple(STRANDS))
     if name == "kmer-lightgbm":
         return System(name, run_boosted_trees)
     if name == "kmer-logreg":
@@ -123,15 +127,20 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
     )
 
 
-def run_network(epochs: int, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
-    """The one-hot convolutional network trained from scratch; `folder` stays unused."""
-    from vqdna.benchmark.cnn import CnnConfig, OneHotCnn, run_cnn
+def run_network(
+    epochs: int, data: TaskData, candidate: str, seed: int, folder: Path, words: str | None = None
+) -> Outcome:
+    """The one-hot convolutional network trained from scratch, beside words of a tokenizer; `folder` stays unused."""
+    from vqdna.benchmark.cnn import CnnConfig, Network, run_cnn
     from vqdna.benchmark.cost import flops_per_base
+    from vqdna.benchmark.word_cnn import WordNetwork
+    from vqdna.tokenizers import load_tokenizer
 
-    config = CnnConfig(shares_strands=candidate == "both-strands")
-    record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config)
+    config = CnnConfig(shares_strands=candidate == "both-strands", precision="bf16" if words else "fp32")
+    network = WordNetwork(load_tokenizer(words)) if words else Network()
+    record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config, network=network)
     seen = record["epochs"] * int(data.train.lengths.sum())
-    operations = flops_per_base(OneHotCnn(data.train.num_classes, config), typical_length(data))
+    operations = flops_per_base(network.model(data.train.num_classes, config), typical_length(data))
     details = {"flops_per_base": operations, "best_epoch": record["best_epoch"], "epochs": record["epochs"]}
     return _from_scratch(record, record["parameters"], seen, details)
 
@@ -267,11 +276,13 @@ def _with_counts(tuned: Outcome, counts: Outcome | None, data: TaskData, about: 
     return replace(average, details=details)
 
 
-def _from_scratch(record: Mapping[str, Any], size: int, training_bases: int, details: Record) -> Outcome:
-    """Outcome of a control, all of whose weights learn from the task's sequences alone."""
+def _from_scratch(
+    record: Mapping[str, Any], size: int | Mapping[str, int], training_bases: int, details: Record
+) -> Outcome:
+    """Outcome of a control, whose weights learn from the task's sequences alone; `size` is that of all of them."""
     cost = {
         "seconds": record["seconds"],
-        "parameters": {"total": size, "trainable": size},
+        "parameters": {"total": size, "trainable": size} if isinstance(size, int) else dict(size),
         "training_bases": training_bases,
         "pretraining_bases": 0,
     }

@@ -1,0 +1,169 @@
+"""The convolutional network of `vqdna.benchmark.cnn` that also reads the words of a tokenizer.
+
+Flow: base_ids [batch, base] -> codes [batch, base, level], each base with the word that covers it -> one-hot bases and
+the sum of the levels' vectors [batch, 4 + word_width, base] -> the same convolutions. What it gains over the network on
+bases alone is what the words are worth to it. Vectors start near zero and whole words are dropped in training, for what
+a word says of a training sequence is soon learned by heart. It must not know which tokenizer it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from numpy import ndarray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vqdna.benchmark.cnn import NUM_BASES, CnnConfig, Network, OneHotCnn, Reader, one_hot, padded, reverse_strand
+from vqdna.genome.bases import reverse_complement
+from vqdna.tasks.loading import LabelledSequences
+from vqdna.tokenizers import Tokenizer, Tokens
+from vqdna.tokenizers.padding import length_buckets
+
+MOST_CODES = 2048
+"""Levels with more are left out: thousands of sequences do not show each word often enough."""
+
+BASES_PER_BATCH = 32_768
+
+
+@dataclass(frozen=True)
+class WordSettings:
+    """How words are read; chosen by dev scores on GUE prom_core_tata, one seed (docs/lab-notes.md).
+
+    Attributes:
+        width: of a word's vector.
+        deviation: of the vectors at the start; one-hot bases are far larger, so the network begins on bases.
+        dropout: fraction of positions whose word is not seen in a training step.
+    """
+
+    width: int = 16
+    deviation: float = 0.01
+    dropout: float = 0.5
+
+
+class WordCnn(OneHotCnn):
+    """Convolutional network over bases and the words of a frozen tokenizer, on one strand or both."""
+
+    def __init__(self, num_classes: int, config: CnnConfig, tokenizer: Tokenizer, words: WordSettings) -> None:
+        super().__init__(num_classes, config, NUM_BASES + words.width)
+        self.tokenizer, self.dropout = tokenizer.requires_grad_(False), words.dropout
+        # The last row of each table is for bases that no word covers.
+        self.tables = nn.ModuleList(nn.Embedding(size + 1, words.width) for size in tokenizer.level_sizes)
+        for table in self.tables.parameters():
+            nn.init.normal_(table, std=words.deviation)
+
+    def train(self, mode: bool = True) -> WordCnn:
+        """The mode of everything but the tokenizer, which is as it is."""
+        super().train(mode)
+        self.tokenizer.eval()
+        return self
+
+    def forward(
+        self,
+        base_ids: UInt8[Tensor, "batch base"],
+        attention_mask: Bool[Tensor, "batch base"],
+        *codes: Int[Tensor, "batch base level"],
+    ) -> Float[Tensor, "batch class"]:
+        """Logits of each row.
+
+        Args:
+            base_ids: of one strand.
+            attention_mask: False on padding at the row's end.
+            codes: of that strand and, where strands are shared, of the reverse complement, base by base; none are
+                worked out from the bases.
+        """
+        bases = one_hot(base_ids, attention_mask)
+        strands = [bases, reverse_strand(bases, attention_mask)] if self.shares_strands else [bases]
+        if not codes:
+            codes = tuple(self._codes_of(strand, attention_mask) for strand in strands)
+        read = [torch.cat([strand, self._vectors(words)], dim=1) for strand, words in zip(strands, codes, strict=True)]
+        return self.logits_of([strand * attention_mask.unsqueeze(1) for strand in read], attention_mask)
+
+    def _codes_of(
+        self, bases: Float[Tensor, "batch 4 base"], attention_mask: Bool[Tensor, "batch base"]
+    ) -> Int[Tensor, "batch base level"]:
+        base_ids = torch.where(bases.any(dim=1), bases.argmax(dim=1), NUM_BASES).to(torch.uint8)
+        return words_at_bases(self.tokenizer, base_ids, attention_mask)
+
+    def _vectors(self, codes: Int[Tensor, "batch base level"]) -> Float[Tensor, "batch width base"]:
+        summed: Tensor = torch.stack([table(codes[..., level]) for level, table in enumerate(self.tables)]).sum(dim=0)
+        return functional.dropout1d(summed, self.dropout, self.training).transpose(1, 2)
+
+
+class WordNetwork(Network):
+    """The network above; a split's words are worked out once."""
+
+    def __init__(self, tokenizer: Tokenizer, words: WordSettings | None = None) -> None:
+        self.tokenizer, self.words = common_levels(tokenizer), words or WordSettings()
+
+    def model(self, num_classes: int, config: CnnConfig) -> WordCnn:
+        """A fresh network."""
+        return WordCnn(num_classes, config, self.tokenizer, self.words)
+
+    def reader(self, split: LabelledSequences, config: CnnConfig, device: torch.device) -> Reader:
+        """Bases and words of the split's records, of both strands where they are shared."""
+        strands = [split.base_ids]
+        if config.shares_strands:
+            strands.append([reverse_complement(row) for row in split.base_ids])
+        words = [words_of_rows(self.tokenizer, rows, device) for rows in strands]
+        beyond = np.array(self.tokenizer.level_sizes)
+
+        def read(rows: Int[ndarray, "row"]) -> tuple[Tensor, ...]:
+            bases = padded([split.base_ids[row] for row in rows], device)
+            shape = (*bases[0].shape, len(beyond))
+            return (*bases, *(_padded_words([held[row] for row in rows], shape, beyond).to(device) for held in words))
+
+        return read
+
+
+def common_levels(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer up to its first level of too many codes, the coarsest in any case."""
+    sizes = tokenizer.level_sizes
+    num_levels = next((level for level, size in enumerate(sizes) if size > MOST_CODES), len(sizes))
+    return tokenizer.with_levels(max(1, num_levels))
+
+
+@torch.inference_mode()
+def words_of_rows(
+    tokenizer: Tokenizer, rows: Sequence[UInt8[ndarray, "_"]], device: torch.device
+) -> list[Int[ndarray, "_ level"]]:
+    """The word at each base of each row, see `words_at_bases`."""
+    tokenizer = tokenizer.to(device)
+    words: dict[int, Int[ndarray, "_ level"]] = {}
+    for bucket in length_buckets([len(row) for row in rows], BASES_PER_BATCH):
+        codes = words_at_bases(tokenizer, *padded([rows[row] for row in bucket], device)).int().cpu().numpy()
+        words |= {int(row): codes[place, : len(rows[row])] for place, row in enumerate(bucket)}
+    return [words[row] for row in range(len(rows))]
+
+
+def words_at_bases(
+    tokenizer: Tokenizer, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"]
+) -> Int[Tensor, "batch base level"]:
+    """Codes of the last token that starts at or before each base and covers it; a level's size where none does."""
+    tokens = tokenizer.encode(base_ids, attention_mask)
+    token, is_covered = _covering(tokens, base_ids.shape[1])
+    codes = tokens.codes.gather(1, token[..., None].expand(-1, -1, tokens.codes.shape[2]))
+    beyond = codes.new_tensor(tokenizer.level_sizes)
+    return torch.where(is_covered[..., None], codes, beyond)
+
+
+def _covering(tokens: Tokens, num_bases: int) -> tuple[Int[Tensor, "batch base"], Bool[Tensor, "batch base"]]:
+    """Number of the last token that starts at or before each base, and whether it covers the base."""
+    starts = tokens.spans[..., 0].masked_fill(~tokens.attention_mask, num_bases).contiguous()
+    bases = torch.arange(num_bases, device=starts.device).expand(len(starts), -1).contiguous()
+    token = torch.searchsorted(starts, bases, right=True) - 1
+    is_covered = (token >= 0) & (bases < tokens.spans[..., 1].gather(1, token.clamp(min=0)))
+    return token.clamp(min=0), is_covered
+
+
+def _padded_words(
+    rows: Sequence[Int[ndarray, "_ level"]], shape: tuple[int, int, int], beyond: Int[ndarray, "level"]
+) -> Int[Tensor, "batch base level"]:
+    words = np.broadcast_to(beyond, shape).copy()
+    for number, row in enumerate(rows):
+        words[number, : len(row)] = row
+    return torch.from_numpy(words)
