@@ -116,6 +116,11 @@ def test_words_are_dropped_in_training_alone_and_start_near_nothing():
     assert not torch.equal(quiet(*bases), silent(*bases))
 
 
+def test_many_sequences_are_read_fewer_times():
+    assert [WordSettings().epochs(15, count) for count in (2000, 10_000, 10_001, 30_000)] == [15, 15, 8, 8]
+    assert WordSettings().epochs(4, 30_000) == 4
+
+
 def test_levels_of_too_many_codes_are_left_out():
     class Large(TwoLevelTokenizer):
         def __init__(self, level_sizes: tuple[int, ...]) -> None:

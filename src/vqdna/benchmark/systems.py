@@ -133,11 +133,12 @@ def run_network(
     """The one-hot convolutional network trained from scratch, beside words of a tokenizer; `folder` stays unused."""
     from vqdna.benchmark.cnn import CnnConfig, Network, run_cnn
     from vqdna.benchmark.cost import flops_per_base
-    from vqdna.benchmark.word_cnn import WordNetwork
+    from vqdna.benchmark.word_cnn import WordNetwork, WordSettings
     from vqdna.tokenizers import load_tokenizer
 
     config = CnnConfig(shares_strands=candidate == "both-strands", precision="bf16" if words else "fp32")
     network = WordNetwork(load_tokenizer(words)) if words else Network()
+    epochs = WordSettings().epochs(epochs, len(data.train)) if words else epochs
     record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config, network=network)
     seen = record["epochs"] * int(data.train.lengths.sum())
     operations = flops_per_base(network.model(data.train.num_classes, config), typical_length(data))

@@ -32,17 +32,25 @@ BASES_PER_BATCH = 32_768
 
 @dataclass(frozen=True)
 class WordSettings:
-    """How words are read; chosen by dev scores on GUE prom_core_tata, one seed (docs/lab-notes.md).
+    """How words are read; chosen by dev scores on GUE prom_core_tata and tf/2, one seed (docs/lab-notes.md).
 
     Attributes:
         width: of a word's vector.
         deviation: of the vectors at the start; one-hot bases are far larger, so the network begins on bases.
         dropout: fraction of positions whose word is not seen in a training step.
+        many: training sequences above which `epochs_of_many` suffice; words of many are learned by heart sooner.
+        epochs_of_many: see `many`.
     """
 
     width: int = 16
     deviation: float = 0.01
     dropout: float = 0.5
+    many: int = 10_000
+    epochs_of_many: int = 8
+
+    def epochs(self, most: int, num_sequences: int) -> int:
+        """Passes over so many training sequences, at most `most`."""
+        return min(most, self.epochs_of_many) if num_sequences > self.many else most
 
 
 class WordCnn(OneHotCnn):
