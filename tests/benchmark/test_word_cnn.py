@@ -9,7 +9,7 @@ import torch
 from example_tokenizer import TwoLevelTokenizer, planted
 
 from vqdna.benchmark.cnn import CnnConfig, padded, run_cnn, task_loss
-from vqdna.benchmark.word_cnn import WordCnn, WordNetwork, WordSettings, common_levels, words_at_bases
+from vqdna.benchmark.word_cnn import WordCnn, WordNetwork, WordSettings, levels_of_few_codes, words_at_bases
 from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.metrics import classification_metrics
 from vqdna.tokenizers import load_tokenizer
@@ -130,10 +130,10 @@ def test_levels_of_too_many_codes_are_left_out():
         def with_levels(self, num_levels: int) -> Large:
             return Large(self.level_sizes[:num_levels])
 
-    assert common_levels(Large((512, 64, 4096))).level_sizes == (512, 64)
-    assert common_levels(Large((1024, 2048))).level_sizes == (1024, 2048)
-    assert common_levels(Large((8192, 64))).level_sizes == (8192,)
-    assert common_levels(load_tokenizer("kmer:6")).level_sizes == load_tokenizer("kmer:6").level_sizes
+    assert levels_of_few_codes(Large((512, 64, 4096))).level_sizes == (512, 64)
+    assert levels_of_few_codes(Large((1024, 2048))).level_sizes == (1024, 2048)
+    assert levels_of_few_codes(Large((8192, 64))).level_sizes == (8192,)
+    assert levels_of_few_codes(load_tokenizer("kmer:6")).level_sizes == load_tokenizer("kmer:6").level_sizes
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

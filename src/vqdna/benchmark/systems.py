@@ -299,7 +299,7 @@ def _average_system(name: str, members: Sequence[System]) -> System:
 
 def _not_run(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
     """Averages are made of their members' outcomes, see `vqdna.benchmark.cells`."""
-    raise NotImplementedError
+    raise TypeError("an average is made of outcomes, it has no run of its own")
 
 
 def _probe_system(name: str, argument: str) -> System:

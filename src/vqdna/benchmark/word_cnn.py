@@ -106,7 +106,7 @@ class WordNetwork(Network):
     """The network above; a split's words are worked out once."""
 
     def __init__(self, tokenizer: Tokenizer, words: WordSettings | None = None) -> None:
-        self.tokenizer, self.words = common_levels(tokenizer), words or WordSettings()
+        self.tokenizer, self.words = levels_of_few_codes(tokenizer), words or WordSettings()
 
     def model(self, num_classes: int, config: CnnConfig) -> WordCnn:
         """A fresh network."""
@@ -128,7 +128,7 @@ class WordNetwork(Network):
         return read
 
 
-def common_levels(tokenizer: Tokenizer) -> Tokenizer:
+def levels_of_few_codes(tokenizer: Tokenizer) -> Tokenizer:
     """The tokenizer up to its first level of too many codes, the coarsest in any case."""
     sizes = tokenizer.level_sizes
     num_levels = next((level for level, size in enumerate(sizes) if size > MOST_CODES), len(sizes))
