@@ -70,6 +70,7 @@ def test_the_cells_of_a_summed_up_benchmark_are_not_listed_again(tmp_path: Path)
         cell = write_benchmark(out / system / "tf" / "0" / f"seed-{seed}", "tf/0", system, seed, 0.6)
         write_finetune(cell / "run", "tf/0", system, seed, 0.6)
     write_benchmark(out / "a" / "tf" / "0" / "seed-9", "tf/0", "a", 9, 0.6, same_as_seed=0)
+    write_benchmark(out / "average-a-b" / "tf" / "0" / "seed-0", "tf/0", "average:a+b", 0, 0.6, members={"a": {}})
     write_probe(tmp_path / "probe", "mouse/3", "kmer:6", 0, 0.5)
     page = report(tmp_path)
     assert page.sections == ["overview", "benchmark", "benchmark-full", "comparison", "runs"]

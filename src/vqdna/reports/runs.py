@@ -210,10 +210,13 @@ def _read_benchmark(
 ) -> Run:
     """Run of a whole benchmark: its summary, with time and versions of the cells where they are there.
 
-    A cell that holds another seed's result, since its system is the same for all, took no time.
+    A cell that holds another seed's result, since its system is the same for all, took no time; nor did an average,
+    whose members' cells count.
     """
     cells = {path: record for path, record in sorted(records.items()) if _is_cell_of(path, [folder], records)}
-    spent = [number(record.get("seconds")) for record in cells.values() if "same_as_seed" not in record]
+    spent = [
+        number(record.get("seconds")) for record in cells.values() if not record.keys() & {"same_as_seed", "members"}
+    ]
     manifests = (path / "manifest.json" for path in sorted(records) if folder in path.parents)
     manifest = next((file for file in manifests if file.exists()), None)
     seconds = sum(seconds for seconds in spent if seconds is not None) or None
