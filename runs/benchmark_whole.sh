@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Whole training splits of the 13 GUE sets that are complete: what tokens alone are worth (logistic regression on each tokenizer's
 # codes), k-mer counts, an encoder over the vocabulary that ships, the convolutional control with and without the vocabulary's words
-# (one seed each: 100 and 60 core minutes), and averages of these. Some hours on two CPU cores, many of them for the two
+# (one seed each: 85 and 28 core minutes), and averages of these. Some hours on two CPU cores, many of them for the two
 # vocabularies, which a GPU learns in a minute. Resumable at any kill. Usage: runs/benchmark_whole.sh DATA_ROOT FOLDER
 set -euo pipefail
 data="$1" out="$2"

@@ -51,8 +51,8 @@ class CnnConfig:
         batch_size: records a step.
         patience: epochs without a better dev metric after which training stops.
         shares_strands: both strands go through the network and are pooled; False reads the strand as given.
-        precision: "bf16" trains under autocast, in three fifths of the time on processors that have it; predictions
-            are made in single precision all the same.
+        precision: "bf16" trains under autocast, which is faster on processors that have it; predictions are made in
+            single precision all the same.
     """
 
     width: int = 96
