@@ -6,15 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from example_network import CPU, TINY, random_bases
 
 from vqdna.benchmark.cnn import CnnConfig, OneHotCnn, one_hot, padded, reverse_strand, run_cnn, task_loss
 from vqdna.errors import InputError
 from vqdna.tasks.loading import LabelledSequences, labelled_from_text
 from vqdna.tasks.metrics import classification_metrics, regression_metrics
 
-TINY = CnnConfig(width=16, stem_kernel=7, kernel=3, dilations=(1,), hidden_size=8, dropout=0.0, batch_size=16)
 MOTIF = "TGACTCA"
-CPU = torch.device("cpu")
 
 
 def motif_sequences(seed: int, count: int, task: str | None = None) -> LabelledSequences:
@@ -37,11 +36,6 @@ def trained_statistics(config: CnnConfig = TINY, num_classes: int = 2) -> OneHot
     model = OneHotCnn(num_classes, config)
     model(torch.randint(0, 4, (16, 60), dtype=torch.uint8), torch.ones(16, 60, dtype=torch.bool))
     return model.eval()
-
-
-def random_bases(*lengths: int) -> list[np.ndarray]:
-    random = np.random.default_rng(3)
-    return [random.integers(0, 5, length).astype(np.uint8) for length in lengths]
 
 
 def test_one_hot_marks_each_base_and_leaves_n_and_padding_empty():

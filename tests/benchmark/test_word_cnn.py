@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from example_network import CPU, TINY, random_bases
 from example_tokenizer import TwoLevelTokenizer, planted
 
 from vqdna.benchmark.cnn import CnnConfig, padded, run_cnn, task_loss
@@ -14,19 +15,12 @@ from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.metrics import classification_metrics
 from vqdna.tokenizers import load_tokenizer
 
-TINY = CnnConfig(width=16, stem_kernel=7, kernel=3, dilations=(1,), hidden_size=8, dropout=0.0, batch_size=16)
-CPU = torch.device("cpu")
 LOUD = WordSettings(width=8, deviation=1.0)
 """Words that weigh as much as bases from the start, so that a wrong one shows."""
 
 
 def bases_of(*texts: str) -> list[np.ndarray]:
     return [np.array(["ACGTN".index(base) for base in text], dtype=np.uint8) for text in texts]
-
-
-def random_bases(*lengths: int) -> list[np.ndarray]:
-    random = np.random.default_rng(3)
-    return [random.integers(0, 5, length).astype(np.uint8) for length in lengths]
 
 
 def network(tokenizer: str = "kmer:3", config: CnnConfig = TINY, words: WordSettings = LOUD) -> WordCnn:
@@ -117,8 +111,9 @@ def test_words_are_dropped_in_training_alone_and_start_near_nothing():
 
 
 def test_many_sequences_are_read_fewer_times():
-    assert [WordSettings().epochs(15, count) for count in (2000, 10_000, 10_001, 30_000)] == [15, 15, 8, 8]
-    assert WordSettings().epochs(4, 30_000) == 4
+    network = WordNetwork(load_tokenizer("kmer:2"))
+    assert [network.epochs(15, count) for count in (2000, 10_000, 10_001, 30_000)] == [15, 15, 8, 8]
+    assert network.epochs(4, 30_000) == 4
 
 
 def test_levels_of_too_many_codes_are_left_out():

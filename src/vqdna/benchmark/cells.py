@@ -69,8 +69,8 @@ def run_cell(cell: Cell, system: System, data_of: ReadData, budget: Budget, out:
     Raises:
         BusyError: another process is at a run that the cell needs.
     """
-    seed = budget.search_seed if system.is_seedless else cell.seed
-    chosen, outcome = _outcome(replace(cell, seed=seed), system, data_of, budget, out)
+    chosen, outcome = _outcome(cell, system, data_of, budget, out)
+    seed = _seed_of(cell, system, budget)
     data = data_of(cell.dataset)
     record = {
         "stage": "benchmark",
@@ -99,7 +99,7 @@ def _outcome(cell: Cell, system: System, data_of: ReadData, budget: Budget, out:
     """
     if system.members:
         made = {
-            member.name: _outcome(_cell_of(member, cell, budget), member, data_of, budget, out)
+            member.name: _outcome(replace(cell, system=member.name), member, data_of, budget, out)
             for member in system.members
         }
         outcomes = {name: outcome for name, (_, outcome) in made.items()}
@@ -107,11 +107,13 @@ def _outcome(cell: Cell, system: System, data_of: ReadData, budget: Budget, out:
         return {"members": chosen_by_member}, averaged(outcomes, data_of(cell.dataset).dev)
     candidate, searched = chosen_candidate(cell, system, data_of, budget, out)
     chosen = {"candidate": candidate, **({"searched": searched} if searched else {})}
-    return chosen, kept_outcome(cell.protocol, system, data_of(cell.dataset), candidate, cell.seed, out)
+    seed = _seed_of(cell, system, budget)
+    return chosen, kept_outcome(cell.protocol, system, data_of(cell.dataset), candidate, seed, out)
 
 
-def _cell_of(member: System, cell: Cell, budget: Budget) -> Cell:
-    return replace(cell, system=member.name, seed=budget.search_seed if member.is_seedless else cell.seed)
+def _seed_of(cell: Cell, system: System, budget: Budget) -> int:
+    """Seed by which the cell is run: one for all where none changes anything."""
+    return budget.search_seed if system.is_seedless else cell.seed
 
 
 def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: str, seed: int, out: Path) -> Outcome:

@@ -25,6 +25,7 @@ from vqdna.benchmark.cost import device_of_runs
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Task, check_trainable
 from vqdna.tasks.metrics import Metrics, metric_value, primary_metric, task_metrics
+from vqdna.tokenizers.padding import pad_rows
 
 NUM_BASES = 4
 ROWS_AT_ONCE = 256
@@ -141,11 +142,15 @@ Reader = Callable[[Int[ndarray, "row"]], tuple[Tensor, ...]]
 
 
 class Network:
-    """Which network `run_cnn` trains, and what it reads of a split: here the bases alone."""
+    """Which network `run_cnn` trains, for how long, and what it reads of a split: here the bases alone."""
 
     def model(self, num_classes: int, config: CnnConfig) -> OneHotCnn:
         """A fresh network."""
         return OneHotCnn(num_classes, config)
+
+    def epochs(self, most: int, num_sequences: int) -> int:
+        """Passes over so many training sequences, at most `most`."""
+        return most
 
     def reader(self, split: LabelledSequences, config: CnnConfig, device: torch.device) -> Reader:
         """What the network reads of the split's records."""
@@ -192,7 +197,8 @@ def run_cnn(
         dev: chooses the epoch.
         test: scored once, when the epoch is chosen.
         seed: fixes initial weights, order of records and dropout; the caller's random state stays as it was.
-        epochs: length of the one-cycle schedule; training may stop sooner, see `CnnConfig.patience`.
+        epochs: length of the one-cycle schedule, unless the network wants fewer; training may stop sooner, see
+            `CnnConfig.patience`.
         config: None is the default network.
         device: None is CUDA where there is a device, otherwise the CPU.
         network: None reads bases alone.
@@ -204,6 +210,7 @@ def run_cnn(
     start = time.monotonic()
     config, network = config or CnnConfig(), network or Network()
     target = torch.device(device or device_of_runs())
+    epochs = network.epochs(epochs, len(train))
     readers = [network.reader(split, config, target) for split in (train, dev, test)]
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if target.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -284,11 +291,7 @@ def padded(
     sequences: list[UInt8[ndarray, "_"]], device: torch.device
 ) -> tuple[UInt8[Tensor, "batch base"], Bool[Tensor, "batch base"]]:
     """Base ids of one batch, padded with N to the longest row, and the mask of the bases that are not padding."""
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    base_ids = torch.full((len(sequences), int(lengths.max())), PADDING, dtype=torch.uint8)
-    for row, sequence in enumerate(sequences):
-        base_ids[row, : len(sequence)] = torch.from_numpy(sequence)
-    attention_mask = torch.arange(base_ids.shape[1]) < lengths[:, None]
+    base_ids, attention_mask = pad_rows(sequences)
     return base_ids.to(device), attention_mask.to(device)
 
 

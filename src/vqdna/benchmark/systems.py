@@ -132,16 +132,16 @@ def run_network(
 ) -> Outcome:
     """The one-hot convolutional network trained from scratch, beside words of a tokenizer; `folder` stays unused."""
     from vqdna.benchmark.cnn import CnnConfig, Network, run_cnn
-    from vqdna.benchmark.cost import flops_per_base
-    from vqdna.benchmark.word_cnn import WordNetwork, WordSettings
+    from vqdna.benchmark.cost import device_of_runs, flops_per_base
+    from vqdna.benchmark.word_cnn import WordNetwork
     from vqdna.tokenizers import load_tokenizer
 
     config = CnnConfig(shares_strands=candidate == "both-strands", precision="bf16" if words else "fp32")
     network = WordNetwork(load_tokenizer(words)) if words else Network()
-    epochs = WordSettings().epochs(epochs, len(data.train)) if words else epochs
     record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config, network=network)
     seen = record["epochs"] * int(data.train.lengths.sum())
-    operations = flops_per_base(network.model(data.train.num_classes, config), typical_length(data))
+    model = network.model(data.train.num_classes, config).to(device_of_runs())  # where a tokenizer of it is already
+    operations = flops_per_base(model, typical_length(data))
     details = {"flops_per_base": operations, "best_epoch": record["best_epoch"], "epochs": record["epochs"]}
     return _from_scratch(record, record["parameters"], seen, details)
 
@@ -272,9 +272,8 @@ def _with_counts(tuned: Outcome, counts: Outcome | None, data: TaskData, about: 
     if counts is None:
         return Outcome(tuned.dev, tuned.test, {**tuned.details, **about})
     average = averaged({"encoder": tuned, "counts": counts}, data.dev)
-    seconds = tuned.details["seconds"] + counts.details["seconds"]
-    details = {**tuned.details, **about, "seconds": seconds, "blend": average.details["blend"]}
-    return replace(average, details=details)
+    of_both = {key: average.details[key] for key in ("seconds", "blend")}
+    return replace(average, details={**tuned.details, **about, **of_both})
 
 
 def _from_scratch(

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
@@ -19,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vqdna.benchmark.cnn import NUM_BASES, CnnConfig, Network, OneHotCnn, Reader, one_hot, padded, reverse_strand
+from vqdna.benchmark.features import BASES_PER_BATCH
+from vqdna.finetune.encoding import pad_codes
 from vqdna.genome.bases import reverse_complement
 from vqdna.tasks.loading import LabelledSequences
 from vqdna.tokenizers import Tokenizer, Tokens
@@ -26,8 +27,6 @@ from vqdna.tokenizers.padding import length_buckets
 
 MOST_CODES = 2048
 """Levels with more are left out: thousands of sequences do not show each word often enough."""
-
-BASES_PER_BATCH = 32_768
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,6 @@ class WordSettings:
     dropout: float = 0.5
     many: int = 10_000
     epochs_of_many: int = 8
-
-    def epochs(self, most: int, num_sequences: int) -> int:
-        """Passes over so many training sequences, at most `most`."""
-        return min(most, self.epochs_of_many) if num_sequences > self.many else most
 
 
 class WordCnn(OneHotCnn):
@@ -112,18 +107,20 @@ class WordNetwork(Network):
         """A fresh network."""
         return WordCnn(num_classes, config, self.tokenizer, self.words)
 
+    def epochs(self, most: int, num_sequences: int) -> int:
+        """Passes over so many training sequences, at most `most`."""
+        return min(most, self.words.epochs_of_many) if num_sequences > self.words.many else most
+
     def reader(self, split: LabelledSequences, config: CnnConfig, device: torch.device) -> Reader:
         """Bases and words of the split's records, of both strands where they are shared."""
         strands = [split.base_ids]
         if config.shares_strands:
             strands.append([reverse_complement(row) for row in split.base_ids])
         words = [words_of_rows(self.tokenizer, rows, device) for rows in strands]
-        beyond = np.array(self.tokenizer.level_sizes)
 
         def read(rows: Int[ndarray, "row"]) -> tuple[Tensor, ...]:
             bases = padded([split.base_ids[row] for row in rows], device)
-            shape = (*bases[0].shape, len(beyond))
-            return (*bases, *(_padded_words([held[row] for row in rows], shape, beyond).to(device) for held in words))
+            return (*bases, *(pad_codes([held[row] for row in rows])[0].to(device) for held in words))
 
         return read
 
@@ -166,12 +163,3 @@ def _covering(tokens: Tokens, num_bases: int) -> tuple[Int[Tensor, "batch base"]
     token = torch.searchsorted(starts, bases, right=True) - 1
     is_covered = (token >= 0) & (bases < tokens.spans[..., 1].gather(1, token.clamp(min=0)))
     return token.clamp(min=0), is_covered
-
-
-def _padded_words(
-    rows: Sequence[Int[ndarray, "_ level"]], shape: tuple[int, int, int], beyond: Int[ndarray, "level"]
-) -> Int[Tensor, "batch base level"]:
-    words = np.broadcast_to(beyond, shape).copy()
-    for number, row in enumerate(rows):
-        words[number, : len(row)] = row
-    return torch.from_numpy(words)
