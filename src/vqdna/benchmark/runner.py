@@ -30,6 +30,7 @@ from vqdna.benchmark.work import Grid, work_through
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError
 from vqdna.genome.streams import sequence_files
+from vqdna.tokenizers import load_tokenizer
 
 QUIET = "VQDNA_QUIET"
 ERROR = "error: "
@@ -68,7 +69,8 @@ def run_benchmark(
         console: where progress is shown; None is standard error.
 
     Raises:
-        InputError: an unknown system or dataset, an absent split, or a folder of another budget; before any cell runs.
+        InputError: an unknown system, tokenizer or dataset, an absent split, or a folder of another budget; before any
+            cell runs.
     """
     grid = checked_grid(systems, datasets, seeds, out, data_root, protocol, budget, genomes)
     return run_grid(grid, workers, console)
@@ -111,6 +113,8 @@ def checked_grid(
     grid = Grid(list(dict.fromkeys(systems)), chosen, chosen_seeds, limits, out, (), data_root)
     if grid.rivals():
         grid.genomes = genome_files(genomes, data_root)
+    for spec in grid.tokenizers():
+        load_tokenizer(spec)  # refuses here what would stop a cell hours later
     return grid
 
 

@@ -67,6 +67,7 @@ class System:
         candidates: settings among which dev chooses, see `vqdna.benchmark.search`.
         is_seedless: whether every seed gives the same outcome.
         rival: name of the encoder that has to be made first, or None.
+        tokenizer: spec of the one that is loaded when the system runs, or None.
         members: systems whose outcomes are averaged; such a system makes nothing itself.
     """
 
@@ -75,6 +76,7 @@ class System:
     candidates: tuple[str, ...] = (ONLY,)
     is_seedless: bool = False
     rival: str | None = None
+    tokenizer: str | None = None
     members: tuple[System, ...] = ()
 
     @property
@@ -86,6 +88,11 @@ class System:
     def rivals(self) -> tuple[str, ...]:
         """Encoders that have to be made first."""
         return tuple(single.rival for single in self.singles if single.rival)
+
+    @property
+    def tokenizers(self) -> tuple[str, ...]:
+        """Specs of those that have to be there."""
+        return tuple(single.tokenizer for single in self.singles if single.tokenizer)
 
 
 def find_system(name: str, budget: Budget, out: Path) -> System:
@@ -108,14 +115,14 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
     if kind == "cnn" and re.fullmatch(r"[1-9]\d*", argument):
         return System(name, partial(run_network, int(argument)), tuple(STRANDS))
     if kind == "cnn-words" and argument:
-        run = partial(run_network, budget.cnn_epochs, words=_shipped_or_named(argument))
-        return System(name, run, tuple(STRANDS))
+        words = _shipped_or_named(argument)
+        return System(name, partial(run_network, budget.cnn_epochs, words=words), tuple(STRANDS), tokenizer=words)
     if name == "kmer-lightgbm":
         return System(name, run_boosted_trees)
     if name == "kmer-logreg":
         return System(name, run_best_kmer, is_seedless=True)
     if kind == "kmer-logreg" and re.fullmatch(r"[1-9]\d*", argument):
-        return System(name, partial(run_tokens, f"kmer:{argument}"), is_seedless=True)
+        return _token_system(name, f"kmer:{argument}")
     if kind == "probe" and argument:
         return _probe_system(name, argument)
     if kind == "encoder" and argument:
@@ -304,9 +311,13 @@ def _not_run(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome
 def _probe_system(name: str, argument: str) -> System:
     tokenizer, at, dimensions = argument.rpartition("@")
     if at and tokenizer and re.fullmatch(r"[1-9]\d*", dimensions):
-        run = partial(run_tokens, _shipped_or_named(tokenizer), most_features=int(dimensions))
-        return System(name, run, is_seedless=True)
-    return System(name, partial(run_tokens, _shipped_or_named(argument)), is_seedless=True)
+        return _token_system(name, _shipped_or_named(tokenizer), most_features=int(dimensions))
+    return _token_system(name, _shipped_or_named(argument))
+
+
+def _token_system(name: str, tokenizer: str, most_features: int | None = None) -> System:
+    run = partial(run_tokens, tokenizer, most_features=most_features)
+    return System(name, run, is_seedless=True, tokenizer=tokenizer)
 
 
 def _shipped_or_named(tokenizer: str) -> str:

@@ -68,6 +68,10 @@ class Grid:
         """Encoders that cells need and that the benchmark makes."""
         return list(dict.fromkeys(rival for name in self.systems for rival in self.system(name).rivals))
 
+    def tokenizers(self) -> list[str]:
+        """Specs of the tokenizers that cells load."""
+        return list(dict.fromkeys(spec for name in self.systems for spec in self.system(name).tokenizers))
+
     def data(self, protocol: Protocol, name: str) -> TaskData:
         """Data of a dataset, the last read one from memory."""
         key = (protocol, name)
