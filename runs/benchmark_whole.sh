@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Whole training splits of the 13 GUE sets that are complete: what tokens alone are worth (logistic regression on each tokenizer's
 # codes), k-mer counts, an encoder over the vocabulary that ships, the convolutional control with and without the vocabulary's words
-# (one seed each: 85 and 28 core minutes), and averages of these. Some hours on two CPU cores, many of them for the two
+# (85 and 28 core minutes a seed), and averages of these, three seeds. Some hours on two CPU cores, many of them for the two
 # vocabularies, which a GPU learns in a minute. Resumable at any kill. Usage: runs/benchmark_whole.sh DATA_ROOT FOLDER
 set -euo pipefail
 data="$1" out="$2"
@@ -15,7 +15,7 @@ learned="probe:small,probe:vq:$out/rival_hrq,probe:vq:$out/rival_vq,probe:bpe:$o
 made=probe:kmer:3,probe:kmer:6:6,probe:nucleotide
 vqdna benchmark --suite gue-13 --systems "$learned,$made,kmer-logreg,kmer-lightgbm" --seeds 3 --budget whole --workers 2 --out "$out"
 vqdna benchmark --suite gue-13 --systems vqdna-views --seeds 3 --budget whole --workers 2 "${genomes[@]}" --out "$out"
-vqdna benchmark --suite gue-13 --systems cnn,cnn-words:small --seeds 1 --budget whole --workers 2 --out "$out"
+vqdna benchmark --suite gue-13 --systems cnn,cnn-words:small --seeds 3 --budget whole --workers 2 --out "$out"
 averages=average:cnn-words:small+vqdna-views,average:cnn+vqdna-views,average:cnn-words:small+cnn+vqdna-views
-averages+=,average:cnn+kmer-lightgbm+kmer-logreg
-vqdna benchmark --suite gue-13 --systems "$averages" --seeds 1 --budget whole --workers 2 "${genomes[@]}" --out "$out"
+averages+=,average:cnn-words:small+cnn+kmer-lightgbm+vqdna-views,average:cnn+kmer-lightgbm+kmer-logreg
+vqdna benchmark --suite gue-13 --systems "$averages" --seeds 3 --budget whole --workers 2 "${genomes[@]}" --out "$out"

@@ -73,13 +73,15 @@ def mcc_of(rows):
     return {name: 100 * row["mcc"]["mean"] for name, row in rows.items()}
 
 
+def vote_of(rows):
+    return f"{statistics.fmean(100 * row['vote']['mcc'] for row in rows.values()):.1f}"
+
+
 def test_what_the_readme_says_of_the_encoder_on_whole_splits_is_in_the_results_file():
     summary, rows, said = whole_splits()
     own = list(rows["vqdna-views"].values())
     alone = statistics.fmean(row["parts"]["encoder"]["mcc"]["mean"] for row in own)
-    assert f"regression, has {100 * alone:.1f}" in said
-    vote = statistics.fmean(row["vote"]["mcc"] for row in own)
-    assert f"Its three seeds vote for {100 * vote:.1f}" in said
+    assert f"codes' regression, has {100 * alone:.1f}. Its three seeds vote for {vote_of(rows['vqdna-views'])}." in said
     assert {tuple(row["seeds"]) for row in own} == {(0, 1, 2)}
     published = summary["published"]["full"]["DNABERT-2"]
     above = sum(100 * row["mcc"]["mean"] > published[row["dataset"]] for row in own)
@@ -99,21 +101,30 @@ def test_what_the_readme_says_of_words_beside_bases_is_in_the_results_file():
     assert f"win on {WORDS[sum(gain > 0 for gain in gains.values())]} of the 13 sets" in said
     assert f"most on `{most}` ({gains[most]:.1f})" in said
     assert f"lose most on `{least}` ({-gains[least]:.1f})" in said
+    assert f"their lead ({vote_of(rows['cnn-words:small'])} and {vote_of(rows['cnn'])})" in said
+    minutes = [sum(row["seconds"] for row in rows[name].values()) / 60 for name in ("cnn-words:small", "cnn")]
+    assert f"{minutes[0]:.0f} core minutes a seed, `cnn` {minutes[1]:.0f}" in said
 
 
 def test_what_the_readme_says_of_averages_on_whole_splits_is_in_the_results_file():
     summary, rows, said = whole_splits()
-    three = "average:cnn-words:small+cnn+vqdna-views"
+    most = "average:cnn-words:small+cnn+kmer-lightgbm+vqdna-views"
     for system, words in (
         ("average:cnn-words:small+vqdna-views", "averaged with `cnn-words:small` has {}"),
-        (three, "with `cnn` besides {}"),
+        ("average:cnn-words:small+cnn+vqdna-views", "with `cnn` besides {}"),
+        (most, "with boosted trees on k-mers too {}"),
         ("average:cnn+kmer-lightgbm+kmer-logreg", "without learned words, has {}"),
     ):
         assert words.format(f"{statistics.fmean(mcc_of(rows[system]).values()):.1f}") in said
-    scores, control = mcc_of(rows[three]), mcc_of(rows["cnn"])
+    scores, control = mcc_of(rows[most]), mcc_of(rows["cnn"])
     average = summary["rankings"]["full"]["average"]
-    assert "first by average rank" in said
-    assert min(average, key=average.__getitem__) == three
+    assert "first by average rank and by dev scores" in said
+    dev = {system: statistics.fmean(row["dev_mcc"]["mean"] for row in rows[system].values()) for system in average}
+    assert min(average, key=average.__getitem__) == max(dev, key=dev.__getitem__) == most
+    assert f"Its three seeds vote for {vote_of(rows[most])}, those of `cnn` alone for {vote_of(rows['cnn'])}." in said
+    assert f"(vote {vote_of(rows['average:cnn+kmer-lightgbm+kmer-logreg'])})" in said
+    assert len(summary["rankings"]["full"]["groups"][0]) == WORDS.index("eight")
+    assert "the first eight rows are not told apart" in said
     published = summary["published"]["full"]
     assert f"control on {sum(scores[name] > control[name] for name in scores)} of the 13 sets" in said
     above = sum(scores[name] > published["DNABERT-2"][name] for name in scores)
