@@ -112,6 +112,18 @@ def test_means_are_over_the_datasets_that_all_have_in_their_own_metric(tmp_path:
     assert "splice" in page.titles
 
 
+def test_what_seeds_vote_for_stands_beside_the_mean_where_every_dataset_has_a_vote(tmp_path: Path) -> None:
+    def voted(system: str, dataset: str, mcc: float) -> dict[str, Any]:
+        return row(system, dataset, [0.5, 0.6, 0.7], vote={"mcc": mcc, "f1_macro": mcc / 2, "accuracy": 0.9})
+
+    rows = [voted("a", "tf/0", 0.8), voted("a", "virus/covid", 0.6), voted("b", "tf/0", 0.9)]
+    page = report(write_summary(tmp_path / "gue", summary([*rows, row("b", "virus/covid", [0.4])])))
+    # The vote's own metric of each dataset: MCC 80 on tf/0, macro-F1 30 on virus/covid.
+    assert row_of(page, MEANS, "a")["vote of seeds"] == ("55.0", pytest.approx(55.0))
+    assert row_of(page, MEANS, "b")["vote of seeds"] == ("–", None)
+    assert "vote of seeds" not in row_of(report(write_summary(tmp_path / "two", small())), MEANS, "a")
+
+
 def test_systems_stand_by_rank_and_published_ones_below_a_heading_of_their_own(tmp_path: Path) -> None:
     published = {
         "full": {"DNABERT-2": {"tf/0": 71.99, "virus/covid": 71.02}, "partial": {"tf/0": 99.0}, "other": {"x": 1}}

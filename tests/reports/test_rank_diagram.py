@@ -61,9 +61,16 @@ def test_it_says_in_words_what_it_shows() -> None:
 
 def test_long_and_hostile_names_are_cut_and_escaped() -> None:
     svg = drawn({"<b>&" * 20: 1.0, "b": 2.0, "c": 3.0}, [])
-    (shown,) = [text for text in ("".join(node.itertext()) for node in svg.iter("text")) if "<b>" in text]
-    assert len(shown) < 32
-    assert "…" in shown
+    shown = [text for text in ("".join(node.itertext()) for node in svg.iter("text")) if "<b>" in text]
+    assert [len(text) < 32 for text in shown] == [True, True]
+    assert shown[-1].endswith("…")
+
+
+def test_names_that_begin_alike_are_told_apart() -> None:
+    members = ["", "cnn+", "cnn+kmer-lightgbm+"]
+    svg = drawn({f"average:cnn-words:small+{name}vqdna-views": float(len(name)) for name in members}, [])
+    second = [text for text in ("".join(node.itertext()) for node in svg.iter("text")) if "vqdna" in text]
+    assert sorted(second) == ["cnn+kmer-lightgbm+vqdna…", "cnn+vqdna-views", "vqdna-views"]
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 40)), max_size=12))

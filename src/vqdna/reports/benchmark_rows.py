@@ -44,6 +44,7 @@ class Entry:
     Attributes:
         scores: on the test split, by metric; `deduplicated` the same after `num_dropped` sequences were left out
             that occur twice, empty where that was not asked.
+        votes: scores x 100 of the classes that most seeds predict, by metric; empty for too few seeds.
         collapsed: seeds whose training collapsed, as the benchmark judged it.
         costs: by the names of `COSTS`; what is not known is missing.
     """
@@ -57,6 +58,7 @@ class Entry:
     collapsed: tuple[int, ...]
     costs: Mapping[str, float]
     tokenizer: str = ""
+    votes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,13 @@ class Grid:
         entries = [entry for name in self.compared if (entry := self.entries.get((system, name))) is not None]
         found = [score for entry in entries if (score := entry.scores.get(metric or self.metrics[entry.dataset]))]
         return (statistics.fmean(score.mean for score in found) if found else None), len(found)
+
+    def mean_vote(self, system: str) -> float | None:
+        """Mean over the compared datasets of what seeds vote for, or None where one of them has no vote."""
+        held = {name: entry.votes for name in self.compared if (entry := self.entries.get((system, name))) is not None}
+        found = [held.get(name, {}).get(self.metrics[name]) for name in self.compared]
+        known = [vote for vote in found if vote is not None]
+        return statistics.fmean(known) if known and len(known) == len(found) else None
 
     def published_mean(self, system: str) -> tuple[float | None, int]:
         """Mean published score over the compared datasets that have one, and their number."""
@@ -196,6 +205,7 @@ def _entry(row: Mapping[str, object]) -> Entry:
         collapsed=_whole_numbers(row.get("collapsed")),
         costs={name: value for name, value in costs.items() if value is not None},
         tokenizer=str(row.get("tokenizer") or ""),
+        votes={name: 100 * value for name, value in _numbers(_mapping(row.get("vote"))).items()},
     )
 
 

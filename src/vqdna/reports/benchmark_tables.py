@@ -61,17 +61,22 @@ def metric_words(grid: Grid) -> str:
 def means_table(grid: Grid) -> Table:
     """A row per system, best average rank first, then the published ones by the datasets they cover and their mean."""
     extra = [metric for metric in MEANS if METRICS[metric] != score_name(grid) and _has(grid, metric)]
-    columns = ["system", "average rank", f"mean {score_name(grid)}", *(METRICS[metric] for metric in extra)]
-    columns += ["first on", "datasets", "seeds", "runs collapsed"]
+    votes = {system: grid.mean_vote(system) for system in grid.systems}
+    with_votes = any(vote is not None for vote in votes.values())
+    columns = ["system", "average rank", f"mean {score_name(grid)}", *(["vote of seeds"] if with_votes else [])]
+    columns += [*(METRICS[metric] for metric in extra), "first on", "datasets", "seeds", "runs collapsed"]
     means = {system: grid.mean(system) for system in grid.systems}
     best = max(
         (mean for mean, count in means.values() if mean is not None and count == len(grid.compared)), default=None
     )
     rows = [_means_row(grid, system, extra, means[system][0] == best) for system in grid.systems]
+    if with_votes:
+        for row, vote in zip(rows, votes.values(), strict=True):
+            row.insert(3, _rounded(vote))
     published = sorted(grid.published, key=lambda system: _coverage(grid, system), reverse=True)
     rows += [_published_means_row(grid, system, len(columns)) for system in published]
     dividers = {len(grid.systems): PUBLISHED} if published else {}
-    return Table(_means_caption(grid), columns, rows, dividers=dividers)
+    return Table(_means_caption(grid, with_votes), columns, rows, dividers=dividers)
 
 
 def dataset_tables(grid: Grid) -> list[Table]:
@@ -172,12 +177,16 @@ def _means_row(grid: Grid, system: str, extra: Sequence[str], is_best: bool) -> 
         Cell(system),
         number_cell(rank, f"{rank:.2f}" if rank is not None else MISSING),
         _mean_cell(grid, mean, count, is_best),
-        *(number_cell(value, f"{value:.1f}" if value is not None else MISSING) for value in values),
+        *map(_rounded, values),
         number_cell(first, str(first)),
         Cell(f"{count} of {len(grid.compared)}", count),
         Cell(" to ".join(str(number) for number in sorted({min(seeds), max(seeds)}))),
         Cell(f"{num_collapsed} of {num_runs}" if num_collapsed else MISSING, num_collapsed),
     ]
+
+
+def _rounded(value: float | None) -> Cell:
+    return number_cell(value, f"{value:.1f}" if value is not None else MISSING)
 
 
 def _mean_cell(grid: Grid, mean: float | None, count: int, is_best: bool = False) -> Cell:
@@ -198,11 +207,12 @@ def _published_means_row(grid: Grid, system: str, num_columns: int) -> list[Cell
     return [*cells, Cell(f"{count} of {len(grid.compared)}", count), Cell(MISSING), Cell(MISSING)]
 
 
-def _means_caption(grid: Grid) -> str:
+def _means_caption(grid: Grid, with_votes: bool) -> str:
     which = "the datasets that every ranked system has" if grid.ranks is not None else "the datasets"
     words = metric_words(grid)
     scores = f"Test scores × 100, mean over {which}" + (f"; score: {words}" if words else "")
-    return f"{scores}. Rank 1 is the best. Bold: the highest mean of what was run here."
+    votes = " Vote of seeds: the score of the class that most of a system's seeds predict." if with_votes else ""
+    return f"{scores}. Rank 1 is the best. Bold: the highest mean of what was run here.{votes}"
 
 
 def _dataset_table(grid: Grid, names: Sequence[str]) -> Table:

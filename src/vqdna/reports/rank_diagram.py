@@ -17,8 +17,11 @@ from vqdna.reports.content import Drawing
 WIDTH, GUTTER = 880.0, 250.0
 """Of the picture, and of the room for names at either side of the axis, in SVG's units."""
 
-AXIS_Y, BAR_STEP, NAME_STEP = 62.0, 9.0, 21.0
+AXIS_Y, BAR_STEP, NAME_STEP, LINE_STEP = 62.0, 9.0, 21.0, 12.0
 MAX_NAME = 24
+"""Characters of a line of a name, which may have two."""
+
+JOINTS = "+:/"
 MAX_TICKS = 12
 CLEARANCE = 6.0
 """Free room between two bars on one line, and how far a bar reaches beyond the ranks that it joins."""
@@ -70,12 +73,11 @@ def rank_diagram(
     first_name = AXIS_Y + BAR_STEP * (max(lines, default=-1) + 1) + 26
     left, right = ordered[: (len(ordered) + 1) // 2], ordered[(len(ordered) + 1) // 2 :][::-1]
     parts = [*_axis(axis), *_difference(axis, difference)]
+    step = NAME_STEP + LINE_STEP * (max(len(name_lines(name)) for name in ordered) - 1)
     for names, is_left in ((left, True), (right, False)):
-        parts += [
-            _name(axis, name, average[name], first_name + row * NAME_STEP, is_left) for row, name in enumerate(names)
-        ]
+        parts += [_name(axis, name, average[name], first_name + row * step, is_left) for row, name in enumerate(names)]
     parts += [_bar(axis, span, AXIS_Y + 13 + BAR_STEP * line) for span, line in zip(spans, lines, strict=True)]
-    height = first_name + NAME_STEP * (len(left) - 1) + 12
+    height = first_name + step * (len(left) - 1) + step - NAME_STEP + 12
     svg = f'<svg viewBox="0 0 {WIDTH:g} {height:g}" class="ranks" aria-hidden="true">{"".join(parts)}</svg>'
     return Drawing(title, _in_words(title, ordered, average, difference, groups), caption, svg)
 
@@ -89,6 +91,15 @@ def bar_lines(spans: Sequence[tuple[float, float]]) -> list[int]:
         ends[free:] = [high, *ends[free + 1 :]]
         lines.append(free)
     return lines
+
+
+def name_lines(name: str) -> list[str]:
+    """The name in one line or two, broken behind a sign that joins its parts; names that begin alike stay apart."""
+    if len(name) <= MAX_NAME:
+        return [name]
+    end = max((at + 1 for at in range(MAX_NAME) if name[at] in JOINTS), default=MAX_NAME)
+    rest = name[end:]
+    return [name[:end], rest if len(rest) <= MAX_NAME else f"{rest[: MAX_NAME - 1]}…"]
 
 
 def _axis(axis: Axis) -> list[str]:
@@ -112,11 +123,14 @@ def _name(axis: Axis, name: str, rank: float, y: float, is_left: bool) -> str:
     x, end = axis.at(rank), GUTTER - 22 if is_left else WIDTH - GUTTER + 22
     path = f'<path class="lead" d="M{x:.1f} {AXIS_Y:g}V{y:g}H{end:g}"/>'
     side, away = ("end", -5.0) if is_left else ("start", 5.0)
-    shown = html.escape(name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…")
+    first, *rest = map(html.escape, name_lines(name))
     number = f'<tspan class="soft">{rank:.2f}</tspan>'
-    words = f"{shown} {number}" if is_left else f"{number} {shown}"
-    text = f'<text x="{end + away:g}" y="{y + 4:g}" text-anchor="{side}">{words}</text>'
-    return f"<g><title>{html.escape(name)}: {rank:.2f}</title>{path}{text}</g>"
+    words = [f"{first} {number}" if is_left else f"{number} {first}", *rest]
+    texts = "".join(
+        f'<text x="{end + away:g}" y="{y + 4 + row * LINE_STEP:g}" text-anchor="{side}">{line}</text>'
+        for row, line in enumerate(words)
+    )
+    return f"<g><title>{html.escape(name)}: {rank:.2f}</title>{path}{texts}</g>"
 
 
 def _bar(axis: Axis, span: tuple[float, float], y: float) -> str:
