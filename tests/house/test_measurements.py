@@ -102,9 +102,8 @@ def test_what_the_readme_says_of_words_beside_bases_is_in_the_results_file():
     assert f"most on `{most}` ({gains[most]:.1f})" in said
     assert f"lose most on `{least}` ({-gains[least]:.1f})" in said
     assert f"their lead ({vote_of(rows['cnn-words:small'])} and {vote_of(rows['cnn'])})" in said
-    assert (
-        f"one seed) have {statistics.fmean(mcc_of(rows['cnn-words:kmer:6']).values()):.1f}, no more than bases" in said
-    )
+    of_kmers = statistics.fmean(mcc_of(rows["cnn-words:kmer:6"]).values())
+    assert f"one seed) have {of_kmers:.1f}, no more than bases" in said
     minutes = [sum(row["seconds"] for row in rows[name].values()) / 60 for name in ("cnn-words:small", "cnn")]
     assert f"{minutes[0]:.0f} core minutes a seed, `cnn` {minutes[1]:.0f}" in said
 

@@ -119,10 +119,9 @@ class Grid:
 
     def mean_vote(self, system: str) -> float | None:
         """Mean over the compared datasets of what seeds vote for, or None where one of them has no vote."""
-        held = {name: entry.votes for name in self.compared if (entry := self.entries.get((system, name))) is not None}
-        found = [held.get(name, {}).get(self.metrics[name]) for name in self.compared]
-        known = [vote for vote in found if vote is not None]
-        return statistics.fmean(known) if known and len(known) == len(found) else None
+        entries = [entry for name in self.compared if (entry := self.entries.get((system, name))) is not None]
+        found = [vote for entry in entries if (vote := entry.votes.get(self.metrics[entry.dataset])) is not None]
+        return statistics.fmean(found) if found and len(found) == len(self.compared) else None
 
     def published_mean(self, system: str) -> tuple[float | None, int]:
         """Mean published score over the compared datasets that have one, and their number."""

@@ -61,18 +61,14 @@ def metric_words(grid: Grid) -> str:
 def means_table(grid: Grid) -> Table:
     """A row per system, best average rank first, then the published ones by the datasets they cover and their mean."""
     extra = [metric for metric in MEANS if METRICS[metric] != score_name(grid) and _has(grid, metric)]
-    votes = {system: grid.mean_vote(system) for system in grid.systems}
-    with_votes = any(vote is not None for vote in votes.values())
+    with_votes = any(grid.mean_vote(system) is not None for system in grid.systems)
     columns = ["system", "average rank", f"mean {score_name(grid)}", *(["vote of seeds"] if with_votes else [])]
     columns += [*(METRICS[metric] for metric in extra), "first on", "datasets", "seeds", "runs collapsed"]
     means = {system: grid.mean(system) for system in grid.systems}
     best = max(
         (mean for mean, count in means.values() if mean is not None and count == len(grid.compared)), default=None
     )
-    rows = [_means_row(grid, system, extra, means[system][0] == best) for system in grid.systems]
-    if with_votes:
-        for row, vote in zip(rows, votes.values(), strict=True):
-            row.insert(3, _rounded(vote))
+    rows = [_means_row(grid, system, extra, means[system][0] == best, with_votes) for system in grid.systems]
     published = sorted(grid.published, key=lambda system: _coverage(grid, system), reverse=True)
     rows += [_published_means_row(grid, system, len(columns)) for system in published]
     dividers = {len(grid.systems): PUBLISHED} if published else {}
@@ -165,7 +161,7 @@ def _coverage(grid: Grid, system: str) -> tuple[int, float]:
     return count, mean or 0.0
 
 
-def _means_row(grid: Grid, system: str, extra: Sequence[str], is_best: bool) -> list[Cell]:
+def _means_row(grid: Grid, system: str, extra: Sequence[str], is_best: bool, with_vote: bool) -> list[Cell]:
     mean, count = grid.mean(system)
     rank = grid.ranks.average.get(system) if grid.ranks is not None else None
     entries = grid.of_system(system)
@@ -177,6 +173,7 @@ def _means_row(grid: Grid, system: str, extra: Sequence[str], is_best: bool) -> 
         Cell(system),
         number_cell(rank, f"{rank:.2f}" if rank is not None else MISSING),
         _mean_cell(grid, mean, count, is_best),
+        *([_rounded(grid.mean_vote(system))] if with_vote else []),
         *map(_rounded, values),
         number_cell(first, str(first)),
         Cell(f"{count} of {len(grid.compared)}", count),

@@ -77,7 +77,7 @@ def rank_diagram(
     for names, is_left in ((left, True), (right, False)):
         parts += [_name(axis, name, average[name], first_name + row * step, is_left) for row, name in enumerate(names)]
     parts += [_bar(axis, span, AXIS_Y + 13 + BAR_STEP * line) for span, line in zip(spans, lines, strict=True)]
-    height = first_name + step * (len(left) - 1) + step - NAME_STEP + 12
+    height = first_name + step * len(left) - NAME_STEP + 12
     svg = f'<svg viewBox="0 0 {WIDTH:g} {height:g}" class="ranks" aria-hidden="true">{"".join(parts)}</svg>'
     return Drawing(title, _in_words(title, ordered, average, difference, groups), caption, svg)
 
