@@ -58,6 +58,11 @@ class _Reading:
         return InputError(f"{self.file}:{line}: {message}")
 
     def name(self, header: bytes, line: int) -> str:
+        """Name in the header at `line`, its first word, numbered where that is asked.
+
+        Raises:
+            InputError: there is none, or another record has it.
+        """
         words = header[1:].split(None, 1)
         if not words:
             raise self.fault(line, f"a record without a name, wanted '{chr(header[0])}name'")
@@ -144,6 +149,11 @@ class _FastaRecord:
         self.soft_masks: list[Bool[np.ndarray, "_"]] = []
 
     def add(self, body: bytes) -> None:
+        """Takes further lines of the record, blanks and line ends dropped.
+
+        Raises:
+            InputError: a letter that is no base, with its place.
+        """
         letters = body.replace(b"\n", b"")
         num_lines = len(body) - len(letters)
         if b"\r" in letters or b" " in letters or b"\t" in letters:

@@ -110,6 +110,7 @@ def _tsv_writer(stream: BinaryIO) -> Iterator[Write]:
     is_begun = False
 
     def write(rows: EmbeddingRows) -> None:
+        """Appends the rows; before the first ones the names of the columns."""
         nonlocal is_begun
         numbers = {f"e{place}": column for place, column in enumerate(rows.vectors.T)}
         table = pa.table({**rows.columns(), **numbers})

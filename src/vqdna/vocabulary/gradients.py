@@ -67,6 +67,7 @@ class _Settle(torch.autograd.Function):
     def backward(
         ctx: Any, vectors: Tensor | None, commitment: Tensor | None, codebook: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gradients of latents and chosen vectors, from those of the vectors and of the two distances."""
         difference, *pair = ctx.saved_tensors
         slope = 2 / max(1, difference.numel())
         to_latents = to_chosen = None
