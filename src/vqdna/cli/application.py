@@ -6,6 +6,7 @@ Bad input is one line on standard error and exit code 2. It must not know any co
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -73,10 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _leave_group() -> None:
-    """Ends the ranks' connections, whose threads may else abort a process that is done before the others."""
+    """Ends the ranks' connections, whose threads may else abort a process while its interpreter shuts down."""
     distributed = sys.modules.get("torch.distributed")  # loaded where a command trained
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+        gc.collect()  # the wrapped model holds the group, in a cycle; its threads end with the last who holds it
 
 
 def _fail(message: str) -> None:
