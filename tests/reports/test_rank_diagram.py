@@ -63,14 +63,16 @@ def test_long_and_hostile_names_are_cut_and_escaped() -> None:
     svg = drawn({"<b>&" * 20: 1.0, "b": 2.0, "c": 3.0}, [])
     shown = [text for text in ("".join(node.itertext()) for node in svg.iter("text")) if "<b>" in text]
     assert [len(text) < 32 for text in shown] == [True, True]
-    assert shown[-1].endswith("…")
+    assert "…" in shown[0] + shown[1]
 
 
 def test_names_that_begin_alike_are_told_apart() -> None:
     members = ["", "cnn+", "cnn+kmer-lightgbm+"]
     svg = drawn({f"average:cnn-words:small+{name}vqdna-views": float(len(name)) for name in members}, [])
-    second = [text for text in ("".join(node.itertext()) for node in svg.iter("text")) if "vqdna" in text]
-    assert sorted(second) == ["cnn+kmer-lightgbm+vqdna…", "cnn+vqdna-views", "vqdna-views"]
+    texts = ["".join(node.itertext()) for node in svg.iter("text")]
+    endings = [text for text in texts if text.endswith("vqdna-views")]
+    assert len(set(endings)) == len(members)
+    assert all(len(text) <= 32 for text in texts), "a name of two lines, the first with its rank"
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 40)), max_size=12))

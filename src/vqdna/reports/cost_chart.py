@@ -14,6 +14,7 @@ from typing import Any
 
 from vqdna.reports.content import Figure, magnitude
 from vqdna.reports.figures import color, short
+from vqdna.reports.short_names import short_names
 
 MAX_NAME = 24
 HEIGHT, HEIGHT_OF_A_NAME, FEW_NAMES = 400, 11, 10
@@ -35,6 +36,7 @@ class Point:
 
 def cost_chart(title: str, points: Sequence[Point], *, x: str, y: str, caption: str) -> Figure:
     """Scores over costs, costs in powers of ten; `points` are in the order of their numbers."""
+    labels = short_names((point.name for point in points), MAX_NAME)
     x_range = _range([math.log10(point.cost) for point in points], least=0.5)
     layout = {
         "height": HEIGHT + HEIGHT_OF_A_NAME * max(0, len(points) - FEW_NAMES),
@@ -43,7 +45,7 @@ def cost_chart(title: str, points: Sequence[Point], *, x: str, y: str, caption: 
         "yaxis": {"title": {"text": y}, "range": _range([p.score for p in points], least=2), "automargin": False},
         "showlegend": True,
         "hovermode": "closest",
-        "meta": {"labels": [_label(point) for point in points]},
+        "meta": {"labels": [_label(point, labels[point.name]) for point in points]},
     }
     traces = [_trace([point for point in points if point.published is kind], kind) for kind in KINDS]
     words = "; ".join(_in_words(point) for point in points)
@@ -69,9 +71,8 @@ def _ticks(x_range: Sequence[float]) -> dict[str, Any]:
     return {"tickvals": shown, "ticktext": [magnitude(value) for value in shown]} if len(shown) > 1 else {}
 
 
-def _label(point: Point) -> dict[str, Any]:
+def _label(point: Point, name: str) -> dict[str, Any]:
     """What labels.js needs of a name: its place on the axes, the words, and whether it is a faint one."""
-    name = point.name if len(point.name) <= MAX_NAME else f"{point.name[: MAX_NAME - 1]}…"
     place = {"x": short(math.log10(point.cost)), "y": short(point.score)}
     return {**place, "text": html.escape(name), "faint": point.published}
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from vqdna.reports.content import Figure
 from vqdna.reports.figures import color, short
+from vqdna.reports.short_names import short_names
 
 ROW_HEIGHT, FRAME = 23, 72
-MAX_NAME = 22
+MAX_NAME, MAX_PUBLISHED = 22, 30
 ROOM = 0.04
 """Free room at an end of the axis, as a share of its range."""
 
@@ -36,13 +37,14 @@ def interval_chart(
 ) -> Figure:
     """Horizontal bars by falling mean with an interval on each; `published` is the name and score of a dotted line."""
     ordered = sorted(bars, key=lambda bar: -bar.mean)
+    labels = short_names((bar.name for bar in bars), MAX_NAME)
     layout: dict[str, Any] = {
         "height": FRAME + ROW_HEIGHT * len(ordered) + (16 if published else 0),
         "margin": {"l": 60, "r": 14, "t": 26 if published else 10, "b": 44},
         "xaxis": {"title": {"text": x}, "zeroline": True, "range": _range(ordered, published)},
         "yaxis": {
             "tickvals": list(range(len(ordered))),
-            "ticktext": [_label(bar) for bar in ordered],
+            "ticktext": [_label(bar, labels[bar.name]) for bar in ordered],
             "range": [len(ordered) - 0.5, -0.5],
             "showgrid": False,
             "ticklabelstandoff": 4,
@@ -64,15 +66,10 @@ def _range(bars: Sequence[Bar], published: tuple[str, float] | None) -> list[flo
     return [short(min(values) - (room if min(values) < 0 else 0)), short(max(values) + room)]
 
 
-def shortened(name: str) -> str:
-    """The name, or its start and end around an ellipsis where it is too long to stand beside a bar."""
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME // 2]}…{name[-(MAX_NAME // 2 - 1) :]}"
-
-
-def _label(bar: Bar) -> str:
-    """Name, warning and score as plotly's axis shows them."""
+def _label(bar: Bar, name: str) -> str:
+    """Short name, warning and score as plotly's axis shows them."""
     warning = f" <i>({html.escape(bar.warning)})</i>" if bar.warning else ""
-    return f"{html.escape(shortened(bar.name))}{warning}  <b>{bar.mean:.1f}</b>"
+    return f"{html.escape(name)}{warning}  <b>{bar.mean:.1f}</b>"
 
 
 def _trace(bars: Sequence[Bar]) -> dict[str, Any]:
@@ -100,7 +97,7 @@ def _published(name: str, score: float) -> dict[str, Any]:
     line = {"color": "var(--series-1)", "width": 1.8, "dash": "dot"}
     shape = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": short(score), "x1": short(score), "line": line}
     words = {
-        "text": html.escape(f"published: {shortened(name)} {score:.1f}"),
+        "text": html.escape(f"published: {short_names([name], MAX_PUBLISHED)[name]} {score:.1f}"),
         "xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "bottom",
         "showarrow": False, "font": {"size": 11, "color": "var(--series-1)"},
     }  # fmt: skip

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vqdna.reports.content import Drawing
+from vqdna.reports.short_names import short_names
 
 WIDTH, GUTTER = 880.0, 250.0
 """Of the picture, and of the room for names at either side of the axis, in SVG's units."""
 
 AXIS_Y, BAR_STEP, NAME_STEP, LINE_STEP = 62.0, 9.0, 21.0, 12.0
-MAX_NAME = 24
-"""Characters of a line of a name, which may have two."""
+MAX_NAME = 26
+"""Characters of a line of a name, which has two at most."""
 
 JOINTS = "+:/"
 MAX_TICKS = 12
@@ -69,14 +70,16 @@ def rank_diagram(
     ordered = sorted(average, key=lambda name: average[name])
     axis = Axis(len(ordered))
     spans = [(min(average[name] for name in group), max(average[name] for name in group)) for group in groups]
-    lines = bar_lines([(axis.at(low) - CLEARANCE, axis.at(high) + CLEARANCE) for low, high in spans])
-    first_name = AXIS_Y + BAR_STEP * (max(lines, default=-1) + 1) + 26
+    bars = bar_lines([(axis.at(low) - CLEARANCE, axis.at(high) + CLEARANCE) for low, high in spans])
+    first_name = AXIS_Y + BAR_STEP * (max(bars, default=-1) + 1) + 26
     left, right = ordered[: (len(ordered) + 1) // 2], ordered[(len(ordered) + 1) // 2 :][::-1]
     parts = [*_axis(axis), *_difference(axis, difference)]
-    step = NAME_STEP + LINE_STEP * (max(len(name_lines(name)) for name in ordered) - 1)
+    lines = {name: name_lines(label) for name, label in short_names(ordered, 2 * MAX_NAME).items()}
+    step = NAME_STEP + LINE_STEP * (max(map(len, lines.values())) - 1)
     for names, is_left in ((left, True), (right, False)):
-        parts += [_name(axis, name, average[name], first_name + row * step, is_left) for row, name in enumerate(names)]
-    parts += [_bar(axis, span, AXIS_Y + 13 + BAR_STEP * line) for span, line in zip(spans, lines, strict=True)]
+        heights = {name: first_name + row * step for row, name in enumerate(names)}
+        parts += [_name(axis, name, lines[name], average[name], y, is_left) for name, y in heights.items()]
+    parts += [_bar(axis, span, AXIS_Y + 13 + BAR_STEP * line) for span, line in zip(spans, bars, strict=True)]
     height = first_name + step * len(left) - NAME_STEP + 12
     svg = f'<svg viewBox="0 0 {WIDTH:g} {height:g}" class="ranks" aria-hidden="true">{"".join(parts)}</svg>'
     return Drawing(title, _in_words(title, ordered, average, difference, groups), caption, svg)
@@ -94,12 +97,12 @@ def bar_lines(spans: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def name_lines(name: str) -> list[str]:
-    """The name in one line or two, broken behind a sign that joins its parts; names that begin alike stay apart."""
+    """The name in one line, or in two broken behind a sign that joins its parts where both then fit."""
     if len(name) <= MAX_NAME:
         return [name]
-    end = max((at + 1 for at in range(MAX_NAME) if name[at] in JOINTS), default=MAX_NAME)
-    rest = name[end:]
-    return [name[:end], rest if len(rest) <= MAX_NAME else f"{rest[: MAX_NAME - 1]}…"]
+    fitting = range(max(len(name) - MAX_NAME, 1), MAX_NAME + 1)
+    end = max((at for at in fitting if name[at - 1] in JOINTS), default=MAX_NAME)
+    return [name[:end], name[end:]]
 
 
 def _axis(axis: Axis) -> list[str]:
@@ -118,12 +121,12 @@ def _difference(axis: Axis, difference: float) -> list[str]:
     return [_line(start, y, end, y, "axis"), *ends, _text(start - 8, y + 4, f"CD {difference:.2f}", "end", "soft")]
 
 
-def _name(axis: Axis, name: str, rank: float, y: float, is_left: bool) -> str:
+def _name(axis: Axis, name: str, lines: Sequence[str], rank: float, y: float, is_left: bool) -> str:
     """Line from the rank on the axis to the name at its side, the rank in figures before or behind it."""
     x, end = axis.at(rank), GUTTER - 22 if is_left else WIDTH - GUTTER + 22
     path = f'<path class="lead" d="M{x:.1f} {AXIS_Y:g}V{y:g}H{end:g}"/>'
     side, away = ("end", -5.0) if is_left else ("start", 5.0)
-    first, *rest = map(html.escape, name_lines(name))
+    first, *rest = map(html.escape, lines)
     number = f'<tspan class="soft">{rank:.2f}</tspan>'
     words = [f"{first} {number}" if is_left else f"{number} {first}", *rest]
     texts = "".join(

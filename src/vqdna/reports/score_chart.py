@@ -12,8 +12,9 @@ from typing import Any
 
 from vqdna.reports.content import Figure
 from vqdna.reports.figures import color, short
+from vqdna.reports.short_names import short_names
 
-MAX_LABEL = 34
+MAX_NAME = 34
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ def score_chart(title: str, bars: Sequence[Bar], *, x: str, caption: str) -> Fig
     """Horizontal bars in the order given from the top, with the standard deviation and a dot for each single value."""
     kinds = list(dict.fromkeys(bar.kind for bar in bars))
     placed = list(enumerate(bars))
+    labels = short_names((bar.name for bar in bars), MAX_NAME)
     traces = [_bars(kind, color(n), [pair for pair in placed if pair[1].kind == kind]) for n, kind in enumerate(kinds)]
     repeated = [(place, bar) for place, bar in placed if len(bar.values) > 1]
     traces += [_whiskers(repeated), _dots(repeated)] if repeated else []
@@ -39,7 +41,7 @@ def score_chart(title: str, bars: Sequence[Bar], *, x: str, caption: str) -> Fig
         "xaxis": {"title": {"text": x}, "zeroline": True},
         "yaxis": {
             "tickvals": [place for place, _ in placed],
-            "ticktext": [html.escape(shortened(bar.name)) for bar in bars],
+            "ticktext": [html.escape(labels[bar.name]) for bar in bars],
             "range": [len(bars) - 0.5, -0.5],
             "showgrid": False,
             "ticklabelstandoff": 6,
@@ -50,11 +52,6 @@ def score_chart(title: str, bars: Sequence[Bar], *, x: str, caption: str) -> Fig
     }
     words = "; ".join(f"{bar.name} {_mean_and_spread(bar)}" for bar in bars)
     return Figure(title, f"{title}. Bar chart of {x}: {words}.", caption, {"data": traces, "layout": layout})
-
-
-def shortened(name: str) -> str:
-    """The name, or its end after an ellipsis where it is too long to stand beside a bar."""
-    return name if len(name) <= MAX_LABEL else f"…{name[1 - MAX_LABEL :]}"
 
 
 def _mean_and_spread(bar: Bar) -> str:
