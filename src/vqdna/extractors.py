@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float32, Int
 from numpy import ndarray
 
+from vqdna.devices import own_device
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.finetune.evaluation import BATCH_SIZE
 from vqdna.genome.bases import UnknownBaseError, to_base_ids
@@ -80,7 +81,7 @@ class Extractor:
         self.options.check()
         encoder = model if isinstance(model, GenomeEncoder) else load(model)
         encoder = encoder if layer is None else up_to_layer(encoder, layer)
-        encoder.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+        encoder.to(device or own_device())  # type: ignore[arg-type]
         self.encoder = encoder.eval()
         self.width = encoder.config.hidden_size * (1 if pooling == "mean" else 2)
         self.window = window or safe_window(encoder)

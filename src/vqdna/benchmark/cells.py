@@ -15,11 +15,12 @@ import numpy as np
 
 from vqdna.benchmark.averaging import averaged
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.cost import device_of_runs, peak_memory, reset_peak_memory
+from vqdna.benchmark.cost import peak_memory, reset_peak_memory
 from vqdna.benchmark.intervals import packed_classes, score_intervals
 from vqdna.benchmark.outcomes import RUNS, Outcome, Predictions, Record, kept_or_made, slug
 from vqdna.benchmark.protocols import Protocol, TaskData
 from vqdna.benchmark.systems import System
+from vqdna.devices import own_device
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.tasks.loading import LabelledSequences
@@ -125,9 +126,9 @@ def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: 
     folder = out / RUNS / protocol / slug(system.name) / data.dataset / f"{candidate}-seed-{seed}"
 
     def run() -> Outcome:
-        measures = reset_peak_memory(device_of_runs())
+        measures = reset_peak_memory(own_device())
         outcome = system.run(data, candidate, seed, folder)
-        peak = {"peak_memory": peak_memory(device_of_runs()) if measures else None}
+        peak = {"peak_memory": peak_memory(own_device()) if measures else None}
         return replace(outcome, details={**outcome.details, **peak})
 
     return kept_or_made(folder, run)

@@ -21,7 +21,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vqdna.benchmark.cost import device_of_runs
+from vqdna.devices import own_device
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Task, check_trainable
 from vqdna.tasks.metrics import Metrics, metric_value, primary_metric, task_metrics
@@ -209,7 +209,7 @@ def run_cnn(
     check_trainable(train, "the training split")
     start = time.monotonic()
     config, network = config or CnnConfig(), network or Network()
-    target = torch.device(device or device_of_runs())
+    target = torch.device(device or own_device())
     epochs = network.epochs(epochs, len(train))
     readers = [network.reader(split, config, target) for split in (train, dev, test)]
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if target.type == "cuda" else []):

@@ -155,11 +155,6 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
     }
 
 
-def device_of_runs() -> str:
-    """Where systems run: on a GPU where there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def reset_peak_memory(device: torch.device | str = "cpu") -> bool:
     """Starts the mark of `peak_memory` anew, at what is in use now; whether that was possible.
 

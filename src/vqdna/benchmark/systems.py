@@ -139,15 +139,16 @@ def run_network(
 ) -> Outcome:
     """The one-hot convolutional network trained from scratch, beside words of a tokenizer; `folder` stays unused."""
     from vqdna.benchmark.cnn import CnnConfig, Network, run_cnn
-    from vqdna.benchmark.cost import device_of_runs, flops_per_base
+    from vqdna.benchmark.cost import flops_per_base
     from vqdna.benchmark.word_cnn import WordNetwork
+    from vqdna.devices import own_device
     from vqdna.tokenizers import load_tokenizer
 
     config = CnnConfig(shares_strands=candidate == "both-strands", precision="bf16" if words else "fp32")
     network = WordNetwork(load_tokenizer(words)) if words else Network()
     record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config, network=network)
     seen = record["epochs"] * int(data.train.lengths.sum())
-    model = network.model(data.train.num_classes, config).to(device_of_runs())  # where a tokenizer of it is already
+    model = network.model(data.train.num_classes, config).to(own_device())  # where a tokenizer of it is already
     operations = flops_per_base(model, typical_length(data))
     details = {"flops_per_base": operations, "best_epoch": record["best_epoch"], "epochs": record["epochs"]}
     return _from_scratch(record, record["parameters"], seen, details)
@@ -234,7 +235,8 @@ def run_encoder(
     folder: Path,
 ) -> Outcome:
     """The genome encoder in `encoder` fine-tuned; the run stays in `folder`/run, but for its weights."""
-    from vqdna.benchmark.cost import device_of_runs, flops_per_base
+    from vqdna.benchmark.cost import flops_per_base
+    from vqdna.devices import own_device
     from vqdna.finetune.evaluation import predict_sequences
     from vqdna.finetune.loading import load_classifier
     from vqdna.finetune.settings import FinetuneConfig
@@ -250,7 +252,7 @@ def run_encoder(
     )  # fmt: skip
     started = time.monotonic()
     model = load_classifier(run)
-    model.to(device_of_runs())  # type: ignore[arg-type]
+    model.to(own_device())  # type: ignore[arg-type]
     dev, test = (
         predict_sequences(model, split.base_ids, lambda row: f"{data.dataset}: record {row + 1}")
         for split in (data.dev, data.test)

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from transformers import PreTrainedModel, set_seed
 
+from vqdna.devices import own_device
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, prepare_trainable, save_adapter
 from vqdna.finetune.batches import EpochDataset, collate
@@ -35,7 +36,7 @@ from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers.loading import tokenizer_name
 from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process
-from vqdna.training.settings import TrainingSettings, training_device
+from vqdna.training.settings import TrainingSettings
 from vqdna.training.trainer import train as train_model
 
 __all__ = ["FinetuneConfig", "run_finetune"]
@@ -214,7 +215,7 @@ def _fit(
     announces: bool,
 ) -> BestEpoch:
     """Trains the model in place and returns the keeper of its best epoch."""
-    model.to(training_device())  # type: ignore[arg-type]  # codes and the standardizer are worked out there too
+    model.to(own_device())  # type: ignore[arg-type]  # codes and the standardizer are worked out there too
     flips = config.reverse_complement
     dataset = _training_items(model, config, splits.train, places[0], seed)
     dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=flips.average, keep=True)

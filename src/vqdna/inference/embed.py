@@ -20,6 +20,7 @@ from jaxtyping import Float32, Int
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from vqdna.devices import own_device
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.finetune.code_cache import CodeRows
 from vqdna.finetune.encoding import encode_sequences, pad_codes
@@ -106,7 +107,7 @@ def embed_file(encoder: GenomeEncoder, source: str, output: str, options: EmbedO
     """
     options.check()
     check_output(output)
-    encoder.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+    encoder.to(own_device())  # type: ignore[arg-type]
     totals = {"pieces": 0, "bases": 0, "rows": 0, "width": 0}
     pieces = _pieces(source, options)
     first = next(pieces)

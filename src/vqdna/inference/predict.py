@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-import torch
 from jaxtyping import Float
 from numpy import ndarray
 
+from vqdna.devices import own_device
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.finetune.evaluation import BATCH_SIZE, predict_sequences
 from vqdna.finetune.heads import SequenceClassifierConfig
@@ -66,7 +66,7 @@ def predict(
         raise InputError(f"batch size: got {batch_size}, expected at least 1")
     write = _writer(output)
     classifier = load_classifier(model)
-    classifier.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+    classifier.to(own_device())  # type: ignore[arg-type]
     names, base_ids = read_unlabelled(input if input == STANDARD_STREAM else Path(input), gaps=gaps)
     predictions = predict_sequences(
         classifier,

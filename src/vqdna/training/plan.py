@@ -21,6 +21,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from vqdna.devices import own_device
 from vqdna.training.run_folder import is_main_process
 from vqdna.training.settings import TrainingSettings, launched_ranks, uses_bfloat16
 from vqdna.training.trial import Batch, measure_passes
@@ -142,7 +143,7 @@ def plan_training(
         collate: list of items (or what `__getitems__` gave) to a batch.
         parameters: by part.
     """
-    ranks, passes, device = launched_ranks(), settings.parts, _device()
+    ranks, passes, device = launched_ranks(), settings.parts, own_device()
     sequences = -(-settings.batch_size // passes)
     measured = measure_passes(
         model, dataset, collate, reading.count_bases,
@@ -244,13 +245,6 @@ def _trainable(model: nn.Module) -> list[nn.Parameter]:
 
 def _size(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
-
-
-def _device() -> torch.device:
-    """Where the run will be on this rank."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def _device_memory(device: torch.device) -> int | None:

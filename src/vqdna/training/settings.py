@@ -19,12 +19,6 @@ def launched_ranks() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def training_device() -> torch.device:
-    """Where this rank trains: its GPU where there is one."""
-    own_gpu = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return own_gpu if torch.cuda.is_available() else torch.device("cpu")
-
-
 class TrainingSettings(StrictModel):
     """One optimization: how long, how fast, how precise.
 
