@@ -9,7 +9,7 @@ It must not know how its latents were made nor how levels are combined. Paper: s
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 import torch.distributed as dist
@@ -35,6 +35,16 @@ MAX_REVIVAL_POOL = 4096
 """Latents drawn per update among which the farthest are looked for."""
 
 Revival = Literal["random", "farthest"]
+
+
+class CodebookSettings(TypedDict, total=False):
+    """How a codebook learns: keyword arguments of `Codebook`, which quantizers hand on to theirs."""
+
+    learning: Literal["ema", "gradient"]
+    decay: float
+    warm_up_decay: bool
+    dead_code_threshold: float
+    revival: Revival
 
 
 class UntrainedCodebookError(RuntimeError):

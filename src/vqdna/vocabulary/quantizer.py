@@ -11,13 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Unpack
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vqdna.vocabulary.codebook import Codebook, Revival
+from vqdna.vocabulary.codebook import Codebook, CodebookSettings
 from vqdna.vocabulary.gradients import Gradient, settle
 
 
@@ -180,16 +180,12 @@ class HierarchicalQuantizer(CodebookQuantizer):
     Args:
         level_sizes: number of codes per level, coarsest first.
         width: length of latents and code vectors.
-        learning: how codebooks learn, see `Codebook`.
-        decay: EMA decay per update.
-        warm_up_decay: whether the first updates decay faster, see `Codebook`.
-        dead_code_threshold: EMA count below which a code is revived.
-        revival: where dead codes go, see `Codebook`.
         stop_residual_gradient: True (default) lets no gradient pass through `e(M(n-1))` inside `H(n)`. With the
             straight-through gradient let through, the reconstruction gradient of a two-level HRQ with respect to Z(1)
             cancels to zero.
         gradient: how the gradient passes each level, see `settle`.
-        seed: seed of the codebooks' random draws.
+        seed: seed of the codebooks' random draws; each level has its own.
+        settings: how the codebooks learn, see `Codebook`.
 
     Reference: VQDNA section 3.3, Eq. 6 and 7, see docs/paper.md.
     """
@@ -199,17 +195,12 @@ class HierarchicalQuantizer(CodebookQuantizer):
         level_sizes: Sequence[int],
         width: int,
         *,
-        learning: Literal["ema", "gradient"] = "ema",
-        decay: float = 0.99,
-        warm_up_decay: bool = False,
-        dead_code_threshold: float = 0.5,
-        revival: Revival = "random",
         stop_residual_gradient: bool = True,
         gradient: Gradient = "straight_through",
         seed: int = 0,
+        **settings: Unpack[CodebookSettings],
     ) -> None:
-        books = build_codebooks(level_sizes, width, learning, decay, warm_up_decay, dead_code_threshold, revival, seed)
-        super().__init__(books, gradient)
+        super().__init__(untrained_codebooks(level_sizes, width, seed, settings), gradient)
         self.stop_residual_gradient = stop_residual_gradient
 
     def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
@@ -299,13 +290,9 @@ class ResidualQuantizer(CodebookQuantizer):
     Args:
         level_sizes: number of codes per level, coarsest first.
         width: length of latents and code vectors.
-        learning: how codebooks learn, see `Codebook`.
-        decay: EMA decay per update.
-        warm_up_decay: whether the first updates decay faster, see `Codebook`.
-        dead_code_threshold: EMA count below which a code is revived.
-        revival: where dead codes go, see `Codebook`.
         gradient: how the gradient passes, see `settle`.
-        seed: seed of the codebooks' random draws.
+        seed: seed of the codebooks' random draws; each level has its own.
+        settings: how the codebooks learn, see `Codebook`.
 
     Reference: Zeghidour et al. 2021 (SoundStream), algorithm 1.
     """
@@ -315,16 +302,11 @@ class ResidualQuantizer(CodebookQuantizer):
         level_sizes: Sequence[int],
         width: int,
         *,
-        learning: Literal["ema", "gradient"] = "ema",
-        decay: float = 0.99,
-        warm_up_decay: bool = False,
-        dead_code_threshold: float = 0.5,
-        revival: Revival = "random",
         gradient: Gradient = "straight_through",
         seed: int = 0,
+        **settings: Unpack[CodebookSettings],
     ) -> None:
-        books = build_codebooks(level_sizes, width, learning, decay, warm_up_decay, dead_code_threshold, revival, seed)
-        super().__init__(books, gradient)
+        super().__init__(untrained_codebooks(level_sizes, width, seed, settings), gradient)
 
     def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
         """Every level on the rest that the earlier ones left."""
@@ -357,30 +339,11 @@ class ResidualQuantizer(CodebookQuantizer):
         return total_of([book.lookup(codes[..., level]) for level, book in zip(range(codes.shape[-1]), self.books)])
 
 
-def build_codebooks(
-    level_sizes: Sequence[int],
-    width: int,
-    learning: Literal["ema", "gradient"],
-    decay: float,
-    warm_up_decay: bool,
-    dead_code_threshold: float,
-    revival: Revival,
-    seed: int,
+def untrained_codebooks(
+    level_sizes: Sequence[int], width: int, seed: int, settings: CodebookSettings
 ) -> list[Codebook]:
     """One untrained codebook per level, each with its own seed."""
-    return [
-        Codebook(
-            size,
-            width,
-            learning=learning,
-            decay=decay,
-            warm_up_decay=warm_up_decay,
-            dead_code_threshold=dead_code_threshold,
-            revival=revival,
-            seed=seed + level,
-        )
-        for level, size in enumerate(level_sizes)
-    ]
+    return [Codebook(size, width, seed=seed + level, **settings) for level, size in enumerate(level_sizes)]
 
 
 def total_of(terms: Sequence[Tensor]) -> Tensor:

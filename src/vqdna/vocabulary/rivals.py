@@ -12,7 +12,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import torch
 import torch.distributed as dist
@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vqdna.errors import InputError
-from vqdna.vocabulary.codebook import Codebook, Revival, UntrainedCodebookError, nearest_codes
+from vqdna.vocabulary.codebook import Codebook, CodebookSettings, UntrainedCodebookError, nearest_codes
 from vqdna.vocabulary.gradients import Gradient, settle
 from vqdna.vocabulary.quantizer import CodebookQuantizer, Quantizer, QuantizerOutput, codes_of
 from vqdna.vocabulary.row_sample import is_distributed
@@ -53,13 +53,9 @@ class CosineQuantizer(CodebookQuantizer):
         size: number of codes.
         width: length of latents and tokens.
         code_dim: dimensions in which codes are compared.
-        learning: how the codebook learns, see `Codebook`.
-        decay: EMA decay per update.
-        warm_up_decay: whether the first updates decay faster, see `Codebook`.
-        dead_code_threshold: EMA count below which a code is revived.
-        revival: where dead codes go, see `Codebook`.
         gradient: how the gradient passes, see `settle`.
         seed: seed of the codebook's random draws.
+        settings: how the codebook learns, see `Codebook`.
 
     Reference: Yu et al. 2021 (ViT-VQGAN), section 3.2.
     """
@@ -70,25 +66,11 @@ class CosineQuantizer(CodebookQuantizer):
         width: int,
         *,
         code_dim: int,
-        learning: Literal["ema", "gradient"] = "ema",
-        decay: float = 0.99,
-        warm_up_decay: bool = False,
-        dead_code_threshold: float = 0.5,
-        revival: Revival = "random",
         gradient: Gradient = "straight_through",
         seed: int = 0,
+        **settings: Unpack[CodebookSettings],
     ) -> None:
-        book = UnitCodebook(
-            size,
-            code_dim,
-            learning=learning,
-            decay=decay,
-            warm_up_decay=warm_up_decay,
-            dead_code_threshold=dead_code_threshold,
-            revival=revival,
-            seed=seed,
-        )
-        super().__init__([book], gradient)
+        super().__init__([UnitCodebook(size, code_dim, seed=seed, **settings)], gradient)
         self.narrow, self.widen = nn.Linear(width, code_dim), nn.Linear(code_dim, width)
 
     def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
