@@ -9,15 +9,14 @@ ratios are the result, rates only say where they were taken. With a GPU everythi
 """
 
 import argparse
-import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from clock import DEVICE, device_name, hand_over, seconds
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
@@ -33,7 +32,6 @@ from vqdna.tokenizers.padding import length_buckets, pad_rows
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.train import VocabularyConfig, build_vocabulary
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 LENGTHS = {"prom_core_all": 70, "mouse/0": 101, "prom_300_all": 300, "splice": 400, "EMP/H3": 500}
 """Datasets, and their usual length where there is no data root."""
 
@@ -203,22 +201,6 @@ def records(name: str, length: int, number: int) -> list[np.ndarray]:
     return list(np.random.default_rng(length).integers(0, 4, (number, length), dtype=np.uint8))
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Time of one call: the processor's own on its single thread, so that waiting for other processes costs nothing;
-    with a GPU that on the clock, the device's work included."""
-    _wait()
-    clock = time.perf_counter if DEVICE.type == "cuda" else time.process_time
-    started = clock()
-    function()
-    _wait()
-    return clock() - started
-
-
-def _wait() -> None:
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-
-
 class Runner:
     """A system with its batches."""
 
@@ -329,14 +311,10 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     load, tokenizer = os.getloadavg()[0], vocabulary()
     record = {
-        "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu",
+        "device": device_name(),
         "threads": torch.get_num_threads(),
         "load_average": load,
         "padding": padding(800),
         **{name: compare(SIZES[name], tokenizer) for name in arguments.sizes},
     }
-    text = json.dumps(record, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text + "\n")
+    hand_over(record, arguments.out)

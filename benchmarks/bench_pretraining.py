@@ -9,31 +9,26 @@ bfloat16 is left out on processors that do not multiply it natively. With a GPU 
 """
 
 import argparse
-import json
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from clock import DEVICE, device_name, hand_over, product_rate, seconds
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from vqdna.config import load_config
 from vqdna.genome import Corpus
 from vqdna.genome.simulate import simulate_genomes
+from vqdna.operations import counted_operations
 from vqdna.pretrain.masking import draw_masked_bases
 from vqdna.pretrain.train import MaskedCollator, PretrainConfig, untrained_model
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.training.settings import uses_bfloat16
-from vqdna.training.trial import COUNTED_ANEW
 from vqdna.training.window_batches import WindowDataset, window_sampler
 from vqdna.vocabulary.train import VocabularyConfig, build_vocabulary
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 PRESETS = ("tiny", "small")
 PRECISIONS = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if uses_bfloat16("auto") else {})
-PRODUCTS = ((2048, 2048, 2048), (2048, 384, 1536), (2048, 1536, 384), (4096, 1024, 1024))
 
 
 def vocabulary() -> VqTokenizer:
@@ -43,22 +38,6 @@ def vocabulary() -> VqTokenizer:
     with torch.no_grad():
         model(torch.randint(0, 4, (32, 512), dtype=torch.uint8), return_logits=False)
     return VqTokenizer(model).with_levels(load_config(PretrainConfig, "small", "pretrain").num_levels)
-
-
-def seconds(function: Callable[[], object]) -> float:
-    """Time of one call: the processor's own on its single thread, so that waiting for other processes costs nothing;
-    with a GPU that on the clock, the device's work included."""
-    _wait()
-    clock = time.perf_counter if DEVICE.type == "cuda" else time.process_time
-    started = clock()
-    function()
-    _wait()
-    return clock() - started
-
-
-def _wait() -> None:
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
 
 
 class PretrainingStep:
@@ -98,20 +77,7 @@ class PretrainingStep:
 
     def operations(self) -> int:
         """Floating-point operations of the step."""
-        with FlopCounterMode(display=False, custom_mapping=COUNTED_ANEW) as counter:
-            self(torch.float32)
-        return counter.get_total_flops()
-
-
-def product_rate(dtype: torch.dtype) -> float:
-    """Floating-point operations a second of the fastest matrix product."""
-    rates = []
-    for rows, inner, columns in PRODUCTS:
-        left, right = torch.randn(rows, inner).to(DEVICE, dtype), torch.randn(columns, inner).to(DEVICE, dtype)
-        product = torch.empty(rows, columns, dtype=dtype, device=DEVICE)
-        took = min(seconds(lambda a=left, b=right, c=product: torch.mm(a, b.T, out=c)) for _ in range(4))
-        rates.append(2 * rows * inner * columns / took)
-    return max(rates)
+        return counted_operations(lambda: self(torch.float32))
 
 
 def pretraining(preset: str, tokenizer: VqTokenizer, repeats: int) -> dict:
@@ -154,13 +120,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     load, tokenizer = os.getloadavg()[0], vocabulary()
     record = {
-        "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu",
+        "device": device_name(),
         "threads": torch.get_num_threads(),
         "load_average": load,
         "presets": {name: pretraining(name, tokenizer, arguments.repeats) for name in PRESETS},
     }
-    text = json.dumps(record, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text + "\n")
+    hand_over(record, arguments.out)

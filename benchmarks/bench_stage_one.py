@@ -8,25 +8,20 @@ the steps. Shares of time are the profiler's, of the operations' own time. With 
 """
 
 import argparse
-import json
-import math
 import os
-import time
 from collections import Counter
 from pathlib import Path
 
 import torch
+from clock import DEVICE, ON_GPU, device_name, hand_over, product_rate, seconds, wait
 from torch.profiler import ProfilerActivity, profile, record_function
-from torch.utils.flop_counter import FlopCounterMode
 
 from vqdna.config import load_config
+from vqdna.operations import counted_operations
 from vqdna.vocabulary.train import VocabularyConfig, build_vocabulary
 
 PRESETS = ("cpu", "paper_hrq")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-PRODUCTS = ((2048, 2048, 2048), (2048, 384, 1536), (2048, 1536, 384), (4096, 1024, 1024))
-PRODUCTS_ON_GPU = ((8192, 8192, 8192), (65536, 384, 1536), (16384, 4096, 4096))
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 KINDS = {
     "matrix product": ("addmm", "::mm", "bmm", "linear"),
@@ -60,16 +55,6 @@ class Step:
         self.model.update_codebooks()
 
 
-def convolution_backward_operations(gradient_shape, features_shape, weight_shape, *rest, **kwargs) -> int:
-    """Multiplications and additions; torch's own count takes the weights of a depth-wise convolution for dense ones."""
-    transposed, needed = rest[4], rest[7]
-    positions = math.prod((features_shape if transposed else gradient_shape)[2:])
-    return 2 * features_shape[0] * positions * math.prod(weight_shape) * sum(needed[:2])
-
-
-COUNTED_ANEW = {torch.ops.aten.convolution_backward: convolution_backward_operations}
-
-
 def _named(name, function):
     def wrapped(*arguments, **options):
         with record_function(name):
@@ -78,41 +63,15 @@ def _named(name, function):
     return wrapped
 
 
-def seconds(function) -> float:
-    """Wall time of one call, the device's work included."""
-    _wait()
-    started = time.perf_counter()
-    function()
-    _wait()
-    return time.perf_counter() - started
-
-
-def _wait() -> None:
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def product_rate(dtype: torch.dtype) -> float:
-    """Floating-point operations a second of the fastest matrix product."""
-    rates = []
-    for rows, inner, columns in PRODUCTS_ON_GPU if DEVICE.type == "cuda" else PRODUCTS:
-        left = torch.randn(rows, inner, device=DEVICE).to(dtype)
-        right = torch.randn(columns, inner, device=DEVICE).to(dtype)
-        product = torch.empty(rows, columns, dtype=dtype, device=DEVICE)
-        took = min(seconds(lambda a=left, b=right, c=product: torch.mm(a, b.T, out=c)) for _ in range(4))
-        rates.append(2 * rows * inner * columns / took)
-    return max(rates)
-
-
 def shares_of_time(step: Step) -> dict[str, float]:
     """Share of each kind of work in the operations' own time."""
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if DEVICE.type == "cuda" else [])]
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if ON_GPU else [])]
     with profile(activities=activities) as profiled:
         step()
-        _wait()
+        wait()
     times: Counter[str] = Counter()
     for event in profiled.events():
-        times[kind_of(event)] += event.self_device_time_total if DEVICE.type == "cuda" else event.self_cpu_time_total
+        times[kind_of(event)] += event.self_device_time_total if ON_GPU else event.self_cpu_time_total
     total = sum(times.values())
     return {kind: round(took / total, 4) for kind, took in times.most_common()}
 
@@ -137,9 +96,7 @@ def measure(preset: str, windows: int, repeats: int) -> dict:
     found = {}
     for precision, step in steps.items():
         step()  # starts the codebooks
-        with FlopCounterMode(display=False, custom_mapping=COUNTED_ANEW) as counter:
-            step()
-        found[precision] = {"operations": counter.get_total_flops(), "seconds": float("inf"), "ceiling": 0.0}
+        found[precision] = {"operations": counted_operations(step), "seconds": float("inf"), "ceiling": 0.0}
     for _ in range(repeats):
         for precision, step in steps.items():
             result = found[precision]
@@ -153,22 +110,13 @@ def measure(preset: str, windows: int, repeats: int) -> dict:
     return {"windows": windows, "window": steps["float32"].base_ids.shape[1], **found}
 
 
-def device_name() -> str:
-    """Kind of processor."""
-    return torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu"
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--windows", type=int, default=256 if DEVICE.type == "cuda" else 4)
+    parser.add_argument("--windows", type=int, default=256 if ON_GPU else 4)
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     presets = {preset: measure(preset, arguments.windows, arguments.repeats) for preset in PRESETS}
     record = {"device": device_name(), "threads": torch.get_num_threads(), "load_average": load, "presets": presets}
-    text = json.dumps(record, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text + "\n")
+    hand_over(record, arguments.out)

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import torch
+from clock import hand_over
 from vector_quantize_pytorch import ResidualVQ, VectorQuantize
 
 from vqdna.vocabulary.codebook import nearest_codes
@@ -142,8 +143,4 @@ if __name__ == "__main__":
     if arguments.search_memory:
         search_memory()
         sys.exit()
-    text = json.dumps(run(arguments.rounds), indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text + "\n")
+    hand_over(run(arguments.rounds), arguments.out)
