@@ -72,6 +72,7 @@ def here(tmp_path, monkeypatch) -> Path:
         (tmp_path / name).write_text(f">{name}\n{text}\n")
     (tmp_path / "table.csv").write_text("sequence,label\n" + "ACGTACGT,0\nTTTTGGGG,1\n" * 20)
     (tmp_path / "nolabel.csv").write_text("sequence,lable\nACGT,0\n")
+    (tmp_path / "calls.vcf").write_text("a.fa\t3\trs1\tG\tT,<DEL>\n")
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -111,6 +112,13 @@ MISTAKES = [
     ("finetune --encoder empty --train table.csv --out run --config cpi", "did you mean 'cpu'"),
     ("finetune --encoder smal --train table.csv --out run", "nor a shipped encoder .small.; did you mean 'small'"),
     ("predict --model absent a.fa -o out.csv", "absent"),
+    ("variants absent.vcf --genome a.fa", r"absent\.vcf: no such file"),
+    ("variants a.fa --genome a.fa", r"a\.fa:1: expected CHROM POS ID REF ALT"),
+    ("variants calls.vcf --genome absent.fa", r"absent\.fa: no such file"),
+    ("variants calls.vcf --genome b.fa", r"calls\.vcf:1: b\.fa has no sequence 'a\.fa'; did you mean 'b\.fa'"),
+    ("variants calls.vcf --genome a.fa -o effects.tvs", r"got the suffix '\.tvs'.*did you mean '\.tsv'"),
+    ("variants calls.vcf --genome a.fa --model absent", "absent"),
+    ("variants calls.vcf --genome a.fa --mismatches skp", "--mismatches: got 'skp'.*did you mean 'skip'"),
     ("embed --encoder absent a.fa -o out.npy", "absent"),
     ("embed --encoder empty a.fa -o out.npy", "empty: no model here"),
     ("embed a.fa -o out.np", r"got the suffix '\.np'.*did you mean '\.np"),
@@ -216,6 +224,23 @@ def test_embed_writes_rows_and_says_how_many(run, here):
     assert [line[:4] for line in lines[1:]] == [["a.fa", str(n), str(min(n + 500, 1200)), "+"] for n in (0, 500, 1000)]
 
 
+def test_variants_writes_a_row_for_each_alternate(run, here):
+    code, out, err = run("variants", "calls.vcf", "--genome", "a.fa", "--window", 64, "-o", "effects.tsv")
+    assert (code, out) == (0, "1 of 2 alternates scored -> effects.tsv\n"), err
+    lines = [line.split("\t") for line in (here / "effects.tsv").read_text().splitlines()]
+    assert lines[0] == ["chrom", "pos", "id", "ref", "alt", "cosine_distance", "euclidean_distance"]
+    assert lines[1][:5] == ["a.fa", "3", "rs1", "G", "T"]
+    assert float(lines[1][6]) > 0
+    assert lines[2] == ["a.fa", "3", "rs1", "G", "<DEL>", "", ""]
+    assert (
+        run("variants", "calls.vcf", "--genome", "a.fa", "--window", 64)[1].replace(",", "\t")
+        == (here / "effects.tsv").read_text()
+    )
+    assert json.loads(run("variants", "calls.vcf", "--genome", "a.fa", "-o", "e.csv", "--json")[1]) == {
+        "variants": 2, "scored": 1, "left_out": 1,
+    }  # fmt: skip
+
+
 def test_finetune_takes_the_shipped_encoder(tmp_path, monkeypatch, shipped_folder):
     given = {}
     monkeypatch.setattr("vqdna.finetune.train.run_finetune", lambda config, **options: given.update(options) or {})
@@ -278,7 +303,18 @@ def test_help_lists_every_command(run):
 
 
 def test_the_names_that_scripts_rely_on_stay():
-    promised = {"vocabulary", "pretrain", "finetune", "predict", "embed", "encode", "probe", "report", "doctor"}
+    promised = {
+        "vocabulary",
+        "pretrain",
+        "finetune",
+        "predict",
+        "variants",
+        "embed",
+        "encode",
+        "probe",
+        "report",
+        "doctor",
+    }
     assert promised <= set(COMMANDS)
     for stage in ("vocabulary", "pretrain", "finetune"):
         names = {name for option in typer.main.get_command(app).commands[stage].params for name in option.opts}

@@ -1,14 +1,14 @@
-"""A genome encoder by name: one that comes with the package, or one that lies in a folder.
+"""A model by name: one that comes with the package, or one that lies in a folder.
 
-Flow: "small", a run folder or a model's folder -> `GenomeEncoder` in evaluation mode, ready for DNA. Nothing is ever
-looked up on the network.
+Flow: "small", a run folder or a model's folder -> `GenomeEncoder`, or a fine-tuned model, in evaluation mode, ready for
+DNA. Nothing is ever looked up on the network.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vqdna.finetune.heads import SequenceClassifierConfig
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.finetune.loading import load_classifier, load_encoder, saved_model_type
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.weights import DEFAULT, part_folder
@@ -23,8 +23,16 @@ def load(name_or_path: str | Path = DEFAULT) -> GenomeEncoder:
     Raises:
         InputError: neither a shipped name nor a folder, no model in the folder, or a damaged one.
     """
+    model = load_model(name_or_path)
+    return model if isinstance(model, GenomeEncoder) else model.encoder
+
+
+def load_model(name_or_path: str | Path = DEFAULT) -> GenomeEncoder | GenomeEncoderForSequenceClassification:
+    """The same, a fine-tuned model with its head.
+
+    Raises:
+        InputError: see `load`.
+    """
     folder = part_folder(name_or_path, "encoder")
-    if saved_model_type(folder) == SequenceClassifierConfig.model_type:
-        encoder: GenomeEncoder = load_classifier(folder).encoder
-        return encoder
-    return load_encoder(folder)
+    is_tuned = saved_model_type(folder) == SequenceClassifierConfig.model_type
+    return load_classifier(folder) if is_tuned else load_encoder(folder)

@@ -19,7 +19,7 @@ from vqdna.cli.application import app, main, spread_options
 from vqdna.cli.benchmarking import benchmark
 from vqdna.cli.checkpoints import import_checkpoint
 from vqdna.cli.research import bpe, doctor, pack, probe, report, simulate
-from vqdna.cli.stages import embed, encode, finetune, predict, pretrain, vocabulary
+from vqdna.cli.stages import embed, encode, finetune, predict, pretrain, variants, vocabulary
 
 __all__ = [
     "app",
@@ -47,5 +47,6 @@ __all__ = [
     "study",
     "study_sars_cov_2",
     "study_species",
+    "variants",
     "vocabulary",
 ]

@@ -1,4 +1,4 @@
-"""The pipeline: `vocabulary -> pretrain -> finetune -> predict`, and `embed` and `encode` beside it.
+"""The pipeline: `vocabulary -> pretrain -> finetune -> predict`, and `variants`, `embed` and `encode` beside it.
 
 One function per command, its docstring the help text; each imports its stage only when called.
 """
@@ -172,6 +172,47 @@ def predict(
 
     prepare()
     run_predict(model, Path(source), Path(output), batch_size=batch_size)
+
+
+@app.command(
+    epilog="Example: `vqdna variants calls.vcf.gz --genome genome.fa.gz --model runs/task --window 300 -o effects.tsv`"
+)
+def variants(
+    source: Annotated[str, typer.Argument(help="VCF (gzip too); - for standard input.")],
+    genome: Annotated[Path, Option("--genome", help="FASTA of the reference that the VCF was called on (gzip too).")],
+    model: Annotated[
+        str,
+        Option("--model", help="Run folder of a fine-tuned model: its predictions; or a genome encoder: distances."),
+    ] = "small",
+    output: Annotated[
+        str, Option("--output", "-o", help="Table to write (.tsv, .csv, .parquet); - for CSV on standard output.")
+    ] = "-",
+    window: Annotated[
+        int, Option("--window", help="Bases around each variant; as many as the model's training sequences had.")
+    ] = 512,
+    mismatches: Annotated[
+        str, Option("--mismatches", help="A REF that the genome does not have: error, or skip to leave its row empty.")
+    ] = "error",
+    both_strands: Annotated[
+        bool, Option("--both-strands", help="Distances of embeddings that are means over both strands.")
+    ] = False,
+    batch_size: Annotated[int, Option("--batch-size", help="Windows at once; changes speed and memory only.")] = 64,
+    precision: Annotated[str, Option("--precision", help="fp32, bf16, or auto for the fastest here.")] = "fp32",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Effects of variants: what a model says of a window with the alternate beside the reference's window."""
+    from vqdna.inference.variants import VariantOptions, score_variants
+    from vqdna.models import load_model
+
+    prepare(quiet)
+    options = VariantOptions(window, mismatches, both_strands, batch_size, precision)
+    options.check()
+    totals = score_variants(load_model(model), source, genome, output, options)
+    if output == "-":
+        return
+    text = f"{totals['scored']} of {totals['variants']} alternates scored -> {output}"
+    print_result(json.dumps(totals) if as_json else text)
 
 
 @app.command(epilog="Example: `vqdna embed genome.fa.gz --window 512 -o embeddings.parquet`")
