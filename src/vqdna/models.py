@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
-from vqdna.finetune.loading import load_classifier, load_encoder, saved_model_type
+from vqdna.finetune.loading import load_classifier, load_encoder, load_masked_model, saved_model_type
 from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
 from vqdna.weights import DEFAULT, part_folder
 
 
@@ -23,16 +24,26 @@ def load(name_or_path: str | Path = DEFAULT) -> GenomeEncoder:
     Raises:
         InputError: neither a shipped name nor a folder, no model in the folder, or a damaged one.
     """
-    model = load_model(name_or_path)
-    return model if isinstance(model, GenomeEncoder) else model.encoder
+    folder = part_folder(name_or_path, "encoder")
+    if _is_tuned(folder):
+        encoder: GenomeEncoder = load_classifier(folder).encoder
+        return encoder
+    return load_encoder(folder)
 
 
-def load_model(name_or_path: str | Path = DEFAULT) -> GenomeEncoder | GenomeEncoderForSequenceClassification:
-    """The same, a fine-tuned model with its head.
+def load_model(
+    name_or_path: str | Path = DEFAULT,
+) -> GenomeEncoder | GenomeEncoderForMaskedModeling | GenomeEncoderForSequenceClassification:
+    """The same with its heads: those of a fine-tuned model, or of a pre-training where its folder has them.
 
     Raises:
         InputError: see `load`.
     """
     folder = part_folder(name_or_path, "encoder")
-    is_tuned = saved_model_type(folder) == SequenceClassifierConfig.model_type
-    return load_classifier(folder) if is_tuned else load_encoder(folder)
+    if _is_tuned(folder):
+        return load_classifier(folder)
+    return load_masked_model(folder) if (folder / MASKED_MODEL_FOLDER).is_dir() else load_encoder(folder)
+
+
+def _is_tuned(folder: Path) -> bool:
+    return saved_model_type(folder) == SequenceClassifierConfig.model_type

@@ -13,10 +13,14 @@ from vqdna.errors import InputError
 from vqdna.finetune.evaluation import predict_sequences
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.genome.bases import from_base_ids, to_base_ids
+from vqdna.genome.variants import read_variants
 from vqdna.inference import variant_windows
+from vqdna.inference.base_likelihoods import log_likelihood_ratios
 from vqdna.inference.embed import EmbedOptions, embed_file
 from vqdna.inference.variants import VariantOptions, score_variants
+from vqdna.models import load_model
 from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 BACKBONE = {
@@ -120,6 +124,25 @@ def test_distances_are_those_of_the_embeddings_of_both_windows(
     assert float(row["cosine_distance"]) == pytest.approx(1 - cosine, abs=1e-6)
     assert float(row["euclidean_distance"]) == pytest.approx(np.linalg.norm(one - two), rel=1e-4)
     assert float(row["euclidean_distance"]) > 0
+
+
+@pytest.mark.parametrize("target", ["bases", "levels"])
+def test_a_masked_model_that_predicts_bases_gives_their_ratio_too(target: str, genome: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    encoder().save_pretrained(folder / "model")
+    model = GenomeEncoderForMaskedModeling.from_encoder(encoder(), target=target).eval()
+    model.save_pretrained(folder / "masked_model")
+    ref = GENOME["chr1"][199]
+    calls = vcf(tmp_path / "a.vcf", ("chr1", 200, ref, f"{other(ref)},{ref}A"))
+    score_variants(load_model(folder), calls, genome, f"{tmp_path}/a.csv", OPTIONS)
+    rows = table(tmp_path / "a.csv")
+    assert ("log_likelihood_ratio" in rows[0]) == (target == "bases")
+    assert [row["cosine_distance"] != "" for row in rows] == [True, True]
+    if target == "bases":
+        [pairs] = variant_windows.variant_pairs(read_variants(calls), calls, genome, window=40)
+        wanted = log_likelihood_ratios(model, pairs[:1], batch_size=1)[0]
+        assert float(rows[0]["log_likelihood_ratio"]) == pytest.approx(wanted, abs=1e-5)
+        assert rows[1]["log_likelihood_ratio"] == "", "an insertion hides no base of the reference for another"
 
 
 def test_rows_keep_the_order_of_the_file_whatever_is_held_together(

@@ -182,7 +182,10 @@ def variants(
     genome: Annotated[Path, Option("--genome", help="FASTA of the reference that the VCF was called on (gzip too).")],
     model: Annotated[
         str,
-        Option("--model", help="Run folder of a fine-tuned model: its predictions; or a genome encoder: distances."),
+        Option(
+            "--model",
+            help="Run folder of a fine-tuned model: predictions; of a pre-training: likelihoods and distances.",
+        ),
     ] = "small",
     output: Annotated[
         str, Option("--output", "-o", help="Table to write (.tsv, .csv, .parquet); - for CSV on standard output.")

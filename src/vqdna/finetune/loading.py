@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling, MaskedModelingConfig
 from vqdna.results import read_json
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -21,6 +22,7 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 WRITTEN_BY = {
     "vqdna_vqvae": "vqdna vocabulary",
     GenomeEncoderConfig.model_type: "vqdna pretrain",
+    MaskedModelingConfig.model_type: "vqdna pretrain",
     SequenceClassifierConfig.model_type: "vqdna finetune",
 }
 
@@ -41,6 +43,17 @@ def load_classifier(path: Path) -> GenomeEncoderForSequenceClassification:
         InputError: no fine-tuned model lies there, or its files are damaged.
     """
     return _load(GenomeEncoderForSequenceClassification, path, SequenceClassifierConfig.model_type)
+
+
+def load_masked_model(path: Path) -> GenomeEncoderForMaskedModeling:
+    """Encoder with the heads of its pre-training, in the run folder `path` or in its `masked_model/`.
+
+    Raises:
+        InputError: none lies there, or its files are damaged.
+    """
+    inner = path / MASKED_MODEL_FOLDER
+    folder = inner if inner.is_dir() else path
+    return _load(GenomeEncoderForMaskedModeling, folder, MaskedModelingConfig.model_type)
 
 
 def saved_model_type(path: Path) -> str | None:

@@ -36,10 +36,19 @@ GO_ON = " (`--mismatches skip` leaves it out)"
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A variant, the row that it is of, and the same stretch of the genome without and with it."""
+    """A variant and the same stretch of the genome without and with it.
+
+    Attributes:
+        row: number of the variant.
+        variant: what the windows are of.
+        offset: bases of a window before the variant.
+        ref: the genome's bases.
+        alt: the same with the alternate.
+    """
 
     row: int
     variant: Variant
+    offset: int
     ref: Bases
     alt: Bases
 
@@ -109,7 +118,7 @@ def _pair(row: int, variant: Variant, bases: Bases, source: str, window: int, mi
     ref, alt = (
         np.concatenate([before, to_base_ids(letters).base_ids, behind]) for letters in (variant.ref, variant.alt)
     )
-    return Pair(row, variant, ref, alt)
+    return Pair(row, variant, len(before), ref, alt)
 
 
 def _mismatch(variant: Variant, bases: Bases) -> str:

@@ -2,8 +2,8 @@
 
 Flow: VCF + FASTA -> pairs of windows, one sequence of the genome at a time -> what the model makes of both -> table of
 `chrom, pos, id, ref, alt` and the numbers, a row for each alternate in the order of the VCF. A fine-tuned model gives
-both predictions and their difference; a genome encoder the distance of the two embeddings. An alternate that cannot be
-scored keeps its row, with no numbers. It must not know training.
+both predictions and their difference; a genome encoder the distance of the two embeddings, and a masked model besides
+how much it expects each. An alternate that cannot be scored keeps its row, with no numbers. It must not know training.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from vqdna.finetune.evaluation import BATCH_SIZE, predict_sequences
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.genome.streams import stream_name
 from vqdna.genome.variants import Variant, read_variants
+from vqdna.inference.base_likelihoods import log_likelihood_ratios, predicts_bases
 from vqdna.inference.embed import EmbedOptions, embed_pieces
 from vqdna.inference.output_table import Columns, table_writer
 from vqdna.inference.regions import Piece
 from vqdna.inference.variant_windows import MISMATCHES, Pair, variant_pairs
 from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 
-Model = GenomeEncoder | GenomeEncoderForSequenceClassification
+Model = GenomeEncoder | GenomeEncoderForMaskedModeling | GenomeEncoderForSequenceClassification
 
 LEAST_PROBABILITY = 1e-7
 """Below it, and above one less it, log-odds are those of this probability: float32 tells no finer ones apart."""
@@ -123,6 +125,10 @@ def effects(
     if isinstance(model, GenomeEncoder):
         vectors = _embedded(model, windows, options, source)
         return _distances(vectors[ref], vectors[alt])
+    if isinstance(model, GenomeEncoderForMaskedModeling):
+        ratios = log_likelihood_ratios(model, pairs, options.batch_size) if predicts_bases(model) else None
+        columns = {} if ratios is None else {"log_likelihood_ratio": ratios}
+        return {**columns, **effects(model.encoder, pairs, options, source)}
     predicted = predict_sequences(
         model,
         [piece.base_ids for piece in windows],

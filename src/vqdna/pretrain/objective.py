@@ -33,6 +33,9 @@ given the true codes of the levels before it (chain rule); or the bases of the t
 IGNORED = -100
 """A target that does not count."""
 
+MASKED_MODEL_FOLDER = "masked_model"
+"""Of a run, beside the encoder's `model/`."""
+
 MAX_TARGET_BASES = 8
 """Bases of a token's span that are predicted or scored; longer BPE words count with their first ones."""
 

@@ -26,7 +26,7 @@ from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.evaluation import Batch, evaluate_masked, evaluate_question, term_names
 from vqdna.pretrain.masking import MaskingSettings, draw_masked_bases
 from vqdna.pretrain.merging import StemSettings
-from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
+from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
 from vqdna.pretrain.shuffling import NOT_ASKED, ShufflingSettings, shuffled_windows
 from vqdna.results import command_line
 from vqdna.tokenizers import Tokenizer, load_tokenizer
@@ -271,7 +271,7 @@ def run_pretrain(
     }
     if is_main_process():
         folder.save_model(model.encoder)
-        folder.save_model(model, "masked_model")
+        folder.save_model(model, MASKED_MODEL_FOLDER)
         folder.write_results(results)
     return results
 
