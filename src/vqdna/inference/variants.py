@@ -121,14 +121,15 @@ def effects(
         options: see `VariantOptions`.
         source: what messages call the file that the variants are from.
     """
+    if isinstance(model, GenomeEncoderForMaskedModeling):
+        distances = effects(model.encoder, pairs, options, source)
+        if not predicts_bases(model):
+            return distances
+        return {"log_likelihood_ratio": log_likelihood_ratios(model, pairs, options.batch_size), **distances}
     windows, ref, alt = _windows(pairs)
     if isinstance(model, GenomeEncoder):
         vectors = _embedded(model, windows, options, source)
         return _distances(vectors[ref], vectors[alt])
-    if isinstance(model, GenomeEncoderForMaskedModeling):
-        ratios = log_likelihood_ratios(model, pairs, options.batch_size) if predicts_bases(model) else None
-        columns = {} if ratios is None else {"log_likelihood_ratio": ratios}
-        return {**columns, **effects(model.encoder, pairs, options, source)}
     predicted = predict_sequences(
         model,
         [piece.base_ids for piece in windows],
