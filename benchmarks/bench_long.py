@@ -15,10 +15,10 @@ import json
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import torch
+from clock import DEVICE, seconds
 
 from vqdna.config import load_config
 from vqdna.finetune.encoding import encode_sequences, pad_codes
@@ -45,7 +45,7 @@ def classifier(vocabulary: Path) -> GenomeEncoderForSequenceClassification:
     )
     model = GenomeEncoderForSequenceClassification.from_encoder(encoder, pooling="mean+max")
     model.encoder.tokenizer.requires_grad_(False)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(DEVICE)
 
 
 def measure(vocabulary: Path, num_bases: int, mode: str, precision: str) -> dict[str, float]:
@@ -56,12 +56,11 @@ def measure(vocabulary: Path, num_bases: int, mode: str, precision: str) -> dict
     row = torch.randint(0, 4, (num_bases,), dtype=torch.uint8).numpy()
     before = _peak(model.device)
     repetitions = 1 if num_bases >= LONG_ENOUGH else 2
-    seconds = min(_repetition(model, row, mode, precision) for _ in range(repetitions))
-    return {"seconds": round(seconds, 3), "peak_gb": round(_peak(model.device), 2), "start_gb": round(before, 2)}
+    took = min(seconds(lambda: _repetition(model, row, mode, precision)) for _ in range(repetitions))
+    return {"seconds": round(took, 3), "peak_gb": round(_peak(model.device), 2), "start_gb": round(before, 2)}
 
 
-def _repetition(model, row, mode: str, precision: str) -> float:
-    started = _clock(model.device)
+def _repetition(model, row, mode: str, precision: str) -> None:
     encoded = encode_sequences(model.encoder, [row], str)
     codes, mask = (part.to(model.device) for part in pad_codes(encoded.codes))
     label = torch.zeros(1, dtype=torch.int64, device=model.device)
@@ -74,14 +73,6 @@ def _repetition(model, row, mode: str, precision: str) -> float:
         loss.backward()
         model.zero_grad(set_to_none=True)
     loss.item()
-    return _clock(model.device) - started
-
-
-def _clock(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
 
 
 def _peak(device: torch.device) -> float:

@@ -10,6 +10,7 @@ without its ending, KIND one of KINDS below.
 import argparse
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,18 @@ def published(summary: Record, protocol: str) -> str:
 KINDS = {"means": means, "mcc": mcc, "ranks": ranks, "published": published, "variants": variants_table}
 
 
+@cache
+def results(file: str) -> Record:
+    """A results file by its name without ending."""
+    return read_json(ROOT / "docs" / "results" / f"{file}.json")
+
+
 def filled(text: str) -> str:
     """A document with its tables as the results files have them."""
 
     def table(block: re.Match[str]) -> str:
         start, file, protocol, kind = block.groups()
-        written = KINDS[kind](read_json(ROOT / "docs" / "results" / f"{file}.json"), protocol)
+        written = KINDS[kind](results(file), protocol)
         return f"{start}\n{written.strip()}\n\n"
 
     return BLOCK.sub(table, text)
@@ -79,11 +86,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="rewrite nothing")
     checks = parser.parse_args().check
-    changed = [path for path in DOCUMENTS if filled(path.read_text()) != path.read_text()]
-    for path in changed:
+    texts = {path: filled(path.read_text()) for path in DOCUMENTS}
+    changed = {path: text for path, text in texts.items() if text != path.read_text()}
+    for path, text in changed.items():
         print(f"{path}: {'not as the results files have it' if checks else 'written anew'}")
         if not checks:
-            write_atomically(path, filled(path.read_text()).encode())
+            write_atomically(path, text.encode())
     sys.exit(1 if checks and changed else 0)
 
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from example_tasks import saved_encoder, tiny_encoder
 
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.finetune.loading import load_classifier, load_encoder
+from vqdna.finetune.loading import load_classifier, load_encoder, load_masked_model
+from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 
 
 def test_run_folder_and_model_folder_are_the_same_encoder(tmp_path: Path):
@@ -24,6 +26,16 @@ def test_a_fine_tuned_model_where_an_encoder_is_wanted_is_told_apart(tmp_path: P
     GenomeEncoderForSequenceClassification.from_encoder(tiny_encoder()).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="holds the model of `vqdna finetune`, expected a model that `vqdna pretrain`"):
         load_encoder(tmp_path)
+
+
+def test_the_heads_of_a_pre_training_are_told_apart_from_its_encoder(tmp_path: Path):
+    model = GenomeEncoderForMaskedModeling.from_encoder(tiny_encoder())
+    model.save_pretrained(tmp_path / "masked_model")
+    loaded, saved = load_masked_model(tmp_path).state_dict(), model.state_dict()
+    assert loaded.keys() == saved.keys()
+    assert all(torch.equal(loaded[name], weight) for name, weight in saved.items())
+    with pytest.raises(InputError, match="holds a 'vqdna_masked_modeling', expected a model that `vqdna pretrain`"):
+        load_encoder(tmp_path / "masked_model")
 
 
 def test_missing_and_empty_folders_are_told_apart(tmp_path: Path):

@@ -46,14 +46,12 @@ def load_classifier(path: Path) -> GenomeEncoderForSequenceClassification:
 
 
 def load_masked_model(path: Path) -> GenomeEncoderForMaskedModeling:
-    """Encoder with the heads of its pre-training, in the run folder `path` or in its `masked_model/`.
+    """Encoder with the heads of its pre-training, in the `masked_model/` of the run folder `path`.
 
     Raises:
         InputError: none lies there, or its files are damaged.
     """
-    inner = path / MASKED_MODEL_FOLDER
-    folder = inner if inner.is_dir() else path
-    return _load(GenomeEncoderForMaskedModeling, folder, MaskedModelingConfig.model_type)
+    return _load(GenomeEncoderForMaskedModeling, path / MASKED_MODEL_FOLDER, MaskedModelingConfig.model_type)
 
 
 def saved_model_type(path: Path) -> str | None:
@@ -79,7 +77,8 @@ def model_folder(path: Path, model_type: str) -> Path:
                 return folder
     if not found:
         raise InputError(f"{path}: no model here (no config.json in it or in model/), expected {wanted}")
-    what = f"the model of `{WRITTEN_BY[found[0]]}`" if found[0] in WRITTEN_BY else f"a '{found[0]}'"
+    writer = WRITTEN_BY.get(str(found[0]))
+    what = f"the model of `{writer}`" if writer not in (None, WRITTEN_BY[model_type]) else f"a '{found[0]}'"
     raise InputError(f"{path}: holds {what}, expected {wanted}")
 
 

@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from vqdna.devices import own_device
-from vqdna.errors import InputError, nearest_name_hint
+from vqdna.errors import InputError
 from vqdna.finetune.code_cache import CodeRows
 from vqdna.finetune.encoding import encode_sequences, pad_codes
 from vqdna.finetune.evaluation import BATCH_SIZE, similar_batches
+from vqdna.finetune.heads import check_name
 from vqdna.genome.bases import Gaps
 from vqdna.inference.embedding_table import EmbeddingRows, check_output, embedding_writer
 from vqdna.inference.regions import Piece, regions_of_records, whole_records, windows_of_records
@@ -73,8 +74,8 @@ class EmbedOptions:
         Raises:
             InputError: an unknown name, a number below 1, or options that exclude each other.
         """
-        _check_name("pool", self.pool, POOLINGS)
-        _check_name("precision", self.precision, PRECISIONS)
+        check_name("--pool", self.pool, POOLINGS)
+        check_name("--precision", self.precision, PRECISIONS)
         for option, number in (("window", self.window), ("step", self.step), ("batch-size", self.batch_size)):
             if number is not None and number < 1:
                 raise InputError(f"--{option}: got {number}, expected at least 1")
@@ -84,13 +85,6 @@ class EmbedOptions:
             raise InputError("give --window or --bed, not both")
         if self.both_strands and self.pool == "none":
             raise InputError("--both-strands goes with --pool mean or mean+max; positions of two strands do not meet")
-
-
-def _check_name(option: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise InputError(
-            f"--{option}: got '{name}', expected one of {', '.join(known)}{nearest_name_hint(name, known)}"
-        )
 
 
 def embed_file(encoder: GenomeEncoder, source: str, output: str, options: EmbedOptions) -> dict[str, int]:

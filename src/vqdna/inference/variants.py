@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vqdna.devices import own_device
-from vqdna.errors import InputError, nearest_name_hint
+from vqdna.errors import InputError
 from vqdna.finetune.evaluation import BATCH_SIZE, predict_sequences
-from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig, check_name
 from vqdna.genome.streams import stream_name
 from vqdna.genome.variants import Variant, read_variants
 from vqdna.inference.base_likelihoods import log_likelihood_ratios, predicts_bases
@@ -65,9 +65,7 @@ class VariantOptions:
         Raises:
             InputError: an unknown name or a number below 1.
         """
-        if self.mismatches not in MISMATCHES:
-            hint = nearest_name_hint(self.mismatches, MISMATCHES)
-            raise InputError(f"--mismatches: got '{self.mismatches}', expected one of {', '.join(MISMATCHES)}{hint}")
+        check_name("--mismatches", self.mismatches, MISMATCHES)
         if self.window < 1:
             raise InputError(f"--window: got {self.window}, expected at least 1")
         self.embedding.check()
