@@ -10,7 +10,7 @@ from example_network import CPU, TINY, random_bases
 from example_tokenizer import TwoLevelTokenizer, planted
 
 from vqdna.benchmark.cnn import CnnConfig, padded, run_cnn, task_loss
-from vqdna.benchmark.word_cnn import WordCnn, WordNetwork, WordSettings, levels_of_few_codes, words_at_bases
+from vqdna.benchmark.word_cnn import WordCnn, WordNetwork, WordSettings
 from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.metrics import classification_metrics
 from vqdna.tokenizers import load_tokenizer
@@ -29,27 +29,6 @@ def network(tokenizer: str = "kmer:3", config: CnnConfig = TINY, words: WordSett
     model = WordCnn(2, config, load_tokenizer(tokenizer), words)
     model(torch.randint(0, 4, (16, 60), dtype=torch.uint8), torch.ones(16, 60, dtype=torch.bool))
     return model.eval()
-
-
-@pytest.mark.parametrize(
-    ("tokenizer", "text", "expected"),
-    [
-        ("kmer:2", "ACGT", ["AC", "CG", "GT", "GT"]),
-        ("kmer:2:2", "ACGT", ["AC", "AC", "GT", "GT"]),
-        ("kmer:3:3", "ACGTAC", ["ACG", "ACG", "ACG", "TAC", "TAC", "TAC"]),
-    ],
-)
-def test_a_base_has_the_word_that_starts_last_and_covers_it(tokenizer, text, expected):
-    kmers = load_tokenizer(tokenizer)
-    words = words_at_bases(kmers, *padded(bases_of(text), CPU))[0, :, 0].tolist()
-    assert words == [int(kmers.encode(*padded(bases_of(word), CPU)).codes[0, 0, 0]) for word in expected]
-
-
-def test_padding_has_no_word():
-    kmers = load_tokenizer("kmer:2")
-    words = words_at_bases(kmers, *padded(bases_of("ACGTACGT", "ACG"), CPU))[1, :, 0].tolist()
-    assert words[3:] == [kmers.level_sizes[0]] * 5
-    assert max(words[:3]) < kmers.level_sizes[0]
 
 
 @pytest.mark.parametrize("tokenizer", ["nucleotide", "kmer:3", "kmer:6:6"])
@@ -114,21 +93,6 @@ def test_many_sequences_are_read_fewer_times():
     network = WordNetwork(load_tokenizer("kmer:2"))
     assert [network.epochs(15, count) for count in (2000, 10_000, 10_001, 30_000)] == [15, 15, 8, 8]
     assert network.epochs(4, 30_000) == 4
-
-
-def test_levels_of_too_many_codes_are_left_out():
-    class Large(TwoLevelTokenizer):
-        def __init__(self, level_sizes: tuple[int, ...]) -> None:
-            super().__init__()
-            self.level_sizes = level_sizes
-
-        def with_levels(self, num_levels: int) -> Large:
-            return Large(self.level_sizes[:num_levels])
-
-    assert levels_of_few_codes(Large((512, 64, 4096))).level_sizes == (512, 64)
-    assert levels_of_few_codes(Large((1024, 2048))).level_sizes == (1024, 2048)
-    assert levels_of_few_codes(Large((8192, 64))).level_sizes == (8192,)
-    assert levels_of_few_codes(load_tokenizer("kmer:6")).level_sizes == load_tokenizer("kmer:6").level_sizes
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -22,11 +22,9 @@ from vqdna.benchmark.features import BASES_PER_BATCH
 from vqdna.finetune.encoding import pad_codes
 from vqdna.genome.bases import reverse_complement
 from vqdna.tasks.loading import LabelledSequences
-from vqdna.tokenizers import Tokenizer, Tokens
+from vqdna.tokenizers import Tokenizer
+from vqdna.tokenizers.base_words import levels_of_few_codes, words_at_bases
 from vqdna.tokenizers.padding import length_buckets
-
-MOST_CODES = 2048
-"""Levels with more are left out: thousands of sequences do not show each word often enough."""
 
 
 @dataclass(frozen=True)
@@ -125,41 +123,14 @@ class WordNetwork(Network):
         return read
 
 
-def levels_of_few_codes(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer up to its first level of too many codes, the coarsest in any case."""
-    sizes = tokenizer.level_sizes
-    num_levels = next((level for level, size in enumerate(sizes) if size > MOST_CODES), len(sizes))
-    return tokenizer.with_levels(max(1, num_levels))
-
-
 @torch.inference_mode()
 def words_of_rows(
     tokenizer: Tokenizer, rows: Sequence[UInt8[ndarray, "_"]], device: torch.device
 ) -> list[Int[ndarray, "_ level"]]:
-    """The word at each base of each row, see `words_at_bases`."""
+    """The word at each base of each row, see `vqdna.tokenizers.base_words`."""
     tokenizer = tokenizer.to(device)
     words: dict[int, Int[ndarray, "_ level"]] = {}
     for bucket in length_buckets([len(row) for row in rows], BASES_PER_BATCH):
         codes = words_at_bases(tokenizer, *padded([rows[row] for row in bucket], device)).int().cpu().numpy()
         words |= {int(row): codes[place, : len(rows[row])] for place, row in enumerate(bucket)}
     return [words[row] for row in range(len(rows))]
-
-
-def words_at_bases(
-    tokenizer: Tokenizer, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"]
-) -> Int[Tensor, "batch base level"]:
-    """Codes of the last token that starts at or before each base and covers it; a level's size where none does."""
-    tokens = tokenizer.encode(base_ids, attention_mask)
-    token, is_covered = _covering(tokens, base_ids.shape[1])
-    codes = tokens.codes.gather(1, token[..., None].expand(-1, -1, tokens.codes.shape[2]))
-    beyond = codes.new_tensor(tokenizer.level_sizes)
-    return torch.where(is_covered[..., None], codes, beyond)
-
-
-def _covering(tokens: Tokens, num_bases: int) -> tuple[Int[Tensor, "batch base"], Bool[Tensor, "batch base"]]:
-    """Number of the last token that starts at or before each base, and whether it covers the base."""
-    starts = tokens.spans[..., 0].masked_fill(~tokens.attention_mask, num_bases).contiguous()
-    bases = torch.arange(num_bases, device=starts.device).expand(len(starts), -1).contiguous()
-    token = torch.searchsorted(starts, bases, right=True) - 1
-    is_covered = (token >= 0) & (bases < tokens.spans[..., 1].gather(1, token.clamp(min=0)))
-    return token.clamp(min=0), is_covered

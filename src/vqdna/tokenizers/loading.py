@@ -12,13 +12,14 @@ from typing import Any
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.results import read_json
+from vqdna.tokenizers.base_words import BaseWordTokenizer
 from vqdna.tokenizers.bpe import SETTINGS_FILE, BpeTokenizer
 from vqdna.tokenizers.contract import Tokenizer
 from vqdna.tokenizers.kmer import KmerTokenizer
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 from vqdna.tokenizers.published_words import PublishedWordTokenizer
 
-KINDS = ("nucleotide", "kmer", "bpe", "vq", PublishedWordTokenizer.kind)
+KINDS = ("nucleotide", "kmer", "bpe", "vq", PublishedWordTokenizer.kind, BaseWordTokenizer.kind)
 GRAMMAR = "nucleotide, kmer:K, kmer:K:STRIDE, bpe:DIR, vq:DIR or a directory"
 
 
@@ -64,6 +65,8 @@ def tokenizer_name(tokenizer: Tokenizer) -> str:
         return f"kmer:{tokenizer.k}" + (f":{tokenizer.stride}" if tokenizer.stride > 1 else "")
     if isinstance(tokenizer, PublishedWordTokenizer):
         return f"{tokenizer.model}:{tokenizer.k}" if tokenizer.k > 1 else tokenizer.model
+    if isinstance(tokenizer, BaseWordTokenizer):
+        return f"nucleotide+{tokenizer_name(tokenizer.words)}"
     if tokenizer.kind == "vq":
         return str(
             tokenizer.settings()["vocabulary"].get("quantizer", "hrq")
@@ -103,5 +106,7 @@ def _tokenizer_class(kind: str) -> type[Tokenizer]:
         from vqdna.tokenizers.vq import VqTokenizer
 
         return VqTokenizer
-    hand_made: tuple[type[Tokenizer], ...] = (NucleotideTokenizer, KmerTokenizer, BpeTokenizer, PublishedWordTokenizer)
-    return {tokenizer.kind: tokenizer for tokenizer in hand_made}[kind]
+    others: tuple[type[Tokenizer], ...] = (
+        NucleotideTokenizer, KmerTokenizer, BpeTokenizer, PublishedWordTokenizer, BaseWordTokenizer,
+    )  # fmt: skip
+    return {tokenizer.kind: tokenizer for tokenizer in others}[kind]
