@@ -13,7 +13,7 @@ from torch.nn import functional
 from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.genome.simulate import simulate_genomes, write_genomes
-from vqdna.pretrain.encoder import CodeEmbedding
+from vqdna.pretrain.code_embedding import CodeEmbedding
 from vqdna.pretrain.train import PretrainConfig
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.training import trainer as trainer_module

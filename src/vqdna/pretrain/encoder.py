@@ -20,15 +20,13 @@ from transformers.utils import ModelOutput
 
 from vqdna.config import validate
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.pretrain.backbones import backbone_config, build_backbone, position_limit
+from vqdna.pretrain.backbones import backbone_config, build_backbone, embedding_width, position_limit
+from vqdna.pretrain.code_embedding import CODE_EMBEDDINGS, CodeEmbedding, code_embedding
 from vqdna.pretrain.long_rows import in_chunks, reach_of_layers, recomputed_layers
 from vqdna.pretrain.merging import Stem, StemSettings
 from vqdna.pretrain.sharing import DnaModel, register_model
 from vqdna.pretrain.special_tokens import SpecialTokens, surrounded
 from vqdna.tokenizers import Tokenizer, tokenizer_from_settings
-
-CODE_EMBEDDINGS = ("vectors", "table", "both")
-"""Ways from codes to the backbone's width."""
 
 
 class GenomeEncoderConfig(PreTrainedConfig):
@@ -38,7 +36,8 @@ class GenomeEncoderConfig(PreTrainedConfig):
         tokenizer: what `Tokenizer.settings` gave.
         backbone: keyword arguments of the transformers configuration, with its `model_type`.
         code_embedding: "vectors" projects the frozen code vectors (the paper's way), "table" learns a vector for each
-            code of each level, "both" adds the two.
+            code of each level, "both" adds the two; "one-hot" see `OneHotEmbedding`.
+        code_dropout: fraction of positions where "one-hot" hides the codes of all levels but the first in training.
         stem: shape of the stem, see `StemSettings`; None for one position per token, as in the paper.
         special_tokens: codes that stand around every row, see `SpecialTokens`; None for none, as in all models of ours.
     """
@@ -52,6 +51,7 @@ class GenomeEncoderConfig(PreTrainedConfig):
         code_embedding: str = "vectors",
         stem: Mapping[str, Any] | None = None,
         special_tokens: Mapping[str, Any] | None = None,
+        code_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         if code_embedding not in CODE_EMBEDDINGS:
@@ -59,7 +59,7 @@ class GenomeEncoderConfig(PreTrainedConfig):
                 f"code_embedding: got '{code_embedding}', expected one of {', '.join(CODE_EMBEDDINGS)}"
                 f"{nearest_name_hint(code_embedding, CODE_EMBEDDINGS)}"
             )
-        self.code_embedding = code_embedding
+        self.code_embedding, self.code_dropout = code_embedding, code_dropout
         self.tokenizer = dict(tokenizer or {"kind": "nucleotide"})
         self.backbone = dict(backbone or {"model_type": "modernbert"})
         self.stem = None if stem is None else validate(StemSettings, stem, "stem").model_dump()
@@ -71,7 +71,7 @@ class GenomeEncoderConfig(PreTrainedConfig):
 
     def encoder_settings(self) -> dict[str, Any]:
         """Keyword arguments that shape an encoder like this one, for the configurations of models around it."""
-        names = ("tokenizer", "backbone", "code_embedding", "stem", "special_tokens")
+        names = ("tokenizer", "backbone", "code_embedding", "stem", "special_tokens", "code_dropout")
         return {name: getattr(self, name) for name in names}
 
 
@@ -104,13 +104,14 @@ class GenomeEncoder(DnaModel):
         super().__init__(config)
         self.tokenizer = tokenizer_from_settings(config.tokenizer)
         stem = None if config.stem is None else StemSettings(**config.stem)
+        shape = backbone_config(config.backbone)
         self.token_width = config.hidden_size if stem is None else stem.width
-        self.embedding = CodeEmbedding(self.tokenizer, self.token_width, config.code_embedding)
-        self.stem = None if stem is None else Stem(stem, config.hidden_size)
+        width = embedding_width(shape) if stem is None else stem.width
+        self.embedding = code_embedding(self.tokenizer, width, config.code_embedding, config.code_dropout)
+        self.stem = None if stem is None else Stem(stem, embedding_width(shape))
         self.merge = 1 if stem is None else stem.merge
         self.bases_per_position = self.tokenizer.bases_per_position * self.merge
         self.special_tokens = _special_tokens(config, self.tokenizer, self.embedding)
-        shape = backbone_config(config.backbone)
         layers, limit = reach_of_layers(shape), position_limit(shape)
         local = layers is not None and not self.special_tokens
         self.reach = layers * self.merge + self._stem_reach if local and layers is not None else None
@@ -128,9 +129,11 @@ class GenomeEncoder(DnaModel):
         code_embedding: str = "vectors",
         stem: Mapping[str, Any] | None = None,
         special_tokens: Mapping[str, Any] | None = None,
+        code_dropout: float = 0.0,
     ) -> GenomeEncoder:
         """Untrained encoder over a trained (or hand-made) tokenizer, whose weights it copies and keeps frozen."""
-        encoder = cls(GenomeEncoderConfig(tokenizer.settings(), backbone, code_embedding, stem, special_tokens))
+        shape = (backbone, code_embedding, stem, special_tokens, code_dropout)
+        encoder = cls(GenomeEncoderConfig(tokenizer.settings(), *shape))
         encoder.tokenizer.load_state_dict(tokenizer.state_dict())
         return encoder
 
@@ -198,7 +201,7 @@ class GenomeEncoder(DnaModel):
         return (embeddings, token_mask) if self.stem is None else self.stem.merge(embeddings, token_mask)
 
     def _through_backbone(
-        self, embeddings: Float[Tensor, "batch position width"], position_mask: Bool[Tensor, "batch position"]
+        self, embeddings: Float[Tensor, "batch position embedding"], position_mask: Bool[Tensor, "batch position"]
     ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
         num_positions = embeddings.shape[1]
         if self.max_positions is not None and num_positions > self.max_positions:
@@ -258,48 +261,6 @@ def _given(value: Tensor | None) -> Tensor:
     if value is None:
         raise ValueError("the encoder's output lacks its hidden states")
     return value
-
-
-class CodeEmbedding(nn.Module):
-    """Codes to the width asked for: frozen code vectors projected, a table learned per level, or their sum.
-
-    Hand-made tokenizers have no code vectors, so theirs is always a table.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, width: int, kind: str = "vectors") -> None:
-        super().__init__()
-        self.tables = nn.ModuleList()
-        self.uses_vectors = tokenizer.vector_size is not None and kind != "table"
-        if tokenizer.vector_size is not None and self.uses_vectors:
-            self.norm = nn.LayerNorm(tokenizer.vector_size)
-            self.projection = nn.Linear(tokenizer.vector_size, width)
-        if not self.uses_vectors or kind == "both":
-            self.tables.extend(nn.Embedding(size, width) for size in tokenizer.level_sizes)
-        self.mask_vector = nn.Parameter(torch.zeros(width))
-
-    def reset_parameters(self) -> None:
-        """Fresh weights."""
-        for table in self.tables.parameters():
-            nn.init.normal_(table, std=0.02)
-        if self.uses_vectors:
-            nn.init.normal_(self.projection.weight, std=0.02)
-            nn.init.zeros_(self.projection.bias)
-        nn.init.normal_(self.mask_vector, std=0.02)
-
-    def forward(
-        self,
-        codes: Int[Tensor, "batch position level"],
-        tokenizer: Tokenizer,
-        hidden_positions: Bool[Tensor, "batch position"] | None = None,
-    ) -> Float[Tensor, "batch position width"]:
-        """Embedding of each position; the mask embedding where `hidden_positions` is True."""
-        parts = [table(codes[..., level]) for level, table in enumerate(self.tables)]
-        if self.uses_vectors:
-            parts.append(self.projection(self.norm(tokenizer.code_vectors(codes))))
-        embeddings = torch.stack(parts).sum(dim=0)
-        if hidden_positions is None:
-            return embeddings
-        return torch.where(hidden_positions[..., None], self.mask_vector.to(embeddings.dtype), embeddings)
 
 
 register_model(GenomeEncoder, AutoModel)

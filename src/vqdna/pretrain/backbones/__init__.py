@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.pretrain import blocked_attention
+from vqdna.pretrain.backbones.convolutions import Convolutions, ConvolutionsConfig
 from vqdna.pretrain.backbones.hyena import Hyena, HyenaConfig
 from vqdna.pretrain.backbones.mosaic_bert import MosaicBert, MosaicBertConfig
 from vqdna.pretrain.backbones.nucleotide_transformer import NucleotideTransformer, NucleotideTransformerConfig
@@ -20,7 +21,9 @@ from vqdna.pretrain.backbones.nucleotide_transformer import NucleotideTransforme
 THEIRS = ("modernbert", "bert")
 """transformers encoders that take `inputs_embeds` and were tested here."""
 
-OURS = (HyenaConfig.model_type, MosaicBertConfig.model_type, NucleotideTransformerConfig.model_type)
+OURS = tuple(
+    config.model_type for config in (HyenaConfig, MosaicBertConfig, NucleotideTransformerConfig, ConvolutionsConfig)
+)
 BACKBONES = (*THEIRS, *OURS)
 
 WITHOUT_WORDS = {
@@ -59,6 +62,11 @@ def build_backbone(config: PreTrainedConfig) -> PreTrainedModel:
     return model
 
 
+def embedding_width(config: PreTrainedConfig) -> int:
+    """Width of the embeddings that the backbone reads."""
+    return int(getattr(config, "embedding_size", config.hidden_size))
+
+
 def position_limit(config: PreTrainedConfig) -> int | None:
     """Positions of the longest row; None where the backbone counts distances only, so that any length goes."""
     limit = None if config.model_type == "modernbert" else getattr(config, "max_position_embeddings", None)
@@ -67,6 +75,8 @@ def position_limit(config: PreTrainedConfig) -> int | None:
 
 __all__ = [
     "BACKBONES",
+    "Convolutions",
+    "ConvolutionsConfig",
     "Hyena",
     "HyenaConfig",
     "MosaicBert",
@@ -75,5 +85,6 @@ __all__ = [
     "NucleotideTransformerConfig",
     "backbone_config",
     "build_backbone",
+    "embedding_width",
     "position_limit",
 ]
