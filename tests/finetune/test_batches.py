@@ -9,15 +9,15 @@ from vqdna.finetune.encoding import EncodedSequences
 LENGTHS = np.random.default_rng(0).integers(1, 60, 1003)
 
 
-def dataset(num_rows: int = 100, *, seed: int = 0, augment: bool = False) -> EpochDataset:
+def dataset(num_rows: int = 100, *, seed: int = 0, **strands: bool) -> EpochDataset:
     """Row i has the code i on the forward strand and 1000 + i on the other."""
     forward = [np.full((3, 1), row) for row in range(num_rows)]
     encoded = EncodedSequences(forward, [codes + 1000 for codes in forward])
-    return EpochDataset(encoded, np.arange(num_rows), batch_size=8, seed=seed, augment=augment)
+    return EpochDataset(encoded, np.arange(num_rows), batch_size=8, seed=seed, **strands)
 
 
 def codes_of(data: EpochDataset) -> list[int]:
-    return [int(data[index][0][0, 0]) for index in range(len(data))]
+    return [int(data[index][0][0][0, 0]) for index in range(len(data))]
 
 
 def test_every_row_once_and_batches_of_similar_length():
@@ -47,7 +47,16 @@ def test_order_is_a_function_of_seed_and_epoch():
 
 def test_labels_stay_with_their_sequences():
     data = dataset(augment=True)
-    assert all(int(codes[0, 0]) % 1000 == label for codes, label in (data[index] for index in range(len(data))))
+    assert all(int(rows[0][0, 0]) % 1000 == label for rows, label in (data[index] for index in range(len(data))))
+
+
+def test_pairs_have_the_reverse_complements_behind_all_strands_given():
+    data = dataset(pairs=True)
+    batch = collate([data[index] for index in range(3)])
+    codes = batch["codes"][:, 0, 0]
+    assert torch.equal(codes[:3], batch["labels"])
+    assert torch.equal(codes[3:], batch["labels"] + 1000)
+    assert batch["position_mask"].shape == (6, 3)
 
 
 def test_augmentation_draws_the_strand_of_each_row_anew_every_epoch():
@@ -62,7 +71,7 @@ def test_augmentation_draws_the_strand_of_each_row_anew_every_epoch():
 
 
 def test_collate_gives_labels_as_the_loss_takes_them():
-    codes = np.zeros((2, 1), dtype=np.int32)
+    codes = [np.zeros((2, 1), dtype=np.int32)]
     assert collate([(codes, np.int64(1)), (codes, np.int64(0))])["labels"].dtype == torch.int64
     assert collate([(codes, np.float64(0.5))])["labels"].dtype == torch.float32
     sets = collate([(codes, np.array([1, 0])), (codes, np.array([1, 1]))])["labels"]

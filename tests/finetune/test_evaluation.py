@@ -9,6 +9,7 @@ from vqdna.finetune import evaluation
 from vqdna.finetune.evaluation import predict_sequences
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.genome.bases import reverse_complement
+from vqdna.tokenizers.padding import pad_rows
 
 
 def classifier(backbone=MODERNBERT, **settings: object) -> GenomeEncoderForSequenceClassification:
@@ -29,9 +30,9 @@ def place(row: int) -> str:
 
 
 @pytest.mark.parametrize("backbone", [MODERNBERT, BERT], ids=["modernbert", "bert"])
-@pytest.mark.parametrize("average", [False, True])
-def test_batch_size_and_order_change_no_prediction(backbone, average):
-    model, rows = classifier(backbone, reverse_complement_average=average), random_rows(23)
+@pytest.mark.parametrize("strands", [{}, {"reverse_complement_average": True}, {"shares_strands": True}], ids=str)
+def test_batch_size_and_order_change_no_prediction(backbone, strands):
+    model, rows = classifier(backbone, **strands), random_rows(23)
     alone = predict_sequences(model, rows, place, batch_size=1)
     together = predict_sequences(model, rows, place, batch_size=23)
     backwards = predict_sequences(model, rows[::-1], place, batch_size=5)[::-1]
@@ -47,6 +48,24 @@ def test_limits_on_batch_and_chunk_change_no_prediction(monkeypatch):
     monkeypatch.setattr(evaluation, "RECORDS_PER_CHUNK", 7)
     monkeypatch.setattr(evaluation, "BASES_PER_CHUNK", 200)
     assert np.allclose(predict_sequences(model, rows, place), expected, atol=1e-6)
+
+
+def test_sharing_makes_both_strands_alike_and_is_no_average():
+    rows = random_rows(6)
+    other = [reverse_complement(row) for row in rows]
+    model = classifier(shares_strands=True, pooling="mean+max")
+    forward = predict_sequences(model, rows, place)
+    assert np.allclose(predict_sequences(model, other, place), forward, atol=1e-6)
+    assert np.ptp(forward[:, 0]) > 0.01
+
+
+def test_bases_of_shared_strands_give_what_their_codes_give():
+    rows = random_rows(5)
+    model = classifier(shares_strands=True)
+    bases, mask = pad_rows(rows)
+    with torch.no_grad():
+        probabilities = model.predictions(model(bases, mask).logits).numpy()
+    assert np.allclose(probabilities, predict_sequences(model, rows, place), atol=1e-6)
 
 
 def test_averaging_makes_both_strands_alike():

@@ -16,31 +16,40 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from vqdna.finetune.code_cache import CodeRows
 from vqdna.finetune.encoding import EncodedSequences, pad_codes
 
 BATCHES_PER_POOL = 32
 """Batches whose rows are sorted by length together: enough to save padding, few enough to stay shuffled."""
 
-Item = tuple[Int[ndarray, "_ level"], Any]
-"""Codes of a record, and its class id, score or row of 0/1."""
+Item = tuple[CodeRows, Any]
+"""Codes of a record, of one strand or of both, and its class id, score or row of 0/1."""
 
 
 class EpochDataset(Dataset[Item]):
     """Codes and labels in the order of the current epoch.
 
     Args:
-        encoded: with both strands where `augment`.
+        encoded: with both strands where `augment` or `pairs`.
         labels: class ids, 0/1 sets or scores, a row each.
         batch_size: rows of a batch, which order keeps together.
         seed: of order and strands.
         augment: each epoch draws the strand of each row.
+        pairs: items have both strands.
     """
 
     def __init__(
-        self, encoded: EncodedSequences, labels: ndarray, *, batch_size: int, seed: int, augment: bool = False
+        self,
+        encoded: EncodedSequences,
+        labels: ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        augment: bool = False,
+        pairs: bool = False,
     ) -> None:
         self.encoded, self.labels = encoded, labels
-        self.batch_size, self.seed, self.augment = batch_size, seed, augment
+        self.batch_size, self.seed, self.augment, self.pairs = batch_size, seed, augment, pairs
         self.lengths = np.array([len(row) for row in encoded.codes])
         self.set_epoch(0)
 
@@ -56,8 +65,9 @@ class EpochDataset(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         row = int(self.order[index])
         reverse = self.encoded.reverse_codes
-        codes = reverse[row] if reverse is not None and self.reversed[row] else self.encoded.codes[row]
-        return codes, self.labels[row]
+        if reverse is not None and self.reversed[row]:
+            return [reverse[row]], self.labels[row]
+        return self.encoded.rows([row], pairs=self.pairs), self.labels[row]
 
 
 def shuffled_by_length(
@@ -73,8 +83,9 @@ def shuffled_by_length(
 
 
 def collate(items: Sequence[Item]) -> dict[str, Any]:
-    """Batch of a classifier's forward."""
-    codes, position_mask = pad_codes([codes for codes, _ in items])
+    """Batch of a classifier's forward; where items have both strands, the reverse complements behind all others."""
+    strands = zip(*(rows for rows, _ in items), strict=True)
+    codes, position_mask = pad_codes([row for strand in strands for row in strand])
     return {"codes": codes, "position_mask": position_mask, "labels": label_tensor([label for _, label in items])}
 
 

@@ -30,7 +30,7 @@ def cached_codes(
 
     Hand-made tokenizers are faster than the disk and are not cached.
     """
-    if tokenizer.vector_size is None or not len(base_ids):
+    if (tokenizer.vector_size is None and not tokenizer.context_bases) or not len(base_ids):
         return compute()
     path = cache_folder() / f"{codes_key(tokenizer, base_ids)}.npz"
     held = _read(path)

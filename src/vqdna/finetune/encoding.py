@@ -44,6 +44,11 @@ class EncodedSequences:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def rows(self, chosen: Sequence[int] | Int[ndarray, "row"], *, pairs: bool = False) -> CodeRows:
+        """Codes of the chosen records; with `pairs` behind them those of their reverse complements."""
+        strands = [self.codes, *([self.reverse_codes] if pairs and self.reverse_codes is not None else [])]
+        return [strand[row] for strand in strands for row in chosen]
+
 
 def encode_sequences(
     encoder: GenomeEncoder,

@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from vqdna.finetune.code_cache import CodeRows
 from vqdna.finetune.encoding import EncodedSequences, encode_sequences, pad_codes
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.tasks.loading import LabelledSequences, Task
@@ -63,7 +62,7 @@ def predict_sequences(
         InputError: a sequence too long for the encoder.
     """
     bar = _shown(list(_chunks([len(row) for row in base_ids])), description)
-    both_strands = model.config.reverse_complement_average
+    both_strands = model.config.reads_both_strands
     chunks = []
     for chunk in bar:
         rows, shown = base_ids[chunk], _moved(place, chunk.start)
@@ -93,24 +92,24 @@ def predict_codes(
     model: GenomeEncoderForSequenceClassification, encoded: EncodedSequences, *, batch_size: int = BATCH_SIZE
 ) -> Float[ndarray, "row class"]:
     """Predictions for sequences that are encoded already, as float32."""
-    strands = [encoded.codes]
+    read = [encoded]
     if model.config.reverse_complement_average and encoded.reverse_codes is not None:
-        strands.append(encoded.reverse_codes)
-    averaged = np.mean([_predict_strand(model, strand, batch_size) for strand in strands], axis=0)
+        read.append(EncodedSequences(encoded.reverse_codes))
+    averaged = np.mean([_predict(model, strand, batch_size) for strand in read], axis=0)
     return cast(ndarray, averaged.astype(np.float32))
 
 
-def _predict_strand(
-    model: GenomeEncoderForSequenceClassification, rows: CodeRows, batch_size: int
+def _predict(
+    model: GenomeEncoderForSequenceClassification, encoded: EncodedSequences, batch_size: int
 ) -> Float[ndarray, "row class"]:
-    predictions = in_batches(model, rows, lambda **batch: model.predictions(model(**batch).logits), batch_size)
+    predictions = in_batches(model, encoded, lambda **batch: model.predictions(model(**batch).logits), batch_size)
     return predictions.cpu().numpy()
 
 
 @torch.no_grad()
 def in_batches(
     model: GenomeEncoderForSequenceClassification,
-    rows: CodeRows,
+    encoded: EncodedSequences,
     compute: Callable[..., Float[Tensor, "batch value"]],
     batch_size: int = BATCH_SIZE,
     description: str | None = None,
@@ -119,16 +118,18 @@ def in_batches(
 
     Args:
         model: whose device is computed on.
-        rows: codes of each record.
+        encoded: with both strands where the model shares them.
         compute: takes `codes` and `position_mask` of a batch.
         batch_size: records at once; fewer where they are long, more on a GPU.
         description: shows a progress bar of this name on a terminal.
     """
     scale = ON_GPU if model.device.type == "cuda" else 1
-    batches = list(similar_batches([len(row) for row in rows], scale * batch_size, scale * TOKENS_PER_BATCH))
+    pairs = model.config.shares_strands
+    lengths = [len(row) * (2 if pairs else 1) for row in encoded.codes]
+    batches = list(similar_batches(lengths, scale * batch_size, scale * TOKENS_PER_BATCH))
     values = []
     for batch in _shown(batches, description):
-        codes, position_mask = pad_codes([rows[row] for row in batch])
+        codes, position_mask = pad_codes(encoded.rows(batch, pairs=pairs))
         values.append(compute(codes=codes.to(model.device), position_mask=position_mask.to(model.device)))
     back = np.argsort(np.concatenate(batches))
     return torch.cat(values)[torch.from_numpy(back).to(model.device)]
@@ -140,11 +141,14 @@ def _shown(items: Sequence[Item], description: str | None) -> Iterable[Item]:
     return track(items, description or "", console=Console(stderr=True), disable=disable)
 
 
-def coding_batches(encoded: EncodedSequences, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Codes and position masks of at most so many records, taken evenly over all, in batches of similar length."""
+def coding_batches(encoded: EncodedSequences, most: int, *, pairs: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+    """Codes and position masks of at most so many records, taken evenly over all, in batches of similar length.
+
+    With `pairs` each batch has the reverse complements behind the strands given.
+    """
     chosen = np.linspace(0, len(encoded) - 1, min(most, len(encoded))).astype(int)
     for batch in similar_batches([len(encoded.codes[row]) for row in chosen], BATCH_SIZE):
-        yield pad_codes([encoded.codes[chosen[row]] for row in batch])
+        yield pad_codes(encoded.rows(chosen[batch], pairs=pairs))
 
 
 def similar_batches(

@@ -63,6 +63,6 @@ def pooled_features(
     """What the head reads of each sequence, in the order given."""
     was_training = model.training
     model.train(False)
-    features = in_batches(model, encoded.codes, model.pooled, description="features for the head")
+    features = in_batches(model, encoded, model.pooled, description="features for the head")
     model.train(was_training)
     return features

@@ -23,6 +23,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.finetune.standardizing import Standardizer
+from vqdna.finetune.strands import joined_strands, strand_pairs
 from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.pretrain.pooling import POOLINGS, pool_positions
 from vqdna.pretrain.sharing import DnaModel, register_beside, register_model
@@ -48,6 +49,7 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
         head_dropout: before each linear layer.
         reverse_complement_average: predictions are to be averaged over both strands.
         standardize: pooled features are standardized, see `vqdna.finetune.standardizing`.
+        shares_strands: both strands go through the encoder, see `vqdna.finetune.strands`.
     """
 
     model_type = "vqdna_sequence_classifier"
@@ -64,6 +66,7 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
         head_dropout: float = 0.1,
         reverse_complement_average: bool = False,
         standardize: bool = False,
+        shares_strands: bool = False,
         **kwargs: Any,
     ) -> None:
         check_name("task", task, TASKS)
@@ -73,6 +76,7 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
         self.class_weights = None if class_weights is None else list(class_weights)
         self.pooling, self.head_hidden_size, self.head_dropout = pooling, head_hidden_size, head_dropout
         self.reverse_complement_average, self.standardize = reverse_complement_average, standardize
+        self.shares_strands = shares_strands
         names = class_names if task != "regression" else ["score"]
         super().__init__(**outputs_named(names, kwargs), problem_type=PROBLEM_TYPES[task])
 
@@ -93,6 +97,11 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
     def class_names(self) -> list[str]:
         """Name of each class; empty for regression."""
         return [] if self.task == "regression" else output_names(self)
+
+    @property
+    def reads_both_strands(self) -> bool:
+        """Predictions take the codes of the reverse complement too."""
+        return self.reverse_complement_average or self.shares_strands
 
     @property
     def num_outputs(self) -> int:
@@ -143,7 +152,7 @@ class GenomeEncoderForSequenceClassification(DnaModel):
         config = SequenceClassifierConfig.around(config)
         super().__init__(config)
         self.encoder = GenomeEncoder(config)
-        pooled_size = config.hidden_size * len(config.pooling.split("+"))
+        pooled_size = config.hidden_size * len(config.pooling.split("+")) * (2 if config.shares_strands else 1)
         self.standardizer = Standardizer(pooled_size) if config.standardize else None
         self.head = MlpHead(pooled_size, config.head_hidden_size, config.num_outputs, config.head_dropout)
         self.post_init()
@@ -167,18 +176,21 @@ class GenomeEncoderForSequenceClassification(DnaModel):
         attention_mask: Shaped[Tensor, "batch base"] | None = None,
         *,
         input_ids: Int[Tensor, "batch base"] | None = None,
-        codes: Int[Tensor, "batch token level"] | None = None,
-        position_mask: Bool[Tensor, "batch token"] | None = None,
+        codes: Int[Tensor, "strand token level"] | None = None,
+        position_mask: Bool[Tensor, "strand token"] | None = None,
         labels: Shaped[Tensor, "batch ..."] | None = None,
         loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
     ) -> SequenceClassifierOutput:
-        """Logits of one strand, from bases or from codes, and the loss where there are labels.
+        """Logits of each sequence, from bases or from codes, and the loss where there are labels.
+
+        They are those of the strand given, unless the model shares strands.
 
         Args:
             base_ids: see `GenomeEncoder.forward`.
             attention_mask: see `GenomeEncoder.forward`.
             input_ids: see `GenomeEncoder.forward`.
-            codes: see `GenomeEncoder.forward`.
+            codes: see `GenomeEncoder.forward`; where strands are shared, a row for each sequence and behind those one
+                for each reverse complement.
             position_mask: see `GenomeEncoder.forward`.
             labels: class ids `[batch]`, 0/1 sets `[batch class]`, or scores `[batch]` on their own scale.
             loss_shares: factor of the loss; for a batch that is one pass of several, see `loss_items`.
@@ -193,9 +205,21 @@ class GenomeEncoderForSequenceClassification(DnaModel):
         features = self._features(*arguments, **named)
         return features if self.standardizer is None else self.standardizer(features)
 
-    def _features(self, *arguments: Any, **named: Any) -> Float[Tensor, "batch feature"]:
-        encoded = self.encoder(*arguments, **named)
-        return pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling)
+    def _features(
+        self,
+        base_ids: Shaped[Tensor, "batch base"] | None = None,
+        attention_mask: Shaped[Tensor, "batch base"] | None = None,
+        *,
+        input_ids: Shaped[Tensor, "batch base"] | None = None,
+        **codes: Any,
+    ) -> Float[Tensor, "batch feature"]:
+        bases = base_ids if input_ids is None else input_ids
+        if self.config.shares_strands and bases is not None:
+            base_ids, attention_mask = strand_pairs(bases, attention_mask)
+            input_ids = None
+        encoded = self.encoder(base_ids, attention_mask, input_ids=input_ids, **codes)
+        pooled = pool_positions(encoded.last_hidden_state, encoded.attention_mask, self.config.pooling)
+        return joined_strands(pooled) if self.config.shares_strands else pooled
 
     @torch.no_grad()
     def fit_standardizer(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -245,6 +269,8 @@ class GenomeEncoderForSequenceClassification(DnaModel):
             notes.append(f"Logits are standardized scores; a score on the scale of the labels is {scale}.")
         if config.reverse_complement_average:
             notes.append("Logits are those of the strand given; `vqdna predict` averages over both strands.")
+        if config.shares_strands:
+            notes.append("A sequence and its reverse complement have the same logits.")
         return notes
 
 
