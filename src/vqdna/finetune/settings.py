@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vqdna.config import StrictModel
 from vqdna.training.settings import TrainingSettings, launched_ranks
@@ -116,21 +116,48 @@ class ReverseComplementSettings(StrictModel):
     Attributes:
         augment: each training sequence is read from a strand drawn anew every epoch.
         average: predictions are the mean of those for both strands; saved with the model.
+        share: both strands are read together in training and after it, see `vqdna.finetune.strands`; in place of the
+            other two, and takes twice the time of one strand.
     """
 
     augment: bool = False
     average: bool = False
+    share: bool = False
+
+    @model_validator(mode="after")
+    def _shared_strands_are_both_there(self) -> ReverseComplementSettings:
+        if self.share and (self.augment or self.average):
+            raise ValueError("share: expected neither augment nor average beside it, for both strands are always read")
+        return self
+
+
+class NetworkSettings(StrictModel):
+    """A network with fresh weights in the place of the pre-trained one.
+
+    Attributes:
+        reads: "words" of the encoder's tokenizer; single "bases"; or "bases+words", see `BaseWordTokenizer`.
+        backbone: as in pre-training: a configuration with its `model_type`.
+        code_embedding: see `GenomeEncoderConfig`.
+        code_dropout: see `GenomeEncoderConfig`.
+    """
+
+    reads: Literal["words", "bases", "bases+words"] = "bases+words"
+    backbone: dict[str, Any]
+    code_embedding: Literal["vectors", "table", "both", "one-hot"] = "vectors"
+    code_dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class FinetuneConfig(StrictModel):
     """One fine-tuning.
 
     Attributes:
+        network: what learns in place of the pre-trained encoder, of which the tokenizer alone is left; None for it.
         method: "lora" trains adapters and head, "full" everything but the tokenizer, "linear" the head alone.
         fresh_share: share of fresh weights mixed into the encoder's before training, see `vqdna.finetune.shrinking`.
         class_weights: "balanced" weighs each class by the inverse of its frequency in the training split.
     """
 
+    network: NetworkSettings | None = None
     method: Literal["lora", "full", "linear"] = "lora"
     lora: LoraSettings = LoraSettings()
     head: HeadSettings = HeadSettings()
@@ -138,3 +165,9 @@ class FinetuneConfig(StrictModel):
     reverse_complement: ReverseComplementSettings = ReverseComplementSettings()
     fresh_share: float = Field(default=0.0, ge=0, lt=1)
     class_weights: Literal["none", "balanced"] = "none"
+
+    @model_validator(mode="after")
+    def _fresh_weights_learn(self) -> FinetuneConfig:
+        if self.network is not None and self.method != "full":
+            raise ValueError(f"method: got '{self.method}', expected 'full' for a network of fresh weights")
+        return self

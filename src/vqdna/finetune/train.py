@@ -23,6 +23,7 @@ from vqdna.finetune.batches import EpochDataset, collate
 from vqdna.finetune.best_epoch import BestEpoch
 from vqdna.finetune.encoding import EncodedSequences, encode_sequences
 from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
+from vqdna.finetune.fresh_network import fresh_network
 from vqdna.finetune.head_start import start_head
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.loading import load_classifier, load_encoder, model_folder
@@ -185,10 +186,13 @@ def _places(records: LabelledSequences, file: Path) -> Callable[[int], str]:
 def _untrained_model(
     config: FinetuneConfig, source: Path, train: LabelledSequences, weights: list[float] | None, seed: int
 ) -> GenomeEncoderForSequenceClassification:
-    """Pre-trained encoder under a fresh head, with the trainable weights of the method."""
+    """Pre-trained encoder, or a network in its place, under a fresh head, with the trainable weights of the method."""
+    encoder = load_encoder(source)
+    if config.network is not None:
+        encoder = fresh_network(encoder, config.network)
     scale = {"label_mean": float(train.labels.mean()), "label_deviation": float(train.labels.std())}
     model = GenomeEncoderForSequenceClassification.from_encoder(
-        load_encoder(source),
+        encoder,
         task=train.task,
         class_names=train.class_names,
         **(scale if train.task == "regression" else {}),
@@ -198,6 +202,7 @@ def _untrained_model(
         head_dropout=config.head.dropout,
         standardize=config.head.standardize,
         reverse_complement_average=config.reverse_complement.average,
+        shares_strands=config.reverse_complement.share,
     )
     mix_with_fresh(model.encoder, config.fresh_share, seed)
     prepare_trainable(model, config)
@@ -216,11 +221,11 @@ def _fit(
 ) -> BestEpoch:
     """Trains the model in place and returns the keeper of its best epoch."""
     model.to(own_device())  # type: ignore[arg-type]  # codes and the standardizer are worked out there too
-    flips = config.reverse_complement
+    both_strands = model.config.reads_both_strands
     dataset = _training_items(model, config, splits.train, places[0], seed)
-    dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=flips.average, keep=True)
+    dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=both_strands, keep=True)
     settings = _in_steps(config, model, dataset)
-    model.fit_standardizer(coding_batches(dataset.encoded, STANDARDIZED_ON))
+    model.fit_standardizer(coding_batches(dataset.encoded, STANDARDIZED_ON, pairs=dataset.pairs))
     if announces:
         announce(lambda: _plan(model, config, splits.train, dataset))
     best = BestEpoch(folder.checkpoints / BEST_FILE, splits.train.task)
@@ -251,15 +256,20 @@ def _training_items(
     seed: int,
 ) -> EpochDataset:
     """Codes and labels of the training sequences, in the order of each epoch."""
-    augment = config.reverse_complement.augment
-    codes = encode_sequences(model.encoder, train.base_ids, place, both_strands=augment, keep=True)
-    return EpochDataset(codes, train.labels, batch_size=config.training.batch_size, seed=seed, augment=augment)
+    strands = config.reverse_complement
+    both = strands.augment or strands.share
+    codes = encode_sequences(model.encoder, train.base_ids, place, both_strands=both, keep=True)
+    return EpochDataset(
+        codes, train.labels, batch_size=config.training.batch_size, seed=seed,
+        augment=strands.augment, pairs=strands.share,
+    )  # fmt: skip
 
 
 def _in_steps(
     config: FinetuneConfig, model: GenomeEncoderForSequenceClassification, dataset: EpochDataset
 ) -> TrainingSettings:
-    return config.training.in_steps(len(dataset), -(-int(dataset.lengths.max()) // model.encoder.merge))
+    longest = -(-int(dataset.lengths.max()) // model.encoder.merge)
+    return config.training.in_steps(len(dataset), longest * (2 if dataset.pairs else 1))
 
 
 def _plan(
@@ -270,8 +280,12 @@ def _plan(
 ) -> Plan:
     """What the run will take."""
     bases, stride = sum(map(len, train.base_ids)), model.encoder.tokenizer.bases_per_position
+    share = 0.5 if dataset.pairs else 1.0  # of a batch's bases, for those of a pair count once
     reading = Reading(
-        config.training.epochs * bases, bases, stride, lambda batch: float(batch["position_mask"].sum()) * stride
+        config.training.epochs * bases,
+        bases,
+        stride,
+        lambda batch: float(batch["position_mask"].sum()) * stride * share,
     )
     return plan_training(
         f"finetune ({config.method})", model, dataset, _in_steps(config, model, dataset), reading,
