@@ -68,6 +68,15 @@ def test_bases_of_shared_strands_give_what_their_codes_give():
     assert np.allclose(probabilities, predict_sequences(model, rows, place), atol=1e-6)
 
 
+def test_kept_codes_are_not_worked_out_again(monkeypatch):
+    model, rows = classifier(reverse_complement_average=True), random_rows(6)
+    first = predict_sequences(model, rows, place, keep=True)
+    monkeypatch.setattr(model.encoder.tokenizer, "encode", None)
+    assert np.array_equal(predict_sequences(model, rows, place, keep=True), first)
+    with pytest.raises(TypeError):
+        predict_sequences(model, rows, place)
+
+
 def test_averaging_makes_both_strands_alike():
     rows = random_rows(6)
     other = [reverse_complement(row) for row in rows]

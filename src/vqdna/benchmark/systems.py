@@ -254,7 +254,7 @@ def run_encoder(
     model = load_classifier(run)
     model.to(own_device())  # type: ignore[arg-type]
     dev, test = (
-        predict_sequences(model, split.base_ids, lambda row: f"{data.dataset}: record {row + 1}")
+        predict_sequences(model, split.base_ids, lambda row: f"{data.dataset}: record {row + 1}", keep=True)
         for split in (data.dev, data.test)
     )
     for weights in ("model", "adapter", "checkpoints"):

@@ -7,7 +7,6 @@ neither padding nor the order of the records changes them. It must not know file
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar, cast
 
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from vqdna.finetune.encoding import EncodedSequences, encode_sequences, pad_codes
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
+from vqdna.quiet import is_watched
 from vqdna.tasks.loading import LabelledSequences, Task
 from vqdna.tasks.metrics import Metrics, task_metrics
 from vqdna.training.settings import uses_bfloat16
@@ -47,6 +47,7 @@ def predict_sequences(
     batch_size: int = BATCH_SIZE,
     precision: str = "fp32",
     description: str | None = None,
+    keep: bool = False,
 ) -> Float[ndarray, "row class"]:
     """Class probabilities, or scores, of each sequence in the order given.
 
@@ -57,6 +58,7 @@ def predict_sequences(
         batch_size: sequences at once; fewer where they are long.
         precision: "fp32", "bf16", or "auto" for the fastest that the processor has.
         description: shows a progress bar of this name on a terminal.
+        keep: looks the codes up in the cache on disk, and puts them there.
 
     Raises:
         InputError: a sequence too long for the encoder.
@@ -66,7 +68,7 @@ def predict_sequences(
     chunks = []
     for chunk in bar:
         rows, shown = base_ids[chunk], _moved(place, chunk.start)
-        encoded = encode_sequences(model.encoder, rows, shown, both_strands=both_strands)
+        encoded = encode_sequences(model.encoder, rows, shown, both_strands=both_strands, keep=keep)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=uses_bfloat16(precision)):
             chunks.append(predict_codes(model, encoded, batch_size=batch_size))
     return np.concatenate(chunks)
@@ -137,7 +139,7 @@ def in_batches(
 
 def _shown(items: Sequence[Item], description: str | None) -> Iterable[Item]:
     """The items, with a progress bar where one is named and somebody looks."""
-    disable = description is None or not sys.stderr.isatty()
+    disable = description is None or not is_watched()
     return track(items, description or "", console=Console(stderr=True), disable=disable)
 
 

@@ -330,4 +330,4 @@ def _save_best(model: GenomeEncoderForSequenceClassification, best: BestEpoch, f
 
 
 def _final_score(model: GenomeEncoderForSequenceClassification, records: LabelledSequences, file: Path) -> Metrics:
-    return score(records, predict_sequences(model, records.base_ids, _places(records, file)))
+    return score(records, predict_sequences(model, records.base_ids, _places(records, file), keep=True))
