@@ -10,7 +10,7 @@ from pathlib import Path
 
 from documents import PACKAGE
 
-FREE = {"errors", "results", "config", "data_root"}
+FREE = {"errors", "results", "config", "data_root", "quiet"}
 """Modules that everyone may import; they import none but each other."""
 
 STAGES = ("vocabulary", "pretrain", "finetune")
@@ -140,7 +140,7 @@ def test_what_needs_no_torch_imports_none():
 def test_the_command_line_imports_stages_only_when_called():
     def rule(path: Path) -> set[str]:
         at_the_head = {str(node.module) for node in tree_of(path).body if isinstance(node, ast.ImportFrom)}
-        ours = {name for name in at_the_head if name.startswith("vqdna")} - {"vqdna", "vqdna.errors"}
+        ours = {name for name in at_the_head if name.startswith("vqdna")} - {"vqdna", "vqdna.errors", "vqdna.quiet"}
         return {name for name in ours if not name.startswith("vqdna.cli")}
 
     assert faults(rule, (PACKAGE / "cli").glob("*.py")) == []
@@ -181,3 +181,9 @@ def test_everything_public_says_what_it_gives():
 def test_nothing_is_left_undone():
     undone = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|NotImplementedError")
     assert faults(lambda path: undone.findall(path.read_text())) == []
+
+
+def test_one_file_alone_asks_whether_anybody_watches():
+    words = ("VQDNA_QUIET", "isatty")
+    asking = {shown(path) for path in SOURCES for word in words if word in path.read_text()}
+    assert asking <= {"quiet.py"}, "elsewhere a bar would be shown that --quiet does not know of"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from vqdna.quiet import is_watched
 
 
 class AuditProgress:
@@ -22,8 +22,7 @@ class AuditProgress:
             TextColumn("audit {task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"),
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
-        quiet = bool(os.environ.get("VQDNA_QUIET")) or not sys.stderr.isatty()
-        self._progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
+        self._progress = Progress(*columns, console=Console(stderr=True), disable=not is_watched())
         self._task = self._progress.add_task("", total=total_bases)
 
     def __enter__(self) -> AuditProgress:

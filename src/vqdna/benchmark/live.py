@@ -6,7 +6,6 @@ not know how a cell runs.
 
 from __future__ import annotations
 
-import os
 import queue
 import statistics
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from vqdna.benchmark.cells import Cell, known_record
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.summary_tables import percent
 from vqdna.benchmark.work import Grid
+from vqdna.quiet import is_quiet
 
 REFRESHES_PER_SECOND = 0.5
 LAST_MESSAGES = 3
@@ -36,7 +36,7 @@ class LiveTable:
         self.cells = grid.cells()
         self.records: dict[Cell, Record] = {}
         self.messages: list[str] = []
-        self.is_quiet = bool(os.environ.get("VQDNA_QUIET"))
+        self.is_quiet = is_quiet()
         shows = console.is_terminal and not self.is_quiet
         self.live = (
             Live(get_renderable=self.render, console=console, refresh_per_second=REFRESHES_PER_SECOND)

@@ -30,9 +30,9 @@ from vqdna.benchmark.work import Grid, work_through
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError
 from vqdna.genome.streams import sequence_files
+from vqdna.quiet import QUIET, is_quiet
 from vqdna.tokenizers import load_tokenizer
 
-QUIET = "VQDNA_QUIET"
 ERROR = "error: "
 """How the message of a worker begins that had to stop."""
 
@@ -80,7 +80,7 @@ def run_grid(grid: Grid, workers: int = 1, console: Console | None = None) -> li
     """Summary rows of a checked grid, see `run_benchmark`."""
     keep_budget(grid.budget, grid.out)
     console = console or Console(stderr=True)
-    if not os.environ.get(QUIET):
+    if not is_quiet():
         console.print(estimated(grid, workers).sentence(), markup=False, soft_wrap=True)
     with LiveTable(grid, console) as table, _silenced():
         if workers == 1:

@@ -6,7 +6,6 @@ It takes names apart and prints; everything else is `vqdna.benchmark.runner`'s.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typer import Option
 from vqdna.cli.application import app
 from vqdna.cli.options import AsJson, Out, PlanOnly, Quiet, prepare, print_result
 from vqdna.errors import InputError
+from vqdna.quiet import is_quiet
 
 SYSTEMS_HELP = (
     "Tokenizers with an encoder that is pre-trained here: vqdna-views, vqdna-hrq, vqdna-vq, nucleotide, kmer3, kmer6, "
@@ -111,5 +111,5 @@ def benchmark_datasets(suite: str | None, datasets: Sequence[str] | None, protoc
 
 def warn(text: str) -> None:
     """A line on standard error, unless the command is to be quiet."""
-    if not os.environ.get("VQDNA_QUIET"):
+    if not is_quiet():
         print(text, file=sys.stderr, flush=True)

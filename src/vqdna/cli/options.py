@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from vqdna.errors import InputError
+from vqdna.quiet import QUIET
 
 ConfigName = Annotated[str, Option("--config", "-c", help="A YAML file, or a name in configs/ of this stage.")]
 Overrides = Annotated[list[str] | None, Option("--set", help="Change one key: training.steps=100. May be repeated.")]
@@ -75,7 +76,7 @@ def prepare(quiet: bool = False) -> None:
 
     logging.disable_progress_bar()
     if quiet:
-        os.environ["VQDNA_QUIET"] = "1"
+        os.environ[QUIET] = "1"
 
 
 def print_result(text: str) -> None:

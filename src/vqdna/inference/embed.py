@@ -8,8 +8,6 @@ so memory does not grow with the file. It must not know training.
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +29,7 @@ from vqdna.inference.embedding_table import EmbeddingRows, check_output, embeddi
 from vqdna.inference.regions import Piece, regions_of_records, whole_records, windows_of_records
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.pooling import pool_positions
+from vqdna.quiet import is_watched
 from vqdna.tokenizers.tiling import token_spans
 from vqdna.training.settings import uses_bfloat16
 
@@ -214,5 +213,5 @@ def _progress() -> Progress:
         TextColumn("{task.description}  {task.fields[pieces]:,} sequences  {task.fields[bases]:,} bases"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty() or bool(os.environ.get("VQDNA_QUIET")),
+        disable=not is_watched(),
     )

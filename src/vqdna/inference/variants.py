@@ -8,8 +8,6 @@ how much it expects each. An alternate that cannot be scored keeps its row, with
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +32,7 @@ from vqdna.inference.regions import Piece
 from vqdna.inference.variant_windows import MISMATCHES, Pair, variant_pairs
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
+from vqdna.quiet import is_watched
 
 Model = GenomeEncoder | GenomeEncoderForMaskedModeling | GenomeEncoderForSequenceClassification
 
@@ -203,6 +202,4 @@ def _described(variants: Sequence[Variant]) -> Columns:
 
 def _progress() -> Progress:
     """A bar on the terminal."""
-    return Progress(
-        console=Console(stderr=True), disable=not sys.stderr.isatty() or bool(os.environ.get("VQDNA_QUIET"))
-    )
+    return Progress(console=Console(stderr=True), disable=not is_watched())

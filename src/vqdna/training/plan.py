@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vqdna.devices import own_device
+from vqdna.quiet import is_quiet
 from vqdna.training.run_folder import is_main_process
 from vqdna.training.settings import TrainingSettings, launched_ranks, uses_bfloat16
 from vqdna.training.trial import Batch, measure_passes
@@ -180,7 +181,7 @@ def announce(make_plan: Callable[[], Plan]) -> None:
     Ranks that are joined already all make it, for codebooks that start from data look at the data of all.
     """
     joined = dist.is_available() and dist.is_initialized()
-    if os.environ.get("VQDNA_QUIET") or not (joined or is_main_process()):
+    if is_quiet() or not (joined or is_main_process()):
         return
     plan = make_plan()
     if is_main_process():

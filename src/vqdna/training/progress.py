@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from vqdna.quiet import is_quiet, is_watched
 from vqdna.results import read_metrics, write_atomically
 
 SHOWN = ("loss", "reconstruction", "masked_accuracy_level_0", "dev_mcc", "evaluation_reconstruction_accuracy")
@@ -50,7 +50,7 @@ class RichProgressCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Opens the bar."""
-        if not state.is_world_process_zero or not sys.stderr.isatty() or os.environ.get("VQDNA_QUIET"):
+        if not state.is_world_process_zero or not is_watched():
             return
         columns = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
@@ -71,7 +71,7 @@ class RichProgressCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
     ) -> None:
         """Shows the latest numbers."""
-        if os.environ.get("VQDNA_QUIET"):
+        if is_quiet():
             return
         shown = [f"{name} {logs[name]:.4f}" for name in SHOWN if name in (logs or {})]
         if not shown or not state.is_world_process_zero:

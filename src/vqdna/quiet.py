@@ -1,0 +1,19 @@
+"""Whether anybody wants to hear how far a command is. It must not know commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+QUIET = "VQDNA_QUIET"
+"""Set to anything: what `--quiet` sets, for processes that are started too."""
+
+
+def is_quiet() -> bool:
+    """Whether nothing but results and errors is wanted."""
+    return bool(os.environ.get(QUIET))
+
+
+def is_watched() -> bool:
+    """Whether a progress bar has a terminal to stand on, and somebody who wants it."""
+    return sys.stderr.isatty() and not is_quiet()
