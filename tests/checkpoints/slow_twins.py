@@ -113,3 +113,17 @@ def hyenadna(weights: Weights, words: list[int], num_layers: int) -> Tensor:
         inner = linear(weights, f"{layer}.mlp.fc1", norm(weights, f"{layer}.norm2", states, 1e-5))
         states = states + linear(weights, f"{layer}.mlp.fc2", functional.gelu(inner, approximate="tanh"))
     return norm(weights, "hyena.backbone.ln_f", states, 1e-5)
+
+
+def bert_head(weights: Weights, states: Tensor) -> Tensor:
+    """Logits of every word."""
+    transformed = functional.gelu(linear(weights, "cls.predictions.transform.dense", states))
+    transformed = norm(weights, "cls.predictions.transform.LayerNorm", transformed, 1e-12)
+    return linear(weights, "cls.predictions.decoder", transformed)
+
+
+def esm_head(weights: Weights, states: Tensor) -> Tensor:
+    """Logits of every word."""
+    transformed = functional.gelu(linear(weights, "lm_head.dense", states))
+    transformed = norm(weights, "lm_head.layer_norm", transformed, 1e-12)
+    return transformed @ weights["lm_head.decoder.weight"].T + weights["lm_head.bias"]

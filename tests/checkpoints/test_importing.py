@@ -13,14 +13,21 @@ import torch
 from published_folders import WRITERS, write_dnabert, write_dnabert_2, write_hyenadna, write_nucleotide_transformer
 from safetensors.torch import load_file, save_file
 
-from vqdna.checkpoints import PUBLISHED, import_published, load_published, published, published_names
+from vqdna.checkpoints import (
+    PUBLISHED,
+    import_published,
+    load_published,
+    load_published_masked_model,
+    published,
+    published_names,
+)
 from vqdna.checkpoints.layouts import LAYOUTS
 from vqdna.cli import main
 from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.finetune.loading import load_encoder
+from vqdna.finetune.loading import load_encoder, load_masked_model
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.inference.embed import EmbedOptions, embed_file
 from vqdna.results import read_json
@@ -55,6 +62,37 @@ def test_an_imported_model_is_one_that_commands_load(layout, tmp_path):
     assert torch.equal(imported(base_ids).last_hidden_state, direct(base_ids).last_hidden_state)
     assert (record["layout"], read_json(tmp_path / "out" / "import.json")) == (layout, record)
     assert "license: other" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("layout", [layout for layout in WRITERS if layout != "hyenadna"])
+def test_a_model_with_its_head_is_saved_and_scores_variants(layout, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    WRITERS[layout](tmp_path / "published")
+    run("import", "published", "--out", "model", "--masked-model")
+    capsys.readouterr()
+    base_ids, hidden = bases(2).clamp_max(3), torch.zeros(2, 40, dtype=torch.bool)
+    hidden[:, 12] = True
+    with torch.no_grad():
+        direct = load_published_masked_model(tmp_path / "published")(base_ids, hidden).logits[0]
+        assert torch.equal(load_masked_model(tmp_path / "model")(base_ids, hidden).logits[0], direct)
+    (tmp_path / "a.fa").write_text(">a\nACGTTGCATTGACCATGACGTAGGTACATTGA\n")
+    (tmp_path / "a.vcf").write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\na\t12\t.\tA\tC\n")
+    run("variants", "a.vcf", "--genome", "a.fa", "--model", "model", "--window", "30", "-o", "effects.csv")
+    header, row = (line.split(",") for line in (tmp_path / "effects.csv").read_text().splitlines())
+    ratio = dict(zip(header, row, strict=True))["log_likelihood_ratio"]
+    assert ratio == "" if layout == "dnabert_2" else abs(float(ratio)) > 1e-3  # its byte pairs end elsewhere with ALT
+
+
+def test_a_head_without_vectors_of_its_own_compares_with_the_words(tmp_path):
+    base_ids, hidden = bases(2).clamp_max(3), torch.ones(2, 40, dtype=torch.bool)
+    folder = write_dnabert(tmp_path)
+    expected = load_published_masked_model(folder)(base_ids, hidden).logits[0]
+    changed(folder, lambda weights: weights.pop("cls.predictions.decoder.weight"))
+    assert torch.equal(load_published_masked_model(folder)(base_ids, hidden).logits[0], expected)
+    changed(folder, lambda weights: weights.pop("cls.predictions.transform.dense.bias"))
+    with pytest.raises(InputError, match=r"no whole head; they lack what becomes 'transform.0.bias'"):
+        load_published_masked_model(folder)
+    load_published(folder)
 
 
 @every_layout

@@ -1,6 +1,9 @@
-"""Hidden states of imported models against independent references, from text through the published tokenizers."""
+"""States and logits of imported models against independent references, from text through published tokenizers."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,10 +17,19 @@ from published_folders import (
     write_nucleotide_transformer_v2,
 )
 from safetensors.torch import load_file
-from slow_twins import hyenadna, mosaic_bert, nucleotide_transformer_v2
-from transformers import BertModel, BertTokenizer, EsmModel, EsmTokenizer, PreTrainedTokenizerFast
+from slow_twins import bert_head, esm_head, hyenadna, mosaic_bert, nucleotide_transformer_v2
+from transformers import (
+    BertForMaskedLM,
+    BertModel,
+    BertTokenizer,
+    EsmForMaskedLM,
+    EsmModel,
+    EsmTokenizer,
+    PreTrainedTokenizerFast,
+)
 
-from vqdna.checkpoints import load_published
+from vqdna.checkpoints import load_published, load_published_masked_model
+from vqdna.errors import InputError
 from vqdna.genome.bases import to_base_ids
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers.padding import pad_rows
@@ -40,20 +52,55 @@ def check(encoder: GenomeEncoder, expected: list[torch.Tensor]) -> None:
     assert float(torch.cat(expected).std()) > 0.5, "states that are all alike would agree with anything"
 
 
+HIDDEN = slice(2, 5)
+"""Bases of each text that are hidden."""
+
+Reference = Callable[[list[int]], torch.Tensor]
+
+
+def check_logits(folder: Path, rows: list[list[int]], mask: int, before: int, reference: Reference) -> None:
+    """Logits of hidden words against those that `reference` gives for the numbers of a whole row.
+
+    Args:
+        folder: the published model.
+        rows: published numbers of each text, special tokens with them.
+        mask: number of the word that stands for a hidden one.
+        before: special tokens that a row opens with.
+        reference: logits of every word of a row.
+    """
+    model = load_published_masked_model(folder)
+    found = 0
+    for text, row in zip(TEXTS, rows, strict=True):
+        bases = torch.from_numpy(to_base_ids(text).base_ids)[None]
+        hidden_bases = torch.zeros_like(bases, dtype=torch.bool)
+        hidden_bases[0, HIDDEN] = True
+        with torch.no_grad():
+            output = model(bases, hidden_bases)
+            hidden = [before + place for place in output.hidden_positions[0].nonzero()[:, 0].tolist()]
+            wanted = reference([mask if place in hidden else number for place, number in enumerate(row)])
+        asked = [before + place for place in output.masked_positions[0].nonzero()[:, 0].tolist()]
+        assert torch.allclose(output.logits[0], wanted[asked], atol=1e-4)
+        found += len(asked)
+    assert found >= 4
+    assert wanted.std() > 0.5, "logits that are all alike would agree with anything"
+
+
 @pytest.mark.parametrize("k", [3, 6])
 def test_dnabert_is_the_bert_of_transformers_on_its_own_words(k, tmp_path):
     folder = write_dnabert(tmp_path, k)
     words = BertTokenizer(str(folder / "vocab.txt"), do_lower_case=False)
     reference = BertModel.from_pretrained(folder).eval()
-    expected = []
+    expected, rows = [], []
     for text in TEXTS:
         spaced = " ".join(text[start : start + k] for start in range(len(text) - k + 1))
         row = words(spaced, return_tensors="pt")
-        assert row["input_ids"][0, 0] == 2
-        assert row["input_ids"][0, -1] == 3
+        rows.append(row["input_ids"][0].tolist())
+        assert (rows[-1][0], rows[-1][-1]) == (2, 3)
         with torch.no_grad():
             expected.append(reference(**row).last_hidden_state[0, 1:-1])
     check(load_published(folder), expected)
+    headed = BertForMaskedLM.from_pretrained(folder).eval()
+    check_logits(folder, rows, 4, 1, lambda row: headed(torch.tensor([row])).logits[0])
 
 
 @pytest.mark.parametrize("token_dropout", [False, True])
@@ -66,6 +113,13 @@ def test_nucleotide_transformer_is_the_esm_of_transformers_on_its_own_words(toke
     assert all(row["input_ids"][0, 0] == 3 for row in rows)
     with torch.no_grad():
         check(load_published(folder), [reference(**row).last_hidden_state[0, 1:] for row in rows])
+    if token_dropout:
+        with pytest.raises(InputError, match="nucleotide_transformer, which was trained with word dropout"):
+            load_published_masked_model(folder)
+        return
+    headed = EsmForMaskedLM.from_pretrained(folder).eval()
+    numbers = [row["input_ids"][0].tolist() for row in rows]
+    check_logits(folder, numbers, 2, 1, lambda row: headed(torch.tensor([row])).logits[0])
 
 
 def test_nucleotide_transformer_v2_is_its_slow_twin(tmp_path):
@@ -74,6 +128,9 @@ def test_nucleotide_transformer_v2_is_its_slow_twin(tmp_path):
     weights = load_file(folder / "model.safetensors")
     rows = [words(text)["input_ids"] for text in TEXTS]
     check(load_published(folder), [nucleotide_transformer_v2(weights, row, LAYERS, HEADS)[1:] for row in rows])
+    check_logits(
+        folder, rows, 2, 1, lambda row: esm_head(weights, nucleotide_transformer_v2(weights, row, LAYERS, HEADS))
+    )
 
 
 def test_dnabert_2_is_its_slow_twin(tmp_path):
@@ -84,6 +141,7 @@ def test_dnabert_2_is_its_slow_twin(tmp_path):
     assert all((row[0], row[-1]) == (1, 2) for row in rows)
     slopes = [1 / 16, 1 / 256, 1 / 4]  # three heads: those of two, then the first of four
     check(load_published(folder), [mosaic_bert(weights, row, LAYERS, slopes)[1:-1] for row in rows])
+    check_logits(folder, rows, 4, 1, lambda row: bert_head(weights, mosaic_bert(weights, row, LAYERS, slopes)))
 
 
 def test_hyenadna_is_its_slow_twin(tmp_path):
@@ -92,6 +150,8 @@ def test_hyenadna_is_its_slow_twin(tmp_path):
     weights = load_file(folder / "model.safetensors")
     rows = [[numbers[letter] for letter in text] + [1] for text in TEXTS]
     check(load_published(folder), [hyenadna(weights, row, LAYERS)[:-1] for row in rows])
+    with pytest.raises(InputError, match="hyenadna, which predicts what follows"):
+        load_published_masked_model(folder)
 
 
 def test_a_hidden_token_is_the_published_mask_token(tmp_path):

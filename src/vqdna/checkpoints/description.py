@@ -81,6 +81,9 @@ class Reading:
         unused: patterns of tensors that hidden states do not depend on.
         table_scale: factor of the word embeddings.
         changes: what is done to a tensor before it is taken, by our name.
+        head: the same of the head that predicts hidden words, with our names in `PredictionHeads`; none where the model
+            has no such head.
+        head_norm_eps: what the head's norm adds to a variance.
     """
 
     tokenizer: Tokenizer
@@ -94,14 +97,24 @@ class Reading:
     unused: Sequence[str]
     table_scale: float = 1.0
     changes: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    head: Renaming = ()
+    head_norm_eps: float = 1e-12
 
     def our_name(self, published: str) -> str | None:
         """Name of a tensor in the backbone; `UNUSED` if nothing depends on it, None if it is not known."""
         name = published.removeprefix(self.prefix)
         if any(re.fullmatch(pattern, name) for pattern in self.unused):
             return UNUSED
-        matches = ((re.fullmatch(pattern, name), ours) for pattern, ours in self.renaming)
-        return next((match.expand(ours) for match, ours in matches if match), None)
+        return _renamed(name, self.renaming)
+
+    def head_name(self, published: str) -> str | None:
+        """Name of a tensor in the head; None if it is no part of that."""
+        return _renamed(published, self.head)
+
+
+def _renamed(name: str, renaming: Renaming) -> str | None:
+    matches = ((re.fullmatch(pattern, name), ours) for pattern, ours in renaming)
+    return next((match.expand(ours) for match, ours in matches if match), None)
 
 
 def in_layers(published: str, parts: Mapping[str, str]) -> list[tuple[str, str]]:

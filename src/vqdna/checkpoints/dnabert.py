@@ -13,7 +13,19 @@ from vqdna.checkpoints.vocabularies import byte_pair_code, byte_pairs, fixed_wor
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "type_vocab_size")
 TABLE = "embeddings.word_embeddings.weight"
 PREFIX = "bert."
+NORM_EPS = 1e-12
+"""BERT's, where a description has none."""
+
 UNUSED_TENSORS = (r"cls\..+", r"pooler\..+", r"embeddings\.position_ids")
+
+HEAD = [
+    (r"cls\.predictions\.transform\.dense\.(\w+)", r"transform.0.\1"),
+    (r"cls\.predictions\.transform\.LayerNorm\.(?:weight|gamma)", "transform.2.weight"),
+    (r"cls\.predictions\.transform\.LayerNorm\.(?:bias|beta)", "transform.2.bias"),
+    (r"cls\.predictions\.decoder\.weight", "levels.0.weight"),
+    (r"cls\.predictions\.(?:decoder\.)?bias", "levels.0.bias"),
+]
+"""BERT's head, which both have."""
 
 MOSAIC_PARTS = {
     r"attention\.self\.Wqkv": "queries_keys_values",
@@ -42,6 +54,8 @@ def read_dnabert(description: Description) -> Reading:
         masked=words.code_of("[MASK]"),
         renaming=[*old, (r"((?:embeddings|encoder)\..+)", r"\1")],
         unused=UNUSED_TENSORS,
+        head=HEAD,
+        head_norm_eps=description.values.get("layer_norm_eps", NORM_EPS),
     )
 
 
@@ -65,4 +79,6 @@ def read_dnabert_2(description: Description) -> Reading:
             (r"embeddings\.(token_type_embeddings\.weight)", r"\1"),
         ],
         unused=UNUSED_TENSORS,
+        head=HEAD,
+        head_norm_eps=description.values.get("layer_norm_eps", NORM_EPS),
     )

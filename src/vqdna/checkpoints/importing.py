@@ -21,9 +21,11 @@ from vqdna.checkpoints.published import PUBLISHED, published_folder
 from vqdna.checkpoints.weights import named, read_weights
 from vqdna.errors import InputError
 from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
 from vqdna.results import put_in_place, write_json
 
 BACKBONE, TABLE, MASK = "backbone.", "embedding.tables.0.weight", "embedding.mask_vector"
+DECODER = "levels.0.weight"
 RECORD_FILE = "import.json"
 
 
@@ -40,46 +42,110 @@ def load_published(name_or_folder: str | Path, revision: str | None = None) -> G
         InputError: an unknown name, files that cannot be fetched or read, or tensors that are missing, too many or of
             another shape than the configuration says.
     """
-    encoder, _ = _loaded(published_folder(name_or_folder, revision), name_or_folder)
-    return encoder
+    return _encoder(_Opened(name_or_folder, revision))
 
 
-def import_published(name_or_folder: str | Path, out: Path, revision: str | None = None) -> dict[str, Any]:
+def load_published_masked_model(
+    name_or_folder: str | Path, revision: str | None = None
+) -> GenomeEncoderForMaskedModeling:
+    """The same with the published head, in evaluation mode: logits of hidden words are those of the published model.
+
+    Args:
+        name_or_folder: see `load_published`.
+        revision: see `load_published`.
+
+    Raises:
+        InputError: see `load_published`; or the model has no head that predicts hidden words.
+    """
+    opened = _Opened(name_or_folder, revision)
+    return _with_head(_encoder(opened), opened)
+
+
+def import_published(
+    name_or_folder: str | Path, out: Path, revision: str | None = None, *, masked_model: bool = False
+) -> dict[str, Any]:
     """Saves the encoder of `load_published` to the folder `out`, and returns the record that is left beside it.
 
     Args:
         name_or_folder: see `load_published`.
         out: a folder that is empty or not there yet; every command takes it as an encoder afterwards.
         revision: see `load_published`.
+        masked_model: the model with its head is saved too, as a pre-training leaves it beside its encoder.
 
     Raises:
-        InputError: see `load_published`; or `out` has something in it.
+        InputError: see `load_published`; `out` has something in it; or a head is wanted and there is none.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: there is something already, expected a new or empty folder")
-    folder = published_folder(name_or_folder, revision)
-    encoder, layout = _loaded(folder, name_or_folder)
-    record = _record(encoder, str(name_or_folder), layout, folder)
+    opened = _Opened(name_or_folder, revision)
+    encoder = _encoder(opened)
+    headed = _with_head(encoder, opened) if masked_model else None
+    record = _record(encoder, str(name_or_folder), opened)
     staging = out.with_name(f".{out.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     encoder.save_pretrained(staging)
+    if headed is not None:
+        headed.save_pretrained(staging / MASKED_MODEL_FOLDER)
     encoder.write_card(staging, license="other", notes=[_origin(str(name_or_folder))])
     write_json(staging / RECORD_FILE, record)
     put_in_place(staging, out)
     return record
 
 
-def _loaded(folder: Path, name: str | Path) -> tuple[GenomeEncoder, str]:
-    """Encoder with the folder's weights, and the folder's layout."""
-    layout, reading = read_layout(folder)
-    wanted = PUBLISHED.get(str(name), layout)
-    if layout != wanted:
-        raise InputError(f"{folder}: has the layout {layout}, expected {wanted} of {name}")
+class _Opened:
+    """A folder in one of the published layouts: what its description says, and its weights."""
+
+    def __init__(self, name: str | Path, revision: str | None) -> None:
+        self.folder = published_folder(name, revision)
+        self.layout, self.reading = read_layout(self.folder)
+        wanted = PUBLISHED.get(str(name), self.layout)
+        if self.layout != wanted:
+            raise InputError(f"{self.folder}: has the layout {self.layout}, expected {wanted} of {name}")
+        self.weights = read_weights(self.folder)
+
+
+def _encoder(opened: _Opened) -> GenomeEncoder:
+    """Encoder with the folder's weights."""
+    reading = opened.reading
     encoder = GenomeEncoder.from_tokenizer(
         reading.tokenizer, reading.backbone, "table", special_tokens=reading.special_tokens
     )
-    encoder.load_state_dict(_our_weights(read_weights(folder), reading, encoder, folder), strict=False)
-    return encoder.eval(), layout
+    encoder.load_state_dict(_our_weights(opened.weights, reading, encoder, opened.folder), strict=False)
+    encoder.train(False)
+    return encoder
+
+
+def _with_head(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForMaskedModeling:
+    """The encoder under the folder's head.
+
+    Raises:
+        InputError: no such head, or one of another shape.
+    """
+    reading, folder = opened.reading, opened.folder
+    if not reading.head:
+        why = "predicts what follows" if opened.layout == "hyenadna" else "was trained with word dropout"
+        raise InputError(f"{folder}: expected a model with a head for hidden words, got {opened.layout}, which {why}")
+    model = GenomeEncoderForMaskedModeling.from_encoder(encoder, head_norm_eps=reading.head_norm_eps)
+    wanted, head = model.prediction.state_dict(), _head_weights(opened.weights, reading)
+    missing = sorted(wanted.keys() - head.keys())
+    if missing:
+        raise InputError(f"{folder}: the weights hold no whole head; they lack what becomes {named(missing)}")
+    for name, tensor in head.items():
+        _check_shape(folder, name, tensor, tuple(wanted[name].shape))
+    model.prediction.load_state_dict(head)
+    model.train(False)
+    return model
+
+
+def _head_weights(published: Mapping[str, Tensor], reading: Reading) -> dict[str, Tensor]:
+    """Tensors of the head by our names; one without vectors of its own compares with the table of word embeddings."""
+    names = {name: reading.head_name(name) for name in published}
+    head = {ours: published[name].float() for name, ours in names.items() if ours is not None}
+    num_words = reading.tokenizer.level_sizes[0]
+    tables = [tensor for name, tensor in published.items() if name.removeprefix(reading.prefix) == reading.table]
+    if head and tables:
+        head.setdefault(DECODER, tables[0].float())
+    return {name: tensor[:num_words] if name.startswith("levels.") else tensor for name, tensor in head.items()}
 
 
 def _our_weights(
@@ -140,12 +206,12 @@ def _check_shape(folder: Path, name: str, tensor: Tensor, wanted: tuple[int, ...
         raise InputError(f"{folder}: '{name}' has the shape {tuple(tensor.shape)}, and config.json says {wanted}")
 
 
-def _record(encoder: GenomeEncoder, name: str, layout: str, folder: Path) -> dict[str, Any]:
+def _record(encoder: GenomeEncoder, name: str, opened: _Opened) -> dict[str, Any]:
     """What was imported; the Hub's cache names a folder after the commit that it holds."""
     return {
         "imported_from": name,
-        "revision": folder.name if name in PUBLISHED and not Path(name).is_dir() else None,
-        "layout": layout,
+        "revision": opened.folder.name if name in PUBLISHED and not Path(name).is_dir() else None,
+        "layout": opened.layout,
         "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
         "hidden_size": encoder.config.hidden_size,
         "max_positions": encoder.max_positions,

@@ -22,6 +22,9 @@ GATED_KEY = "add_bias_fnn"
 KEPT_SHARE = 1 - 0.15 * 0.8
 """What ESM models with token dropout scale embeddings by where nothing is masked: the share that training showed."""
 
+NORM_EPS = 1e-12
+"""ESM's, where a description has none."""
+
 POSITIONS = r"embeddings\.position_embeddings\.weight"
 PARTS = {
     r"attention\.LayerNorm": "attention_norm",
@@ -35,6 +38,14 @@ NORMS = [
     (r"embeddings\.layer_norm\.(\w+)", r"embedding_norm.\1"),
     (r"encoder\.emb_layer_norm_after\.(\w+)", r"final_norm.\1"),
 ]
+HEAD = [
+    (r"lm_head\.dense\.(\w+)", r"transform.0.\1"),
+    (r"lm_head\.layer_norm\.(\w+)", r"transform.2.\1"),
+    (r"lm_head\.decoder\.weight", "levels.0.weight"),
+    (r"lm_head\.bias", "levels.0.bias"),
+]
+"""ESM's head."""
+
 UNUSED_TENSORS = (
     r"lm_head\..+",
     r"(?:contact_head|pooler)\..+",
@@ -94,4 +105,6 @@ def _reading(
         unused=(*UNUSED_TENSORS, *unused),
         table_scale=KEPT_SHARE if dropped else 1.0,
         changes=changes,
+        head=() if dropped else HEAD,  # the scale of all embeddings would depend on how many words are hidden
+        head_norm_eps=description.values.get("layer_norm_eps", NORM_EPS),
     )

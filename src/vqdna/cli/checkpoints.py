@@ -21,6 +21,10 @@ def import_checkpoint(
     revision: Annotated[
         str | None, Option("--revision", help="Commit, branch or tag of the Hub id; else the newest.")
     ] = None,
+    masked_model: Annotated[
+        bool,
+        Option("--masked-model", help="Also keep the head that predicts hidden words, which `vqdna variants` reads."),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -28,7 +32,7 @@ def import_checkpoint(
     from vqdna.checkpoints import import_published
 
     prepare(quiet)
-    record = import_published(source, out, revision)
+    record = import_published(source, out, revision, masked_model=masked_model)
     size, limit = f"{record['parameters']:,} parameters", record["max_positions"]
     text = f"{record['layout']}, {size}, rows of {f'at most {limit} tokens' if limit else 'any length'} -> {out}"
     print_result(json.dumps(record, indent=2) if as_json else text)

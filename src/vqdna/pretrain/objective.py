@@ -50,6 +50,7 @@ class MaskedModelingConfig(GenomeEncoderConfig):
         shuffling_weight: of the question whether a position is real or drawn; 0 never asks it.
         contrast_weight: of the question which crops are of one stretch; 0 never asks it.
         contrast_temperature: of the similarities of crops.
+        head_norm_eps: what the heads' norm adds to a variance.
     """
 
     model_type = "vqdna_masked_modeling"
@@ -62,13 +63,14 @@ class MaskedModelingConfig(GenomeEncoderConfig):
         shuffling_weight: float = 0.0,
         contrast_weight: float = 0.0,
         contrast_temperature: float = 0.1,
+        head_norm_eps: float = 1e-5,
         **kwargs: Any,
     ) -> None:
         if target not in TARGETS:
             hint = nearest_name_hint(target, TARGETS)
             raise InputError(f"target: got '{target}', expected one of {', '.join(TARGETS)}{hint}")
         self.hide_from_tokenizer, self.hide_fields, self.target = hide_from_tokenizer, hide_fields, target
-        self.shuffling_weight = shuffling_weight
+        self.shuffling_weight, self.head_norm_eps = shuffling_weight, head_norm_eps
         self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
         super().__init__(**kwargs)
 
@@ -123,7 +125,10 @@ class GenomeEncoderForMaskedModeling(DnaModel):
             encoder = GenomeEncoder(GenomeEncoderConfig(**config.encoder_settings()))
         self.encoder = encoder
         self.prediction = PredictionHeads(
-            encoder.token_width, _output_sizes(config.target, encoder.tokenizer), chained=config.target == "joint"
+            encoder.token_width,
+            _output_sizes(config.target, encoder.tokenizer),
+            chained=config.target == "joint",
+            norm_eps=config.head_norm_eps,
         )
         self.detection = nn.Linear(config.hidden_size, 1) if config.shuffling_weight else None
         self.projection = Projection(2 * config.hidden_size) if config.contrast_weight else None
@@ -294,11 +299,12 @@ class PredictionHeads(nn.Module):
         width: of the states.
         sizes: number of codes of each level.
         chained: each level is also told the true codes of the levels before it.
+        norm_eps: what the norm adds to a variance.
     """
 
-    def __init__(self, width: int, sizes: Sequence[int], *, chained: bool = False) -> None:
+    def __init__(self, width: int, sizes: Sequence[int], *, chained: bool = False, norm_eps: float = 1e-5) -> None:
         super().__init__()
-        self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
+        self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, eps=norm_eps))
         self.levels = nn.ModuleList(nn.Linear(width, size) for size in sizes)
         self.known = nn.ModuleList(nn.Embedding(size, width) for size in sizes[:-1]) if chained else None
         for module in self.modules():
