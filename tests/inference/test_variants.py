@@ -126,8 +126,10 @@ def test_distances_are_those_of_the_embeddings_of_both_windows(
     assert float(row["euclidean_distance"]) > 0
 
 
-@pytest.mark.parametrize("target", ["bases", "levels"])
-def test_a_masked_model_that_predicts_bases_gives_their_ratio_too(target: str, genome: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["bases", "levels", "joint"])
+def test_a_masked_model_that_tells_alleles_apart_gives_their_ratio_too(
+    target: str, genome: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     encoder().save_pretrained(folder / "model")
     model = GenomeEncoderForMaskedModeling.from_encoder(encoder(), target=target).eval()
@@ -136,9 +138,9 @@ def test_a_masked_model_that_predicts_bases_gives_their_ratio_too(target: str, g
     calls = vcf(tmp_path / "a.vcf", ("chr1", 200, ref, f"{other(ref)},{ref}A"))
     score_variants(load_model(folder), calls, genome, f"{tmp_path}/a.csv", OPTIONS)
     rows = table(tmp_path / "a.csv")
-    assert ("log_likelihood_ratio" in rows[0]) == (target == "bases")
+    assert ("log_likelihood_ratio" in rows[0]) == (target != "joint")
     assert [row["cosine_distance"] != "" for row in rows] == [True, True]
-    if target == "bases":
+    if target != "joint":
         [pairs] = variant_windows.variant_pairs(read_variants(calls), calls, genome, window=40)
         wanted = log_likelihood_ratios(model, pairs[:1], batch_size=1)[0]
         assert float(rows[0]["log_likelihood_ratio"]) == pytest.approx(wanted, abs=1e-5)

@@ -1,8 +1,8 @@
 """How much more a masked model expects a variant's alternate than its reference, from the bases around it.
 
-Flow: pairs of windows -> the reference's window with the variant's bases hidden -> log-probability of every base there
--> log-likelihood ratio. Only substitutions have one: with other lengths the hidden bases are not the same ones. It must
-not know files.
+Flow: pairs of windows -> the reference's window with the variant's bases hidden -> log-probability of every base, or of
+every word, there -> log-likelihood ratio. Only substitutions have one: with other lengths the hidden bases are not the
+same ones. It must not know files.
 
 Reference: Meier et al. 2021, "Language models enable zero-shot prediction of the effects of mutations on protein
 function" (masked marginals).
@@ -17,16 +17,19 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 from torch import Tensor
+from torch.nn import functional
 
 from vqdna.finetune.evaluation import similar_batches
 from vqdna.inference.variant_windows import Pair
+from vqdna.pretrain.masking import UNKNOWN_BASE
 from vqdna.pretrain.objective import IGNORED, GenomeEncoderForMaskedModeling, MaskedModelingOutput
+from vqdna.tokenizers import Tokens
 from vqdna.tokenizers.padding import pad_rows
 
 
-def predicts_bases(model: GenomeEncoderForMaskedModeling) -> bool:
-    """Whether the model was trained to predict bases; one that predicts codes says nothing of single bases."""
-    return model.config.target == "bases"
+def has_ratios(model: GenomeEncoderForMaskedModeling) -> bool:
+    """Whether the model's predictions tell alleles apart; codes predicted jointly are told the reference's."""
+    return model.config.target in ("bases", "levels")
 
 
 @torch.no_grad()
@@ -36,7 +39,7 @@ def log_likelihood_ratios(
     """Log-probability of ALT less that of REF in nats, summed over their bases; not a number for other lengths.
 
     Args:
-        model: in evaluation mode, predicts bases.
+        model: in evaluation mode, with ratios.
         pairs: windows without and with the variants.
         batch_size: windows at once; fewer where they are long.
     """
@@ -54,7 +57,11 @@ def _ratios(model: GenomeEncoderForMaskedModeling, pairs: Sequence[Pair]) -> Flo
     at = torch.arange(ref.shape[1], device=ref.device)
     start, end = (torch.tensor(ends, device=ref.device)[:, None] for ends in zip(*(_place(pair) for pair in pairs)))
     hidden = (at >= start) & (at < end)
-    return ratios_of(model(ref, hidden, kept), ref, alt, hidden)
+    output = model(ref, hidden, kept)
+    if model.config.target == "bases":
+        return ratios_of(output, ref, alt, hidden)
+    ratios = ratios_of_words(output, model.encoder.tokenizer.encode(alt, kept), hidden)
+    return ratios.masked_fill(((alt >= UNKNOWN_BASE) & hidden).any(dim=1), torch.nan)
 
 
 def _place(pair: Pair) -> tuple[int, int]:
@@ -88,6 +95,48 @@ def ratios_of(
     sums = torch.zeros(ref.numel(), device=ref.device).index_add_(0, place, differences[counts])
     tokens = torch.zeros(ref.numel(), device=ref.device).index_add_(0, place, torch.ones_like(differences[counts]))
     return torch.where(hidden, (sums / tokens).view_as(ref), 0.0).sum(dim=1)
+
+
+def ratios_of_words(
+    output: MaskedModelingOutput, alt: Tokens, hidden: Bool[Tensor, "batch base"]
+) -> Float[Tensor, "batch"]:
+    """Sum over the tokens of hidden bases of log p(its codes with ALT) - log p(its codes with REF).
+
+    Where tokens overlap, the sum is divided by how many of them hold a hidden base. A row is not a number where ALT
+    moves a token's ends, or where a token of a hidden base is not predicted for an N beside it.
+    """
+    masked, spans, logits, targets = output.masked_positions, output.spans, output.logits, output.targets
+    assert masked is not None
+    assert spans is not None
+    assert logits is not None
+    assert targets is not None
+    codes, is_same = _codes_at(alt, spans)
+    chosen = codes[masked]
+    differences = torch.stack(
+        [
+            (level.gather(1, chosen[:, number, None]) - level.gather(1, targets[:, number, None]))[:, 0].float()
+            for number, level in enumerate(logits)
+        ]
+    ).sum(dim=0)  # of logits, for what makes them log-probabilities is the same for both
+    sums = torch.zeros(len(masked), device=masked.device).index_add_(0, masked.nonzero()[:, 0], differences)
+    before = functional.pad(hidden.long().cumsum(dim=1), (1, 0))
+    held = before.gather(1, spans[..., 1]) - before.gather(1, spans[..., 0])
+    is_whole = ~((held > 0) & ~masked).any(dim=1)
+    tokens = (held * masked).sum(dim=1) / hidden.sum(dim=1)
+    return torch.where(is_same & is_whole, sums / tokens, torch.nan)
+
+
+def _codes_at(
+    tokens: Tokens, spans: Int[Tensor, "batch token 2"]
+) -> tuple[Int[Tensor, "batch token level"], Bool[Tensor, "batch"]]:
+    """Codes in as many places as there are spans, and whether a row's tokens have those very spans."""
+    more = spans.shape[1] - tokens.spans.shape[1]
+    theirs, ours = (
+        functional.pad(tokens.spans, (0, 0, 0, max(0, more))),
+        functional.pad(spans, (0, 0, 0, max(0, -more))),
+    )
+    codes = functional.pad(tokens.codes, (0, 0, 0, max(0, more)))[:, : spans.shape[1]]
+    return codes, (theirs == ours).all(dim=2).all(dim=1)
 
 
 def _chosen(

@@ -25,7 +25,7 @@ from vqdna.finetune.evaluation import BATCH_SIZE, predict_sequences
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig, check_name
 from vqdna.genome.streams import stream_name
 from vqdna.genome.variants import Variant, read_variants
-from vqdna.inference.base_likelihoods import log_likelihood_ratios, predicts_bases
+from vqdna.inference.base_likelihoods import has_ratios, log_likelihood_ratios
 from vqdna.inference.embed import EmbedOptions, embed_pieces
 from vqdna.inference.output_table import Columns, table_writer
 from vqdna.inference.regions import Piece
@@ -120,7 +120,7 @@ def effects(
     """
     if isinstance(model, GenomeEncoderForMaskedModeling):
         distances = effects(model.encoder, pairs, options, source)
-        if not predicts_bases(model):
+        if not has_ratios(model):
             return distances
         return {"log_likelihood_ratio": log_likelihood_ratios(model, pairs, options.batch_size), **distances}
     windows, ref, alt = _windows(pairs)
