@@ -20,7 +20,9 @@ from vqdna.benchmark.protocols import TaskData, read_task_data
 from vqdna.benchmark.runner import checked_grid, run_benchmark
 from vqdna.benchmark.systems import RIVALS, SYSTEM_NAMES, System, find_system, run_best_kmer
 from vqdna.benchmark.work import Grid, work_through
+from vqdna.config import load_config
 from vqdna.errors import InputError
+from vqdna.finetune.settings import FinetuneConfig
 from vqdna.results import read_json
 from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.metrics import task_metrics
@@ -353,11 +355,26 @@ def test_an_average_waits_for_its_members_encoders_and_is_estimated_by_them(data
     assert find_system("average:kmer-logreg+probe:small", WHOLE, tmp_path).is_seedless
     seconds = [
         estimate.estimate(grid, grid.cells()).seconds
-        for names in (["cnn"], ["kmer-logreg"], ["average:cnn+kmer-logreg"], ["average:cnn+kmer-logreg", "cnn"])
+        for names in (["cnn:1"], ["kmer-logreg"], ["average:cnn:1+kmer-logreg"], ["average:cnn:1+kmer-logreg", "cnn:1"])
         for grid in [checked_grid(names, ["mouse/3"], 3, tmp_path / "out", data_root, budget=WHOLE)]
     ]
     assert seconds[2] == pytest.approx(seconds[0] + seconds[1]) == pytest.approx(seconds[3])
     assert seconds[0] == pytest.approx(3 * seconds[1])  # counts need no seeds
+
+
+def test_the_estimate_knows_how_often_a_system_reads_the_training_split(data_root, tmp_path, monkeypatch):
+    monkeypatch.setattr(estimate, "_trial", lambda grid, name: 1.0)
+    grid = checked_grid(["cnn:1"], ["mouse/3"], 1, tmp_path / "out", data_root, budget=WHOLE)
+    once = int(grid.data("full", "mouse/3").train.lengths.sum())
+
+    def bases(name: str) -> float:
+        one = checked_grid([name], ["mouse/3"], 1, tmp_path / "out", data_root, budget=WHOLE)
+        return estimate.estimate(one, one.cells()).seconds
+
+    assert bases("cnn:5") - bases("cnn:1") == pytest.approx(4 * 3 * once)
+    assert bases("kmer-lightgbm") == pytest.approx(bases("cnn:1"))
+    recipe = load_config(FinetuneConfig, "cnn-words", "finetune").training.epochs
+    assert bases("encoder:small@cnn-words") - bases("cnn:1") == pytest.approx((recipe - 1) * 3 * once)
 
 
 def test_scores_are_averaged_evenly_where_there_are_no_classes():

@@ -1,7 +1,7 @@
 """About how long the rest of a benchmark takes, before it starts.
 
 Flow: cells that wait -> bases each has to read -> seconds per base, of finished cells of the system where there are
-some, else of a trial on some dozens of sequences; encoders that are to be made -> the plan of one pre-training. It must
+some, else of a trial on some hundred sequences; encoders that are to be made -> the plan of one pre-training. It must
 not write into the benchmark's folder.
 """
 
@@ -21,7 +21,7 @@ from vqdna.benchmark.protocols import DRAW_SEED, TaskData, read_task_data
 from vqdna.benchmark.systems import ONLY, STRANDS, run_encoder
 from vqdna.benchmark.work import Grid
 
-TRIAL_RECORDS = 64
+TRIAL_RECORDS = 256
 STAND_IN = "nucleotide"
 """Tokenizer whose untrained encoder is timed for all encoders that are not made yet."""
 
@@ -56,18 +56,28 @@ def estimate(grid: Grid, waiting: Sequence[Cell], workers: int = 1) -> Estimate:
     return Estimate(len(waiting), len(grid.cells()) - len(waiting), len(encoders), total / max(1, workers))
 
 
-def bases_read(data: TaskData) -> int:
-    """Bases that a run on the dataset reads, a training pass counted three times for its backward half."""
-    return int(3 * data.epochs * data.train.lengths.sum() + data.dev.lengths.sum() + data.test.lengths.sum())
+def bases_read(data: TaskData, training_bases: int | None = None) -> int:
+    """Bases that a run on the dataset reads, a training pass counted three times for its backward half.
+
+    Args:
+        data: of the run.
+        training_bases: of all passes; None for those of an encoder.
+    """
+    seen = data.epochs * int(data.train.lengths.sum()) if training_bases is None else training_bases
+    return int(3 * seen + data.dev.lengths.sum() + data.test.lengths.sum())
 
 
 def _cell_seconds(grid: Grid, waiting: Sequence[Cell]) -> float:
     """Seconds of all waiting cells, averages by what their members wait for; runs that no seed changes count once."""
     if not waiting:
         return 0.0
-    sizes = {(cell.protocol, cell.dataset): 0 for cell in waiting}
-    for protocol, name in sizes:
-        sizes[protocol, name] = bases_read(grid.data(protocol, name))
+    datasets = dict.fromkeys((cell.protocol, cell.dataset) for cell in waiting)
+    epochs = {single.name: single.epochs for cell in waiting for single in grid.system(cell.system).singles}
+    sizes = {}
+    for place in datasets:
+        data = grid.data(*place)
+        once = int(data.train.lengths.sum())
+        sizes[place] = {count: bases_read(data, count and count * once) for count in set(epochs.values())}
     runs = {
         (cell.protocol, cell.dataset, single.name, 0 if single.is_seedless else cell.seed)
         for cell in waiting
@@ -79,7 +89,7 @@ def _cell_seconds(grid: Grid, waiting: Sequence[Cell]) -> float:
         timed = _timed_as(grid, system)
         speeds[system] = speeds[timed] if timed in speeds else _seconds_per_base(grid, system)
         speeds[timed] = speeds[system]
-    return sum(speeds[system] * sizes[protocol, name] for protocol, name, system, _ in runs)
+    return sum(speeds[system] * sizes[protocol, name][epochs[system]] for protocol, name, system, _ in runs)
 
 
 def _timed_as(grid: Grid, system: str) -> str:
@@ -102,7 +112,7 @@ def _speed_of(record: Record) -> float:
 
 
 def _trial(grid: Grid, name: str) -> float:
-    """Seconds per base of a run on some dozens of sequences of the first dataset."""
+    """Seconds per base of a run on some hundred sequences of the first dataset."""
     dataset, protocol = next(iter(grid.datasets.items()))
     system = grid.system(name)
     with tempfile.TemporaryDirectory() as folder:
@@ -127,7 +137,7 @@ def _trial(grid: Grid, name: str) -> float:
             )
         else:
             outcome = system.run(data, system.candidates[0], 0, Path(folder) / "run")
-    return float(outcome.details["seconds"]) / bases_read(data)
+    return float(outcome.details["seconds"]) / bases_read(data, outcome.details["training_bases"])
 
 
 def _few(data: TaskData) -> TaskData:

@@ -23,7 +23,7 @@ from vqdna.benchmark.budget import Budget
 from vqdna.benchmark.encoders import RIVALS, encoder_folder, fresh_encoder, tokenizer_spec
 from vqdna.benchmark.outcomes import Outcome, Record, kept_or_made, slug
 from vqdna.benchmark.protocols import TaskData
-from vqdna.config import find_config, load_config
+from vqdna.config import load_config
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.results import RESULTS_FILE, read_json
 from vqdna.tasks.metrics import primary_score
@@ -69,6 +69,7 @@ class System:
         rival: name of the encoder that has to be made first, or None.
         tokenizer: spec of the one that is loaded when the system runs, or None.
         members: systems whose outcomes are averaged; such a system makes nothing itself.
+        epochs: passes over the training split, at most; None for as many as the budget gives to an encoder.
     """
 
     name: str
@@ -78,6 +79,7 @@ class System:
     rival: str | None = None
     tokenizer: str | None = None
     members: tuple[System, ...] = ()
+    epochs: int | None = None
 
     @property
     def singles(self) -> tuple[System, ...]:
@@ -108,19 +110,19 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
     """
     kind, _, argument = name.partition(":")
     if kind in RIVALS and re.fullmatch(r"|[1-9]\d*", argument) and (argument or name == kind):
-        run = partial(run_rival, kind, budget, out, epochs=int(argument) if argument else None)
-        return System(name, run, tuple(STRANDS), rival=kind)
+        epochs = int(argument) if argument else None
+        run = partial(run_rival, kind, budget, out, epochs=epochs)
+        return System(name, run, tuple(STRANDS), rival=kind, epochs=epochs)
     if name == "cnn":
-        return System(name, partial(run_network, budget.cnn_epochs), tuple(STRANDS))
+        return _network_system(name, budget.cnn_epochs)
     if kind == "cnn" and re.fullmatch(r"[1-9]\d*", argument):
-        return System(name, partial(run_network, int(argument)), tuple(STRANDS))
+        return _network_system(name, int(argument))
     if kind == "cnn-words" and argument:
-        words = _shipped_or_named(argument)
-        return System(name, partial(run_network, budget.cnn_epochs, words=words), tuple(STRANDS), tokenizer=words)
+        return _network_system(name, budget.cnn_epochs, _shipped_or_named(argument))
     if name == "kmer-lightgbm":
-        return System(name, run_boosted_trees)
+        return System(name, run_boosted_trees, epochs=1)
     if name == "kmer-logreg":
-        return System(name, run_best_kmer, is_seedless=True)
+        return System(name, run_best_kmer, is_seedless=True, epochs=1)
     if kind == "kmer-logreg" and re.fullmatch(r"[1-9]\d*", argument):
         return _token_system(name, f"kmer:{argument}")
     if kind == "probe" and argument:
@@ -317,9 +319,14 @@ def _probe_system(name: str, argument: str) -> System:
     return _token_system(name, _shipped_or_named(argument))
 
 
+def _network_system(name: str, epochs: int, words: str | None = None) -> System:
+    run = partial(run_network, epochs, words=words)
+    return System(name, run, tuple(STRANDS), tokenizer=words, epochs=epochs)
+
+
 def _token_system(name: str, tokenizer: str, most_features: int | None = None) -> System:
     run = partial(run_tokens, tokenizer, most_features=most_features)
-    return System(name, run, is_seedless=True, tokenizer=tokenizer)
+    return System(name, run, is_seedless=True, tokenizer=tokenizer, epochs=1)
 
 
 def _shipped_or_named(tokenizer: str) -> str:
@@ -330,13 +337,14 @@ def _shipped_or_named(tokenizer: str) -> str:
 
 
 def _encoder_system(name: str, folder: str, config: str, budget: Budget) -> System:
+    from vqdna.finetune.settings import FinetuneConfig
     from vqdna.weights import part_folder
 
     source = part_folder(folder, "encoder")
     if not config:
         return System(name, partial(_run_budgeted, source, budget.finetune), tuple(STRANDS))
-    find_config(config, "finetune")
-    return System(name, partial(run_encoder, source, config, ()))
+    epochs = load_config(FinetuneConfig, config, "finetune").training.epochs
+    return System(name, partial(run_encoder, source, config, ()), epochs=epochs)
 
 
 def _run_budgeted(
