@@ -130,7 +130,10 @@ def finetune(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Stage 3: fine-tune a genome encoder on labelled sequences (LoRA, full, or a linear head)."""
+    """Stage 3: fine-tune a genome encoder on labelled sequences (LoRA, full, or a linear head).
+
+    With `--config cnn-words` a small network of fresh weights learns in its place, from bases and learned words.
+    """
     from vqdna.config import load_config
     from vqdna.finetune.train import FinetuneConfig, plan_finetune, run_finetune
     from vqdna.weights import part_folder, shipped_names
