@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vqdna.devices import own_device
+from vqdna.pretrain.backbones.convolutions import MaskedConvolution
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Task, check_trainable
 from vqdna.tasks.metrics import Metrics, metric_value, primary_metric, task_metrics
@@ -68,22 +69,6 @@ class CnnConfig:
     patience: int = 8
     shares_strands: bool = True
     precision: Literal["fp32", "bf16"] = "fp32"
-
-
-class MaskedConvolution(nn.Module):
-    """Convolution, batch normalization and ReLU that leave padding at exactly zero."""
-
-    def __init__(self, in_channels: int, width: int, kernel: int, dilation: int = 1) -> None:
-        super().__init__()
-        padding = dilation * (kernel - 1) // 2
-        self.convolution = nn.Conv1d(in_channels, width, kernel, padding=padding, dilation=dilation, bias=False)
-        self.norm = nn.BatchNorm1d(width)
-
-    def forward(
-        self, features: Float[Tensor, "batch channel base"], keep: Float[Tensor, "batch 1 base"]
-    ) -> Float[Tensor, "batch width base"]:
-        """Features of the same length, zero where `keep` is."""
-        return functional.relu(self.norm(self.convolution(features))) * keep
 
 
 class OneHotCnn(nn.Module):
