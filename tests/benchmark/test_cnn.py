@@ -8,7 +8,7 @@ import pytest
 import torch
 from example_network import CPU, TINY, random_bases
 
-from vqdna.benchmark.cnn import CnnConfig, OneHotCnn, one_hot, padded, reverse_strand, run_cnn, task_loss
+from vqdna.benchmark.cnn import CnnConfig, OneHotCnn, one_hot, padded, run_cnn, task_loss
 from vqdna.errors import InputError
 from vqdna.tasks.loading import LabelledSequences, labelled_from_text
 from vqdna.tasks.metrics import classification_metrics, regression_metrics
@@ -49,7 +49,8 @@ def test_one_hot_marks_each_base_and_leaves_n_and_padding_empty():
 def test_reverse_strand_is_the_reverse_complement_within_each_row():
     base_ids, mask = padded([np.array([0, 0, 1], np.uint8), np.array([2, 4, 3, 1, 0], np.uint8)], CPU)
     expected, _ = padded([np.array([2, 3, 3], np.uint8), np.array([3, 2, 0, 4, 1], np.uint8)], CPU)
-    assert torch.equal(reverse_strand(one_hot(base_ids, mask), mask), one_hot(expected, mask))
+    _, reverse = trained_statistics().strands_of(base_ids, mask)
+    assert torch.equal(one_hot(reverse, mask), one_hot(expected, mask))
 
 
 @pytest.mark.parametrize("length", [20, 21, 57])

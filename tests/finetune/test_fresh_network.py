@@ -19,7 +19,7 @@ from vqdna.inference.predict import predict
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.pooling import pool_positions
 from vqdna.tokenizers import tokenizer_name
-from vqdna.tokenizers.base_words import BaseWordTokenizer
+from vqdna.tokenizers.base_words import BaseWordTokenizer, words_at_bases
 
 CONVOLUTIONS: dict[str, Any] = {"model_type": "vqdna_convolutions", "embedding_size": 20, "hidden_size": 32}
 WORDS_BESIDE_BASES: dict[str, Any] = {"backbone": CONVOLUTIONS, "code_embedding": "one-hot", "code_dropout": 0.5}
@@ -72,7 +72,7 @@ def test_with_the_same_weights_it_is_the_network_of_the_benchmark(length):
     mean, most = pool_positions(output.last_hidden_state, output.attention_mask, "mean+max").chunk(2, dim=1)
     everything = torch.ones(3, length, dtype=torch.bool)
     strand = one_hot(bases, everything)
-    read = torch.cat([strand, theirs._vectors(theirs._codes_of(strand, everything))], dim=1)
+    read = torch.cat([strand, theirs._vectors(words_at_bases(theirs.tokenizer, bases, everything))], dim=1)
     expected = theirs.pooled(read, everything[:, None].float())
     assert torch.allclose(torch.cat([most, mean], dim=1), expected, atol=1e-5)
 
@@ -116,7 +116,7 @@ def test_the_saved_network_is_a_model_of_transformers(tmp_path: Path):
     model = load_classifier(tmp_path / "run")
     bases = torch.randint(0, 4, (2, 33), dtype=torch.uint8)
     assert torch.equal(model(input_ids=bases.long()).logits, model(bases).logits)
-    assert "3 classes" in (card := (tmp_path / "run" / "model" / "README.md").read_text()) or "2 layers" in card
+    assert "vqdna_convolutions, 2 layers of width 32" in (tmp_path / "run" / "model" / "README.md").read_text()
 
 
 def test_the_plan_counts_what_learns(tmp_path: Path):

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vqdna.devices import own_device
+from vqdna.finetune.strands import strand_pairs
 from vqdna.pretrain.backbones.convolutions import MaskedConvolution
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Task, check_trainable
@@ -93,9 +94,14 @@ class OneHotCnn(nn.Module):
         self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"]
     ) -> Float[Tensor, "batch class"]:
         """Logits of each row; bases where `attention_mask` is False are padding at the row's end."""
-        bases = one_hot(base_ids, attention_mask)
-        reverse = [reverse_strand(bases, attention_mask)] if self.shares_strands else []
-        return self.logits_of([bases, *reverse], attention_mask)
+        strands = [one_hot(strand, attention_mask) for strand in self.strands_of(base_ids, attention_mask)]
+        return self.logits_of(strands, attention_mask)
+
+    def strands_of(
+        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"]
+    ) -> list[UInt8[Tensor, "batch base"]]:
+        """The strand given, and its reverse complement where the network reads both."""
+        return list(strand_pairs(base_ids, attention_mask)[0].chunk(2)) if self.shares_strands else [base_ids]
 
     def logits_of(
         self, strands: list[Float[Tensor, "batch channel base"]], attention_mask: Bool[Tensor, "batch base"]
@@ -148,17 +154,6 @@ def one_hot(
     """One-hot bases, channels in the order A C G T; zeros for N and where `attention_mask` is False."""
     kept = torch.where(attention_mask, base_ids, PADDING).long()
     return functional.one_hot(kept, NUM_BASES + 1)[..., :NUM_BASES].transpose(1, 2).float()
-
-
-def reverse_strand(
-    bases: Float[Tensor, "batch 4 base"], attention_mask: Bool[Tensor, "batch base"]
-) -> Float[Tensor, "batch 4 base"]:
-    """Reverse complement of one-hot rows, each reversed within its own length, so that padding stays behind it."""
-    lengths = attention_mask.sum(1, keepdim=True)
-    positions = torch.arange(attention_mask.shape[1], device=bases.device)
-    sources = torch.where(positions < lengths, lengths - 1 - positions, positions)
-    complement = bases.flip(1)  # the channels A C G T in reverse order are T G C A
-    return complement.gather(2, sources.unsqueeze(1).expand_as(complement))
 
 
 def run_cnn(

@@ -17,7 +17,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vqdna.benchmark.cnn import NUM_BASES, CnnConfig, Network, OneHotCnn, Reader, one_hot, padded, reverse_strand
+from vqdna.benchmark.cnn import NUM_BASES, CnnConfig, Network, OneHotCnn, Reader, one_hot, padded
 from vqdna.benchmark.features import BASES_PER_BATCH
 from vqdna.finetune.encoding import pad_codes
 from vqdna.genome.bases import reverse_complement
@@ -77,18 +77,14 @@ class WordCnn(OneHotCnn):
             codes: of that strand and, where strands are shared, of the reverse complement, base by base; none are
                 worked out from the bases.
         """
-        bases = one_hot(base_ids, attention_mask)
-        strands = [bases, reverse_strand(bases, attention_mask)] if self.shares_strands else [bases]
+        strands = self.strands_of(base_ids, attention_mask)
         if not codes:
-            codes = tuple(self._codes_of(strand, attention_mask) for strand in strands)
-        read = [torch.cat([strand, self._vectors(words)], dim=1) for strand, words in zip(strands, codes, strict=True)]
+            codes = tuple(words_at_bases(self.tokenizer, strand, attention_mask) for strand in strands)
+        read = [
+            torch.cat([one_hot(strand, attention_mask), self._vectors(words)], dim=1)
+            for strand, words in zip(strands, codes, strict=True)
+        ]
         return self.logits_of([strand * attention_mask.unsqueeze(1) for strand in read], attention_mask)
-
-    def _codes_of(
-        self, bases: Float[Tensor, "batch 4 base"], attention_mask: Bool[Tensor, "batch base"]
-    ) -> Int[Tensor, "batch base level"]:
-        base_ids = torch.where(bases.any(dim=1), bases.argmax(dim=1), NUM_BASES).to(torch.uint8)
-        return words_at_bases(self.tokenizer, base_ids, attention_mask)
 
     def _vectors(self, codes: Int[Tensor, "batch base level"]) -> Float[Tensor, "batch width base"]:
         summed: Tensor = torch.stack([table(codes[..., level]) for level, table in enumerate(self.tables)]).sum(dim=0)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor
 
-NUM_BASES = 4
+from vqdna.genome.bases import N
 
 
 def strand_pairs(
@@ -29,7 +29,7 @@ def strand_pairs(
     lengths = mask.sum(dim=1, keepdim=True)
     backwards = torch.where(positions < lengths, lengths - 1 - positions, positions)
     turned = bases.gather(1, backwards)
-    complement = torch.where(turned < NUM_BASES, NUM_BASES - 1 - turned, turned)
+    complement = torch.where(turned < N, N - 1 - turned, turned)
     return torch.cat([bases, complement]), torch.cat([mask, mask])
 
 
