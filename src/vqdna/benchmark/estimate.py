@@ -56,32 +56,27 @@ def estimate(grid: Grid, waiting: Sequence[Cell], workers: int = 1) -> Estimate:
     return Estimate(len(waiting), len(grid.cells()) - len(waiting), len(encoders), total / max(1, workers))
 
 
-def bases_read(data: TaskData, training_bases: int | None = None) -> int:
-    """Bases that a run on the dataset reads, a training pass counted three times for its backward half.
-
-    Args:
-        data: of the run.
-        training_bases: of all passes; None for those of an encoder.
-    """
-    seen = data.epochs * int(data.train.lengths.sum()) if training_bases is None else training_bases
-    return int(3 * seen + data.dev.lengths.sum() + data.test.lengths.sum())
+def bases_read(data: TaskData, training_bases: int) -> int:
+    """Bases that a run on the dataset reads, those of its training passes counted three times for the backward half."""
+    return int(3 * training_bases + data.dev.lengths.sum() + data.test.lengths.sum())
 
 
 def _cell_seconds(grid: Grid, waiting: Sequence[Cell]) -> float:
     """Seconds of all waiting cells, averages by what their members wait for; runs that no seed changes count once."""
     if not waiting:
         return 0.0
-    datasets = dict.fromkeys((cell.protocol, cell.dataset) for cell in waiting)
-    epochs = {single.name: single.epochs for cell in waiting for single in grid.system(cell.system).singles}
+    systems = {name: grid.system(name) for name in dict.fromkeys(cell.system for cell in waiting)}
+    singles = {single.name: single for system in systems.values() for single in system.singles}
     sizes = {}
-    for place in datasets:
+    for place in dict.fromkeys((cell.protocol, cell.dataset) for cell in waiting):
         data = grid.data(*place)
         once = int(data.train.lengths.sum())
-        sizes[place] = {count: bases_read(data, count and count * once) for count in set(epochs.values())}
+        for name, single in singles.items():
+            sizes[*place, name] = bases_read(data, (single.epochs or data.epochs) * once)
     runs = {
         (cell.protocol, cell.dataset, single.name, 0 if single.is_seedless else cell.seed)
         for cell in waiting
-        for single in grid.system(cell.system).singles
+        for single in systems[cell.system].singles
         if known_record(replace(cell, system=single.name), grid.out) is None
     }
     speeds: dict[str, float] = {}
@@ -89,7 +84,7 @@ def _cell_seconds(grid: Grid, waiting: Sequence[Cell]) -> float:
         timed = _timed_as(grid, system)
         speeds[system] = speeds[timed] if timed in speeds else _seconds_per_base(grid, system)
         speeds[timed] = speeds[system]
-    return sum(speeds[system] * sizes[protocol, name][epochs[system]] for protocol, name, system, _ in runs)
+    return sum(speeds[system] * sizes[protocol, name, system] for protocol, name, system, _ in runs)
 
 
 def _timed_as(grid: Grid, system: str) -> str:
