@@ -83,7 +83,6 @@ class Reading:
         changes: what is done to a tensor before it is taken, by our name.
         head: the same of the head that predicts hidden words, with our names in `PredictionHeads`; none where the model
             has no such head.
-        head_norm_eps: what the head's norm adds to a variance.
     """
 
     tokenizer: Tokenizer
@@ -98,7 +97,6 @@ class Reading:
     table_scale: float = 1.0
     changes: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     head: Renaming = ()
-    head_norm_eps: float = 1e-12
 
     def our_name(self, published: str) -> str | None:
         """Name of a tensor in the backbone; `UNUSED` if nothing depends on it, None if it is not known."""

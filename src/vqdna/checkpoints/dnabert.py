@@ -13,9 +13,6 @@ from vqdna.checkpoints.vocabularies import byte_pair_code, byte_pairs, fixed_wor
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "type_vocab_size")
 TABLE = "embeddings.word_embeddings.weight"
 PREFIX = "bert."
-NORM_EPS = 1e-12
-"""BERT's, where a description has none."""
-
 UNUSED_TENSORS = (r"cls\..+", r"pooler\..+", r"embeddings\.position_ids")
 
 HEAD = [
@@ -55,7 +52,6 @@ def read_dnabert(description: Description) -> Reading:
         renaming=[*old, (r"((?:embeddings|encoder)\..+)", r"\1")],
         unused=UNUSED_TENSORS,
         head=HEAD,
-        head_norm_eps=description.values.get("layer_norm_eps", NORM_EPS),
     )
 
 
@@ -80,5 +76,4 @@ def read_dnabert_2(description: Description) -> Reading:
         ],
         unused=UNUSED_TENSORS,
         head=HEAD,
-        head_norm_eps=description.values.get("layer_norm_eps", NORM_EPS),
     )

@@ -26,6 +26,9 @@ from vqdna.results import put_in_place, write_json
 
 BACKBONE, TABLE, MASK = "backbone.", "embedding.tables.0.weight", "embedding.mask_vector"
 DECODER = "levels.0.weight"
+NORM_EPS = 1e-12
+"""BERT's and ESM's, where a description has none."""
+
 RECORD_FILE = "import.json"
 
 
@@ -125,7 +128,8 @@ def _with_head(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForMaske
     if not reading.head:
         why = "predicts what follows" if opened.layout == "hyenadna" else "was trained with word dropout"
         raise InputError(f"{folder}: expected a model with a head for hidden words, got {opened.layout}, which {why}")
-    model = GenomeEncoderForMaskedModeling.from_encoder(encoder, head_norm_eps=reading.head_norm_eps)
+    eps = reading.backbone.get("layer_norm_eps", NORM_EPS)  # one for all norms of a model
+    model = GenomeEncoderForMaskedModeling.from_encoder(encoder, head_norm_eps=eps)
     wanted, head = model.prediction.state_dict(), _head_weights(opened.weights, reading)
     missing = sorted(wanted.keys() - head.keys())
     if missing:
@@ -142,9 +146,8 @@ def _head_weights(published: Mapping[str, Tensor], reading: Reading) -> dict[str
     names = {name: reading.head_name(name) for name in published}
     head = {ours: published[name].float() for name, ours in names.items() if ours is not None}
     num_words = reading.tokenizer.level_sizes[0]
-    tables = [tensor for name, tensor in published.items() if name.removeprefix(reading.prefix) == reading.table]
-    if head and tables:
-        head.setdefault(DECODER, tables[0].float())
+    if head:
+        head.setdefault(DECODER, published[_table_names(published, reading)[0]].float())
     return {name: tensor[:num_words] if name.startswith("levels.") else tensor for name, tensor in head.items()}
 
 
@@ -176,12 +179,17 @@ def _our_weights(
 
 def _split_table(published: Mapping[str, Tensor], reading: Reading, folder: Path) -> tuple[Tensor, dict[str, Tensor]]:
     """The table of word embeddings, and all other tensors."""
-    names = [name for name in published if name.removeprefix(reading.prefix) == reading.table]
+    names = _table_names(published, reading)
     if not names:
         raise InputError(f"{folder}: the weights lack '{reading.prefix}{reading.table}'")
     table = published[names[0]]
     _check_shape(folder, names[0], table, (reading.table_rows, reading.backbone["hidden_size"]))
     return table.float(), {name: tensor for name, tensor in published.items() if name not in names}
+
+
+def _table_names(published: Mapping[str, Tensor], reading: Reading) -> list[str]:
+    """Names of the table of word embeddings: one, where the weights are whole."""
+    return [name for name in published if name.removeprefix(reading.prefix) == reading.table]
 
 
 def _renamed(published: Mapping[str, Tensor], reading: Reading, folder: Path) -> dict[str, Tensor]:

@@ -22,9 +22,6 @@ GATED_KEY = "add_bias_fnn"
 KEPT_SHARE = 1 - 0.15 * 0.8
 """What ESM models with token dropout scale embeddings by where nothing is masked: the share that training showed."""
 
-NORM_EPS = 1e-12
-"""ESM's, where a description has none."""
-
 POSITIONS = r"embeddings\.position_embeddings\.weight"
 PARTS = {
     r"attention\.LayerNorm": "attention_norm",
@@ -106,5 +103,4 @@ def _reading(
         table_scale=KEPT_SHARE if dropped else 1.0,
         changes=changes,
         head=() if dropped else HEAD,  # the scale of all embeddings would depend on how many words are hidden
-        head_norm_eps=description.values.get("layer_norm_eps", NORM_EPS),
     )

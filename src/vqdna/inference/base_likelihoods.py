@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from vqdna.finetune.evaluation import similar_batches
 from vqdna.inference.variant_windows import Pair
-from vqdna.pretrain.masking import UNKNOWN_BASE
+from vqdna.pretrain.masking import UNKNOWN_BASE, num_held
 from vqdna.pretrain.objective import IGNORED, GenomeEncoderForMaskedModeling, MaskedModelingOutput
 from vqdna.tokenizers import Tokens
 from vqdna.tokenizers.padding import pad_rows
@@ -80,11 +80,7 @@ def ratios_of(
     A row with a hidden base that no token predicts is not a number: N in place of a base, or a base beyond those that a
     long token predicts.
     """
-    masked, spans, logits, targets = output.masked_positions, output.spans, output.logits, output.targets
-    assert masked is not None
-    assert spans is not None
-    assert logits is not None
-    assert targets is not None
+    masked, spans, logits, targets = _asked(output)
     rows = masked.nonzero()[:, 0]
     log_probabilities = torch.stack(logits, dim=1).float().log_softmax(dim=-1)
     bases = spans[masked][:, :1] + torch.arange(log_probabilities.shape[1], device=ref.device)
@@ -97,6 +93,16 @@ def ratios_of(
     return torch.where(hidden, (sums / tokens).view_as(ref), 0.0).sum(dim=1)
 
 
+def _asked(output: MaskedModelingOutput) -> tuple[Tensor, Tensor, tuple[Tensor, ...], Tensor]:
+    """Masked positions, spans, logits and targets, which an output of the model always has."""
+    masked, spans, logits, targets = output.masked_positions, output.spans, output.logits, output.targets
+    assert masked is not None
+    assert spans is not None
+    assert logits is not None
+    assert targets is not None
+    return masked, spans, logits, targets
+
+
 def ratios_of_words(
     output: MaskedModelingOutput, alt: Tokens, hidden: Bool[Tensor, "batch base"]
 ) -> Float[Tensor, "batch"]:
@@ -105,11 +111,7 @@ def ratios_of_words(
     Where tokens overlap, the sum is divided by how many of them hold a hidden base. A row is not a number where ALT
     moves a token's ends, or where a token of a hidden base is not predicted for an N beside it.
     """
-    masked, spans, logits, targets = output.masked_positions, output.spans, output.logits, output.targets
-    assert masked is not None
-    assert spans is not None
-    assert logits is not None
-    assert targets is not None
+    masked, spans, logits, targets = _asked(output)
     codes, is_same = _codes_at(alt, spans)
     chosen = codes[masked]
     differences = torch.stack(
@@ -119,8 +121,7 @@ def ratios_of_words(
         ]
     ).sum(dim=0)  # of logits, for what makes them log-probabilities is the same for both
     sums = torch.zeros(len(masked), device=masked.device).index_add_(0, masked.nonzero()[:, 0], differences)
-    before = functional.pad(hidden.long().cumsum(dim=1), (1, 0))
-    held = before.gather(1, spans[..., 1]) - before.gather(1, spans[..., 0])
+    held = num_held(hidden, spans)
     is_whole = ~((held > 0) & ~masked).any(dim=1)
     tokens = (held * masked).sum(dim=1) / hidden.sum(dim=1)
     return torch.where(is_same & is_whole, sums / tokens, torch.nan)

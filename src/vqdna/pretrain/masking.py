@@ -88,8 +88,15 @@ def positions_touching(
     bases: Bool[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
 ) -> Bool[Tensor, "batch position"]:
     """True for each position whose span holds at least one of the marked bases."""
+    return num_held(bases, spans) > 0
+
+
+def num_held(
+    bases: Bool[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
+) -> Int[Tensor, "batch position"]:
+    """How many of the marked bases each position's span holds."""
     before = torch.nn.functional.pad(bases.long().cumsum(dim=1), (1, 0))
-    return before.gather(1, spans[..., 1]) > before.gather(1, spans[..., 0])
+    return before.gather(1, spans[..., 1]) - before.gather(1, spans[..., 0])
 
 
 def distance_to_visible(
