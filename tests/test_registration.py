@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vqdna.finetune import GenomeEncoderForSequenceClassification, GenomeEncoderForTokenClassification
+from vqdna.pretrain.causal_model import GenomeEncoderForCausalModeling
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.tokenizers.kmer import KmerTokenizer
@@ -17,15 +18,18 @@ from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 
 BACKBONE = {"model_type": "modernbert", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
 BACKBONE |= {"intermediate_size": 8}
+HYENA = {"model_type": "vqdna_hyena", "hidden_size": 8, "num_hidden_layers": 1, "max_position_embeddings": 16}
 
 OURS, THEIRS = "import vqdna", "import transformers; from transformers import AutoConfig, AutoModel"
 
 OPEN_ALL = """
 import sys
 from pathlib import Path
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 classes = {
-    "vocabulary": (AutoModel,), "encoder": (AutoModel,), "masked": (AutoModelForMaskedLM, AutoModel),
+    "vocabulary": (AutoModel,), "encoder": (AutoModel,),
+    "masked": (AutoModelForMaskedLM, AutoModel), "causal": (AutoModelForCausalLM, AutoModel),
     "sequence": (AutoModelForSequenceClassification, AutoModel), "token": (AutoModelForTokenClassification, AutoModel),
 }
 for name, autos in classes.items():
@@ -38,6 +42,7 @@ OPENED = """\
 vocabulary vqdna_vqvae VQVAE
 encoder vqdna_genome_encoder GenomeEncoder
 masked vqdna_masked_modeling GenomeEncoderForMaskedModeling GenomeEncoder
+causal vqdna_causal_modeling GenomeEncoderForCausalModeling GenomeEncoder
 sequence vqdna_sequence_classifier GenomeEncoderForSequenceClassification GenomeEncoder
 token vqdna_token_classifier GenomeEncoderForTokenClassification GenomeEncoder
 """
@@ -53,6 +58,9 @@ def folders(tmp_path_factory) -> Path:
         "vocabulary": VQVAE(VQVAEConfig(width=8, stem_width=8, level_sizes=(4, 8), num_blocks=2)),
         "encoder": encoder,
         "masked": GenomeEncoderForMaskedModeling.from_encoder(encoder),
+        "causal": GenomeEncoderForCausalModeling.from_encoder(
+            GenomeEncoder.from_tokenizer(KmerTokenizer(2), HYENA, "table")
+        ),
         "sequence": GenomeEncoderForSequenceClassification.from_encoder(encoder),
         "token": GenomeEncoderForTokenClassification.from_encoder(encoder),
     }

@@ -9,7 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
-from vqdna.finetune.loading import load_classifier, load_encoder, load_masked_model, saved_model_type
+from vqdna.finetune.loading import (
+    load_causal_model,
+    load_classifier,
+    load_encoder,
+    load_masked_model,
+    saved_model_type,
+)
+from vqdna.pretrain.causal_model import CAUSAL_MODEL_FOLDER, GenomeEncoderForCausalModeling
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
 from vqdna.weights import DEFAULT, part_folder
@@ -33,7 +40,12 @@ def load(name_or_path: str | Path = DEFAULT) -> GenomeEncoder:
 
 def load_model(
     name_or_path: str | Path = DEFAULT,
-) -> GenomeEncoder | GenomeEncoderForMaskedModeling | GenomeEncoderForSequenceClassification:
+) -> (
+    GenomeEncoder
+    | GenomeEncoderForMaskedModeling
+    | GenomeEncoderForCausalModeling
+    | GenomeEncoderForSequenceClassification
+):
     """The same with its heads: those of a fine-tuned model, or of a pre-training where its folder has them.
 
     Raises:
@@ -42,6 +54,8 @@ def load_model(
     folder = part_folder(name_or_path, "encoder")
     if _is_tuned(folder):
         return load_classifier(folder)
+    if (folder / CAUSAL_MODEL_FOLDER).is_dir():
+        return load_causal_model(folder)
     return load_masked_model(folder) if (folder / MASKED_MODEL_FOLDER).is_dir() else load_encoder(folder)
 
 

@@ -21,6 +21,7 @@ MODEL_MODULES = (
     "vqdna.vocabulary.autoencoder",
     "vqdna.pretrain.encoder",
     "vqdna.pretrain.objective",
+    "vqdna.pretrain.causal_model",
     "vqdna.finetune.heads",
     "vqdna.finetune.token_labels",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from fnmatch import fnmatch
@@ -17,6 +18,7 @@ from vqdna.checkpoints import (
     PUBLISHED,
     import_published,
     load_published,
+    load_published_causal_model,
     load_published_masked_model,
     published,
     published_names,
@@ -27,8 +29,9 @@ from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.finetune.loading import load_encoder, load_masked_model
+from vqdna.finetune.loading import load_causal_model, load_encoder, load_masked_model
 from vqdna.finetune.settings import FinetuneConfig
+from vqdna.genome.bases import to_base_ids
 from vqdna.inference.embed import EmbedOptions, embed_file
 from vqdna.results import read_json
 
@@ -39,10 +42,10 @@ def bases(rows: int = 3, length: int = 40) -> torch.Tensor:
     return torch.randint(0, 5, (rows, length), dtype=torch.uint8)
 
 
-def run(*arguments: str) -> None:
+def run(*arguments: str, code: int = 0) -> None:
     with pytest.raises(SystemExit) as end:
         main(list(arguments))
-    assert not end.value.code
+    assert (end.value.code or 0) == code
 
 
 def changed(folder: Path, change) -> Path:
@@ -81,6 +84,71 @@ def test_a_model_with_its_head_is_saved_and_scores_variants(layout, tmp_path, mo
     header, row = (line.split(",") for line in (tmp_path / "effects.csv").read_text().splitlines())
     ratio = dict(zip(header, row, strict=True))["log_likelihood_ratio"]
     assert ratio == "" if layout == "dnabert_2" else abs(float(ratio)) > 1e-3  # its byte pairs end elsewhere with ALT
+
+
+def test_a_model_that_predicts_what_follows_is_saved_and_scores_variants(tmp_path, monkeypatch, capsys):
+    """Of any lengths: the log-likelihood of the window with ALT, less that of the one with REF."""
+    monkeypatch.chdir(tmp_path)
+    write_hyenadna(tmp_path / "published")
+    run("import", "published", "--out", "model", "--causal-model")
+    capsys.readouterr()
+    direct = load_published_causal_model(tmp_path / "published")
+    base_ids = bases(2)
+    assert torch.equal(load_causal_model(tmp_path / "model")(base_ids).logits, direct(base_ids).logits)
+    genome = "ACGTTGCATTGACCATGACGTAGGTACATTGA"
+    (tmp_path / "a.fa").write_text(f">a\n{genome}\n")
+    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT", "a\t12\t.\tA\tC,ACC,N"]
+    (tmp_path / "a.vcf").write_text("\n".join(lines) + "\n")
+    scored = ("variants", "a.vcf", "--genome", "a.fa", "--model", "model", "--window", "64")
+    run(*scored, "-o", "effects.csv")
+    run(*scored, "--both-strands", "-o", "both.csv")
+
+    def ratios(name: str) -> list[str]:
+        with (tmp_path / name).open() as file:
+            return [row["log_likelihood_ratio"] for row in csv.DictReader(file)]
+
+    def likelihood(text: str) -> float:
+        row = torch.from_numpy(to_base_ids(text).base_ids)[None]
+        with torch.no_grad():
+            known = direct(row).logits[0].log_softmax(dim=1)
+        words = direct.encoder.tokenizer.words
+        return sum(float(known[at - 1, words.index(text[at])]) for at in range(1, len(text)))
+
+    for number, alt in enumerate(("C", "ACC")):
+        changed_genome = genome[:11] + alt + genome[12:]
+        forward = likelihood(changed_genome) - likelihood(genome)
+        backward = likelihood(turned_around(changed_genome)) - likelihood(turned_around(genome))
+        assert float(ratios("effects.csv")[number]) == pytest.approx(forward, abs=1e-4)
+        assert float(ratios("both.csv")[number]) == pytest.approx((forward + backward) / 2, abs=1e-4)
+        assert abs(forward - backward) > 1e-2, "else nothing would tell the strands apart"
+    assert ratios("effects.csv")[2] == "", "an N has no probability"
+
+
+def turned_around(text: str) -> str:
+    return text[::-1].translate(str.maketrans("ACGT", "TGCA"))
+
+
+@pytest.mark.parametrize(
+    ("layout", "option", "message"),
+    [
+        ("hyenadna", "--masked-model", "expected a model with a head for hidden words, got hyenadna"),
+        ("dnabert_2", "--causal-model", "expected a model that predicts what follows, got dnabert_2"),
+    ],
+)
+def test_a_head_of_the_other_kind_is_refused(layout, option, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    WRITERS[layout](tmp_path / "published")
+    run("import", "published", "--out", "model", option, code=2)
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["published"]
+
+
+def test_a_causal_head_without_vectors_of_its_own_compares_with_the_words(tmp_path):
+    folder, base_ids = write_hyenadna(tmp_path), bases(2)
+    changed(folder, lambda weights: weights.pop("lm_head.weight"))
+    model = load_published_causal_model(folder)
+    words = load_file(folder / "model.safetensors")["hyena.backbone.embeddings.word_embeddings.weight"][:12]
+    assert torch.allclose(model(base_ids).logits, load_published(folder)(base_ids).last_hidden_state @ words.T)
 
 
 def test_a_head_without_vectors_of_its_own_compares_with_the_words(tmp_path):

@@ -28,7 +28,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from vqdna.checkpoints import load_published, load_published_masked_model
+from vqdna.checkpoints import load_published, load_published_causal_model, load_published_masked_model
 from vqdna.errors import InputError
 from vqdna.genome.bases import to_base_ids
 from vqdna.pretrain.encoder import GenomeEncoder
@@ -152,6 +152,14 @@ def test_hyenadna_is_its_slow_twin(tmp_path):
     check(load_published(folder), [hyenadna(weights, row, LAYERS)[:-1] for row in rows])
     with pytest.raises(InputError, match="hyenadna, which predicts what follows"):
         load_published_masked_model(folder)
+    model = load_published_causal_model(folder)
+    with torch.no_grad():
+        output = model(*pad_rows([to_base_ids(text).base_ids for text in TEXTS]))
+    for row, numbers_of_row in enumerate(rows):
+        states_of_row = hyenadna(weights, numbers_of_row, LAYERS)
+        wanted = (states_of_row @ weights["lm_head.weight"].T)[:-1, : len(model.encoder.tokenizer.words)]
+        assert torch.allclose(output.logits[row, : len(wanted)], wanted, atol=1e-4)
+    assert wanted.std() > 0.5, "logits that are all alike would agree with anything"
 
 
 def test_a_hidden_token_is_the_published_mask_token(tmp_path):

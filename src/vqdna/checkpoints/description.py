@@ -81,8 +81,9 @@ class Reading:
         unused: patterns of tensors that hidden states do not depend on.
         table_scale: factor of the word embeddings.
         changes: what is done to a tensor before it is taken, by our name.
-        head: the same of the head that predicts hidden words, with our names in `PredictionHeads`; none where the model
-            has no such head.
+        head: the same of the head that predicts words, with our names in that head; none where its predictions cannot
+            be told.
+        predicts: "hidden" words, or each "next" one from those before it.
     """
 
     tokenizer: Tokenizer
@@ -97,6 +98,7 @@ class Reading:
     table_scale: float = 1.0
     changes: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     head: Renaming = ()
+    predicts: str = "hidden"
 
     def our_name(self, published: str) -> str | None:
         """Name of a tensor in the backbone; `UNUSED` if nothing depends on it, None if it is not known."""

@@ -57,6 +57,8 @@ def read_hyenadna(description: Description) -> Reading:
             (r"backbone\.ln_f\.(\w+)", r"final_norm.\1"),
         ],
         unused=(r"lm_head\..+", rf"{LAYER}\.\d+\.{FILTER}pos_emb\.t"),
+        head=[(r"lm_head\.weight", "weight")],
+        predicts="next",
     )
 
 

@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vqdna.checkpoints.description import UNUSED, Reading
 from vqdna.checkpoints.layouts import read_layout
 from vqdna.checkpoints.published import PUBLISHED, published_folder
 from vqdna.checkpoints.weights import named, read_weights
 from vqdna.errors import InputError
+from vqdna.pretrain.causal_model import CAUSAL_MODEL_FOLDER, GenomeEncoderForCausalModeling
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
+from vqdna.pretrain.sharing import DnaModel
 from vqdna.results import put_in_place, write_json
 
 BACKBONE, TABLE, MASK = "backbone.", "embedding.tables.0.weight", "embedding.mask_vector"
-DECODER = "levels.0.weight"
+DECODERS = {"hidden": "levels.0.weight", "next": "weight"}
+"""What a head compares states with, by what it predicts."""
+
 NORM_EPS = 1e-12
 """BERT's and ESM's, where a description has none."""
 
@@ -61,11 +65,32 @@ def load_published_masked_model(
         InputError: see `load_published`; or the model has no head that predicts hidden words.
     """
     opened = _Opened(name_or_folder, revision)
-    return _with_head(_encoder(opened), opened)
+    return _masked_model(_encoder(opened), opened)
+
+
+def load_published_causal_model(
+    name_or_folder: str | Path, revision: str | None = None
+) -> GenomeEncoderForCausalModeling:
+    """The same of a model that was trained to predict what follows: logits of each next word are the published ones.
+
+    Args:
+        name_or_folder: see `load_published`.
+        revision: see `load_published`.
+
+    Raises:
+        InputError: see `load_published`; or the model has no head that predicts the next word.
+    """
+    opened = _Opened(name_or_folder, revision)
+    return _causal_model(_encoder(opened), opened)
 
 
 def import_published(
-    name_or_folder: str | Path, out: Path, revision: str | None = None, *, masked_model: bool = False
+    name_or_folder: str | Path,
+    out: Path,
+    revision: str | None = None,
+    *,
+    masked_model: bool = False,
+    causal_model: bool = False,
 ) -> dict[str, Any]:
     """Saves the encoder of `load_published` to the folder `out`, and returns the record that is left beside it.
 
@@ -74,6 +99,7 @@ def import_published(
         out: a folder that is empty or not there yet; every command takes it as an encoder afterwards.
         revision: see `load_published`.
         masked_model: the model with its head is saved too, as a pre-training leaves it beside its encoder.
+        causal_model: the same for a model that predicts what follows.
 
     Raises:
         InputError: see `load_published`; `out` has something in it; or a head is wanted and there is none.
@@ -82,13 +108,17 @@ def import_published(
         raise InputError(f"{out}: there is something already, expected a new or empty folder")
     opened = _Opened(name_or_folder, revision)
     encoder = _encoder(opened)
-    headed = _with_head(encoder, opened) if masked_model else None
+    headed: dict[str, DnaModel] = {}
+    if masked_model:
+        headed[MASKED_MODEL_FOLDER] = _masked_model(encoder, opened)
+    if causal_model:
+        headed[CAUSAL_MODEL_FOLDER] = _causal_model(encoder, opened)
     record = _record(encoder, str(name_or_folder), opened)
     staging = out.with_name(f".{out.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     encoder.save_pretrained(staging)
-    if headed is not None:
-        headed.save_pretrained(staging / MASKED_MODEL_FOLDER)
+    for name, model in headed.items():
+        model.save_pretrained(staging / name)
     encoder.write_card(staging, license="other", notes=[_origin(str(name_or_folder))])
     write_json(staging / RECORD_FILE, record)
     put_in_place(staging, out)
@@ -118,37 +148,54 @@ def _encoder(opened: _Opened) -> GenomeEncoder:
     return encoder
 
 
-def _with_head(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForMaskedModeling:
-    """The encoder under the folder's head.
-
-    Raises:
-        InputError: no such head, or one of another shape.
-    """
-    reading, folder = opened.reading, opened.folder
-    if not reading.head:
-        why = "predicts what follows" if opened.layout == "hyenadna" else "was trained with word dropout"
-        raise InputError(f"{folder}: expected a model with a head for hidden words, got {opened.layout}, which {why}")
+def _masked_model(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForMaskedModeling:
+    """The encoder under the folder's head for hidden words."""
+    reading, layout = opened.reading, opened.layout
+    if reading.predicts != "hidden" or not reading.head:
+        why = "was trained with word dropout" if reading.predicts == "hidden" else "predicts what follows"
+        raise InputError(f"{opened.folder}: expected a model with a head for hidden words, got {layout}, which {why}")
     eps = reading.backbone.get("layer_norm_eps", NORM_EPS)  # one for all norms of a model
     model = GenomeEncoderForMaskedModeling.from_encoder(encoder, head_norm_eps=eps)
-    wanted, head = model.prediction.state_dict(), _head_weights(opened.weights, reading)
-    missing = sorted(wanted.keys() - head.keys())
-    if missing:
-        raise InputError(f"{folder}: the weights hold no whole head; they lack what becomes {named(missing)}")
-    for name, tensor in head.items():
-        _check_shape(folder, name, tensor, tuple(wanted[name].shape))
-    model.prediction.load_state_dict(head)
+    _fill_head(model.prediction, opened)
     model.train(False)
     return model
+
+
+def _causal_model(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForCausalModeling:
+    """The encoder under the folder's head for the next word."""
+    if opened.reading.predicts != "next":
+        wanted, why = "a model that predicts what follows", "predicts hidden words"
+        raise InputError(f"{opened.folder}: expected {wanted}, got {opened.layout}, which {why}")
+    model = GenomeEncoderForCausalModeling.from_encoder(encoder)
+    _fill_head(model.prediction, opened)
+    model.train(False)
+    return model
+
+
+def _fill_head(ours: nn.Module, opened: _Opened) -> None:
+    """Gives the head the folder's weights.
+
+    Raises:
+        InputError: some are missing, or of another shape.
+    """
+    wanted, head = ours.state_dict(), _head_weights(opened.weights, opened.reading)
+    missing = sorted(wanted.keys() - head.keys())
+    if missing:
+        raise InputError(f"{opened.folder}: the weights hold no whole head; they lack what becomes {named(missing)}")
+    for name, tensor in head.items():
+        _check_shape(opened.folder, name, tensor, tuple(wanted[name].shape))
+    ours.load_state_dict(head)
 
 
 def _head_weights(published: Mapping[str, Tensor], reading: Reading) -> dict[str, Tensor]:
     """Tensors of the head by our names; one without vectors of its own compares with the table of word embeddings."""
     names = {name: reading.head_name(name) for name in published}
     head = {ours: published[name].float() for name, ours in names.items() if ours is not None}
-    num_words = reading.tokenizer.level_sizes[0]
-    if head:
-        head.setdefault(DECODER, published[_table_names(published, reading)[0]].float())
-    return {name: tensor[:num_words] if name.startswith("levels.") else tensor for name, tensor in head.items()}
+    num_words, decoder = reading.tokenizer.level_sizes[0], DECODERS[reading.predicts]
+    if head or reading.predicts == "next":  # which has nothing besides
+        head.setdefault(decoder, published[_table_names(published, reading)[0]].float())
+    of_words = (decoder, decoder.replace("weight", "bias"))
+    return {name: tensor[:num_words] if name in of_words else tensor for name, tensor in head.items()}
 
 
 def _our_weights(

@@ -25,6 +25,10 @@ def import_checkpoint(
         bool,
         Option("--masked-model", help="Also keep the head that predicts hidden words, which `vqdna variants` reads."),
     ] = False,
+    causal_model: Annotated[
+        bool,
+        Option("--causal-model", help="The same of a model that predicts each word from those before it: HyenaDNA."),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -32,7 +36,7 @@ def import_checkpoint(
     from vqdna.checkpoints import import_published
 
     prepare(quiet)
-    record = import_published(source, out, revision, masked_model=masked_model)
+    record = import_published(source, out, revision, masked_model=masked_model, causal_model=causal_model)
     size, limit = f"{record['parameters']:,} parameters", record["max_positions"]
     text = f"{record['layout']}, {size}, rows of {f'at most {limit} tokens' if limit else 'any length'} -> {out}"
     print_result(json.dumps(record, indent=2) if as_json else text)

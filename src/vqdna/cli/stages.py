@@ -200,7 +200,11 @@ def variants(
         str, Option("--mismatches", help="A REF that the genome does not have: error, or skip to leave its row empty.")
     ] = "error",
     both_strands: Annotated[
-        bool, Option("--both-strands", help="Distances of embeddings that are means over both strands.")
+        bool,
+        Option(
+            "--both-strands",
+            help="Distances of embeddings, and likelihoods of a causal model, that are means over both strands.",
+        ),
     ] = False,
     batch_size: Annotated[int, Option("--batch-size", help="Windows at once; changes speed and memory only.")] = 64,
     precision: Annotated[str, Option("--precision", help="fp32, bf16, or auto for the fastest here.")] = "fp32",

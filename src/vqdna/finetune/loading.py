@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
+from vqdna.pretrain.causal_model import CAUSAL_MODEL_FOLDER, CausalModelingConfig, GenomeEncoderForCausalModeling
 from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling, MaskedModelingConfig
 from vqdna.results import read_json
@@ -23,6 +24,7 @@ WRITTEN_BY = {
     "vqdna_vqvae": "vqdna vocabulary",
     GenomeEncoderConfig.model_type: "vqdna pretrain",
     MaskedModelingConfig.model_type: "vqdna pretrain",
+    CausalModelingConfig.model_type: "vqdna import",
     SequenceClassifierConfig.model_type: "vqdna finetune",
 }
 
@@ -52,6 +54,15 @@ def load_masked_model(path: Path) -> GenomeEncoderForMaskedModeling:
         InputError: none lies there, or its files are damaged.
     """
     return _load(GenomeEncoderForMaskedModeling, path / MASKED_MODEL_FOLDER, MaskedModelingConfig.model_type)
+
+
+def load_causal_model(path: Path) -> GenomeEncoderForCausalModeling:
+    """Published encoder with its head, in the `causal_model/` of the folder `path`.
+
+    Raises:
+        InputError: none lies there, or its files are damaged.
+    """
+    return _load(GenomeEncoderForCausalModeling, path / CAUSAL_MODEL_FOLDER, CausalModelingConfig.model_type)
 
 
 def saved_model_type(path: Path) -> str | None:

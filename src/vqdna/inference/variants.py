@@ -23,18 +23,26 @@ from vqdna.devices import own_device
 from vqdna.errors import InputError
 from vqdna.finetune.evaluation import BATCH_SIZE, predict_sequences
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig, check_name
+from vqdna.genome.bases import N
 from vqdna.genome.streams import stream_name
 from vqdna.genome.variants import Variant, read_variants
 from vqdna.inference.base_likelihoods import has_ratios, log_likelihood_ratios
 from vqdna.inference.embed import EmbedOptions, embed_pieces
 from vqdna.inference.output_table import Columns, table_writer
 from vqdna.inference.regions import Piece
+from vqdna.inference.sequence_likelihoods import log_likelihoods
 from vqdna.inference.variant_windows import MISMATCHES, Pair, variant_pairs
+from vqdna.pretrain.causal_model import GenomeEncoderForCausalModeling
 from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.quiet import is_watched
 
-Model = GenomeEncoder | GenomeEncoderForMaskedModeling | GenomeEncoderForSequenceClassification
+Model = (
+    GenomeEncoder
+    | GenomeEncoderForMaskedModeling
+    | GenomeEncoderForCausalModeling
+    | GenomeEncoderForSequenceClassification
+)
 
 LEAST_PROBABILITY = 1e-7
 """Below it, and above one less it, log-odds are those of this probability: float32 tells no finer ones apart."""
@@ -47,7 +55,8 @@ class VariantOptions:
     Attributes:
         window: bases of the reference around each variant, fewer at the end of a sequence.
         mismatches: whether a REF that the genome does not have is an error or leaves its rows without numbers.
-        both_strands: embeddings are means over both strands; a fine-tuned model knows by itself whether it averages.
+        both_strands: embeddings and likelihoods of windows are means over both strands; a fine-tuned model knows by
+            itself whether it averages.
         batch_size: windows at once; changes nothing but speed and memory.
         precision: "fp32", "bf16", or "auto" for the fastest that the processor has.
     """
@@ -123,6 +132,9 @@ def effects(
         if not has_ratios(model):
             return distances
         return {"log_likelihood_ratio": log_likelihood_ratios(model, pairs, options.batch_size), **distances}
+    if isinstance(model, GenomeEncoderForCausalModeling):
+        ratios = _row_ratios(model, pairs, options)
+        return {"log_likelihood_ratio": ratios, **effects(model.encoder, pairs, options, source)}
     windows, ref, alt = _windows(pairs)
     if isinstance(model, GenomeEncoder):
         vectors = _embedded(model, windows, options, source)
@@ -150,6 +162,22 @@ def _windows(pairs: Sequence[Pair]) -> tuple[list[Piece], Int[ndarray, "pair"], 
                 windows.append(Piece(variant.sequence, variant.start, variant.end, "+", bases))
             rows[row, side] = numbers[key]
     return windows, rows[:, 0], rows[:, 1]
+
+
+def _row_ratios(
+    model: GenomeEncoderForCausalModeling, pairs: Sequence[Pair], options: VariantOptions
+) -> Float[ndarray, "pair"]:
+    """Log-likelihood of each window with ALT less that of the one with REF; not a number with N in an allele."""
+    windows, ref, alt = _windows(pairs)
+    rows = [piece.base_ids for piece in windows]
+    likelihoods = log_likelihoods(model, rows, options.batch_size, both_strands=options.both_strands)
+    return np.where([_holds_unknown(pair) for pair in pairs], np.nan, likelihoods[alt] - likelihoods[ref])
+
+
+def _holds_unknown(pair: Pair) -> bool:
+    """Whether an allele has an N."""
+    alleles = ((pair.ref, pair.variant.ref), (pair.alt, pair.variant.alt))
+    return any(N in window[pair.offset : pair.offset + len(allele)] for window, allele in alleles)
 
 
 def _differences(

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
@@ -26,14 +27,17 @@ SPLITS = ("evaluation", "dev", "test")
 
 AUTO_CLASSES: dict[str, tuple[str, Any]] = {
     "fill-mask": ("AutoModelForMaskedLM", MODEL_FOR_MASKED_LM_MAPPING),
+    "text-generation": ("AutoModelForCausalLM", MODEL_FOR_CAUSAL_LM_MAPPING),
     "text-classification": ("AutoModelForSequenceClassification", MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING),
     "token-classification": ("AutoModelForTokenClassification", MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING),
 }
 """Auto class and its models for each task of the Hub; a model of none of them is the encoder itself."""
+WITHOUT_CLASSES = ("fill-mask", "text-generation")
 
 DESCRIPTIONS = {
     "feature-extraction": "A genome encoder: DNA in, one contextual state per position out.",
     "fill-mask": "A genome encoder with the heads that it was pre-trained with: it predicts what was hidden from it.",
+    "text-generation": "A genome encoder that looks back alone, and its head: it predicts each word from those before.",
     "text-classification": "A genome encoder fine-tuned on labelled DNA sequences: one row of logits per sequence.",
     "token-classification": "A genome encoder fine-tuned on labelled bases: one row of logits per base.",
 }
@@ -42,6 +46,7 @@ CALLS = {
     "fill-mask": """\
 base_ids, is_base = inputs["input_ids"].byte(), inputs["attention_mask"].bool()
 print(model(base_ids, masked_bases=base_ids == base_ids[0, 3], attention_mask=is_base).loss)""",
+    "text-generation": "print(model(**inputs).log_likelihoods.sum(dim=1))  # one per sequence, in nats",
     "text-classification": "print(model(**inputs).logits)  # one row per sequence",
     "token-classification": "print(model(**inputs).logits.argmax(dim=-1))  # sequence, base",
 }
@@ -111,7 +116,7 @@ def _facts(model: PreTrainedModel) -> list[tuple[str, str]]:
         ("backbone", f"{backbone.model_type}, {backbone.num_hidden_layers} layers of width {backbone.hidden_size}"),
         ("parameters", f"{_size(model):,}, of them {_size(tokenizer):,} in the tokenizer"),
     ]
-    if encoder is not model and hub_task(model) != "fill-mask":
+    if encoder is not model and hub_task(model) not in WITHOUT_CLASSES:
         facts.append(("outputs", ", ".join(names.values())))
     return facts
 

@@ -73,6 +73,11 @@ def position_limit(config: PreTrainedConfig) -> int | None:
     return None if limit is None else int(limit)
 
 
+def looks_ahead(config: PreTrainedConfig) -> bool:
+    """Whether a state can depend on positions behind it."""
+    return config.model_type != HyenaConfig.model_type or bool(config.bidirectional)
+
+
 __all__ = [
     "BACKBONES",
     "Convolutions",
@@ -86,5 +91,6 @@ __all__ = [
     "backbone_config",
     "build_backbone",
     "embedding_width",
+    "looks_ahead",
     "position_limit",
 ]
