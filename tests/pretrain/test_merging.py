@@ -43,7 +43,7 @@ def slow_merge(stem, embeddings):
 @pytest.mark.parametrize("length", [1, 3, 4, 9, 16])
 def test_merging_is_its_definition(length):
     torch.manual_seed(1)
-    stem = Stem(StemSettings(**STEM), 16)
+    stem = Stem(StemSettings(**STEM), 16, 16)
     embeddings = torch.randn(1, length, 12)
     merged, mask = stem.merge(embeddings, torch.ones(1, length, dtype=torch.bool))
     torch.testing.assert_close(merged[0], slow_merge(stem, embeddings[0]), atol=1e-5, rtol=1e-4)
@@ -90,6 +90,16 @@ def test_both_halves_of_the_stem_learn_from_masked_modelling(encoder):
     model(bases(2, 32), masked).loss.backward()
     gradients = {name: weight.grad for name, weight in encoder.stem.named_parameters()}
     assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients.values()), gradients.keys()
+
+
+def test_a_backbone_may_give_wider_states_than_it_reads():
+    backbone = {"model_type": "vqdna_convolutions", "embedding_size": 8, "hidden_size": 24}
+    encoder = GenomeEncoder.from_tokenizer(load_tokenizer("nucleotide"), backbone, "table", STEM)
+    model = GenomeEncoderForMaskedModeling.from_encoder(encoder).eval()
+    masked = torch.zeros(2, 32, dtype=torch.bool)
+    masked[:, 8:14] = True
+    assert model(bases(2, 32), masked).logits[0].shape == (12, 5)
+    assert encoder(bases(2, 32)).last_hidden_state.shape == (2, 8, 24)
 
 
 @pytest.mark.parametrize(

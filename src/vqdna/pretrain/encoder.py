@@ -108,7 +108,7 @@ class GenomeEncoder(DnaModel):
         self.token_width = config.hidden_size if stem is None else stem.width
         width = embedding_width(shape) if stem is None else stem.width
         self.embedding = code_embedding(self.tokenizer, width, config.code_embedding, config.code_dropout)
-        self.stem = None if stem is None else Stem(stem, embedding_width(shape))
+        self.stem = None if stem is None else Stem(stem, embedding_width(shape), config.hidden_size)
         self.merge = 1 if stem is None else stem.merge
         self.bases_per_position = self.tokenizer.bases_per_position * self.merge
         self.special_tokens = _special_tokens(config, self.tokenizer, self.embedding)

@@ -43,16 +43,17 @@ class Stem(nn.Module):
 
     Args:
         settings: shape.
-        width: of the backbone.
+        width: of the embeddings that the backbone reads.
+        state_width: of the states that it gives.
     """
 
-    def __init__(self, settings: StemSettings, width: int) -> None:
+    def __init__(self, settings: StemSettings, width: int, state_width: int) -> None:
         super().__init__()
         self.settings, self.merge_size = settings, settings.merge
         self.norm = nn.LayerNorm(settings.width)
         self.convolution = nn.Conv1d(settings.width, settings.width, settings.kernel_size, padding="same")
         self.merging = nn.Linear(settings.merge * settings.width, width)
-        self.splitting = nn.Linear(width, settings.merge * settings.width)
+        self.splitting = nn.Linear(state_width, settings.merge * settings.width)
 
     def merge(
         self, embeddings: Float[Tensor, "batch token token_width"], token_mask: Bool[Tensor, "batch token"]
