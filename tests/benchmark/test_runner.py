@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vqdna.benchmark import estimate, systems, work
+from vqdna.benchmark import cnn, estimate, systems, work
 from vqdna.benchmark.averaging import averaged
 from vqdna.benchmark.budget import Budget, load_budget
 from vqdna.benchmark.cells import Cell, kept_outcome
@@ -406,3 +406,21 @@ def test_the_grid_s_genomes_come_from_the_data_root_where_none_are_named(data_ro
     (data_root / "genomes/one.fa").write_text(">one\nACGT\n")
     grid = checked_grid(["kmer3"], ["mouse/3"], 1, tmp_path / "out", data_root)
     assert grid.genomes == [data_root / "genomes/one.fa"]
+
+
+@pytest.mark.parametrize("system", ["cnn:40", "cnn-words:kmer:2"])
+def test_a_trial_reads_a_few_sequences_once_however_long_a_system_trains(system, data_root, tmp_path, monkeypatch):
+    trained = []
+
+    def run_cnn(train, *splits, epochs, **settings):
+        record = real(train, *splits, epochs=epochs, **settings)
+        trained.append((record["epochs"], int(train.lengths.sum())))
+        return record
+
+    real = cnn.run_cnn
+    monkeypatch.setattr(cnn, "run_cnn", run_cnn)
+    monkeypatch.setattr(estimate, "TRIAL_BASES", 1200)
+    grid = checked_grid([system], ["mouse/3"], 1, tmp_path / "out", data_root, budget=WHOLE)
+    assert int(grid.data("full", "mouse/3").train.lengths.sum()) == 1800
+    assert estimate.estimate(grid, grid.cells()).seconds > 0
+    assert trained == [(1, 1200)]

@@ -21,7 +21,9 @@ from vqdna.benchmark.protocols import DRAW_SEED, TaskData, read_task_data
 from vqdna.benchmark.systems import ONLY, STRANDS, run_encoder
 from vqdna.benchmark.work import Grid
 
-TRIAL_RECORDS = 256
+TRIAL_RECORDS, TRIAL_BASES, LEAST_RECORDS = 256, 1 << 16, 32
+"""Sequences of a trial: fewer where they are long, but never so few that starting is all that is timed."""
+
 STAND_IN = "nucleotide"
 """Tokenizer whose untrained encoder is timed for all encoders that are not made yet."""
 
@@ -107,18 +109,21 @@ def _speed_of(record: Record) -> float:
 
 
 def _trial(grid: Grid, name: str) -> float:
-    """Seconds per base of a run on some hundred sequences of the first dataset."""
+    """Seconds per base of one pass over some sequences of the first dataset."""
     dataset, protocol = next(iter(grid.datasets.items()))
     system = grid.system(name)
+    length = grid.data(protocol, dataset).train.lengths.mean()
+    count = max(LEAST_RECORDS, min(TRIAL_RECORDS, int(TRIAL_BASES / length)))
     with tempfile.TemporaryDirectory() as folder:
         data = _few(
             read_task_data(
                 dataset,
                 protocol,
-                grid.budget.model_copy(update={"max_train": TRIAL_RECORDS, "max_dev": TRIAL_RECORDS, "max_epochs": 1}),
+                grid.budget.model_copy(update={"max_train": count, "max_dev": count, "max_epochs": 1}),
                 Path(folder),
                 grid.data_root,
-            )
+            ),
+            count,
         )
         if system.rival and not is_ready(system.rival, grid.out):
             outcome = run_encoder(
@@ -131,13 +136,13 @@ def _trial(grid: Grid, name: str) -> float:
                 Path(folder),
             )
         else:
-            outcome = system.run(data, system.candidates[0], 0, Path(folder) / "run")
+            outcome = (system.trial or system.run)(data, system.candidates[0], 0, Path(folder) / "run")
     return float(outcome.details["seconds"]) / bases_read(data, outcome.details["training_bases"])
 
 
-def _few(data: TaskData) -> TaskData:
+def _few(data: TaskData, count: int) -> TaskData:
     """The data with a short test split."""
-    test = limited(data.test, TRIAL_RECORDS, DRAW_SEED)
+    test = limited(data.test, count, DRAW_SEED)
     return replace(data, test=test, unseen=data.unseen[: len(test)])
 
 

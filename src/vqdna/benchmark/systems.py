@@ -70,6 +70,7 @@ class System:
         tokenizer: spec of the one that is loaded when the system runs, or None.
         members: systems whose outcomes are averaged; such a system makes nothing itself.
         epochs: passes over the training split, at most; None for as many as the budget gives to an encoder.
+        trial: the same with a single pass, whose time is taken; None where `run` makes no more, or asks the budget.
     """
 
     name: str
@@ -80,6 +81,7 @@ class System:
     tokenizer: str | None = None
     members: tuple[System, ...] = ()
     epochs: int | None = None
+    trial: Run | None = None
 
     @property
     def singles(self) -> tuple[System, ...]:
@@ -111,8 +113,9 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
     kind, _, argument = name.partition(":")
     if kind in RIVALS and re.fullmatch(r"|[1-9]\d*", argument) and (argument or name == kind):
         epochs = int(argument) if argument else None
-        run = partial(run_rival, kind, budget, out, epochs=epochs)
-        return System(name, run, tuple(STRANDS), rival=kind, epochs=epochs)
+        run = partial(run_rival, kind, budget, out)
+        once = partial(run, epochs=1)
+        return System(name, partial(run, epochs=epochs), tuple(STRANDS), rival=kind, epochs=epochs, trial=once)
     if name == "cnn":
         return _network_system(name, budget.cnn_epochs)
     if kind == "cnn" and re.fullmatch(r"[1-9]\d*", argument):
@@ -320,8 +323,8 @@ def _probe_system(name: str, argument: str) -> System:
 
 
 def _network_system(name: str, epochs: int, words: str | None = None) -> System:
-    run = partial(run_network, epochs, words=words)
-    return System(name, run, tuple(STRANDS), tokenizer=words, epochs=epochs)
+    run, once = (partial(run_network, passes, words=words) for passes in (epochs, 1))
+    return System(name, run, tuple(STRANDS), tokenizer=words, epochs=epochs, trial=once)
 
 
 def _token_system(name: str, tokenizer: str, most_features: int | None = None) -> System:
@@ -344,7 +347,8 @@ def _encoder_system(name: str, folder: str, config: str, budget: Budget) -> Syst
     if not config:
         return System(name, partial(_run_budgeted, source, budget.finetune), tuple(STRANDS))
     epochs = load_config(FinetuneConfig, config, "finetune").training.epochs
-    return System(name, partial(run_encoder, source, config, ()), epochs=epochs)
+    run, once = (partial(run_encoder, source, config, changes) for changes in ((), ("training.epochs=1",)))
+    return System(name, run, epochs=epochs, trial=once)
 
 
 def _run_budgeted(
