@@ -17,7 +17,6 @@ from typing import Any
 from vqdna.benchmark.ranking import Ranking, ranking_markdown
 from vqdna.benchmark.summary_tables import means_table, metric_table, percent, published_table, systems_in_order
 from vqdna.results import read_json, write_atomically
-from vqdna.tasks.registry import COVID_WINDOWS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "guides" / "benchmark.md")
@@ -27,27 +26,37 @@ Record = dict[str, Any]
 
 
 def variants_table(summary: Record, protocol: str) -> str:
-    """Scores of the variant windows, which stand apart from the means over GUE."""
-    rows = [row for row in summary["rows"] if row["dataset"] == COVID_WINDOWS and row["protocol"] == protocol]
+    """Scores of the variant windows, and of an encoder's two parts."""
+    rows = rows_of(summary, protocol)
     rows.sort(key=lambda row: -row["f1_macro"]["mean"])
-    lines = [f"| {row['system']} | {percent(row['f1_macro'])} | {percent(row['mcc'])} |" for row in rows]
-    return "\n".join(["| system | macro-F1 | MCC |", "|---|---|---|", *lines])
+    head = [
+        "| system | macro-F1 | MCC | encoder alone, MCC | counts alone, MCC | collapsed |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *map(variants_row, rows)])
 
 
-def gue_rows(summary: Record, protocol: str) -> list[Record]:
-    """Rows of a protocol without the variant windows."""
-    return [row for row in summary["rows"] if row["protocol"] == protocol and row["dataset"] != COVID_WINDOWS]
+def variants_row(row: Record) -> str:
+    """One line of it."""
+    parts = [percent(row["parts"][part]["mcc"]) if part in row["parts"] else "" for part in ("encoder", "counts")]
+    cells = [row["system"], percent(row["f1_macro"]), percent(row["mcc"]), *parts, str(len(row["collapsed"]) or "")]
+    return "| " + " | ".join(cells) + " |"
+
+
+def rows_of(summary: Record, protocol: str) -> list[Record]:
+    """Rows of a protocol."""
+    return [row for row in summary["rows"] if row["protocol"] == protocol]
 
 
 def means(summary: Record, protocol: str) -> str:
     """Means over the datasets."""
-    rows = gue_rows(summary, protocol)
+    rows = rows_of(summary, protocol)
     return means_table(rows, systems_in_order(rows, summary["rankings"].get(protocol)))
 
 
 def mcc(summary: Record, protocol: str) -> str:
     """Every dataset."""
-    rows = gue_rows(summary, protocol)
+    rows = rows_of(summary, protocol)
     return metric_table(rows, systems_in_order(rows, summary["rankings"].get(protocol)), "mcc", "MCC")
 
 
@@ -58,7 +67,7 @@ def ranks(summary: Record, protocol: str) -> str:
 
 def published(summary: Record, protocol: str) -> str:
     """What was published for the same datasets."""
-    return published_table(gue_rows(summary, protocol), summary["published"][protocol])
+    return published_table(rows_of(summary, protocol), summary["published"][protocol])
 
 
 KINDS = {"means": means, "mcc": mcc, "ranks": ranks, "published": published, "variants": variants_table}

@@ -10,6 +10,6 @@ controls=kmer-logreg,kmer-lightgbm,cnn
 longer=vqdna-views:4,cnn:15 # beyond the budget of fine-tuning, seed 0 alone
 vqdna benchmark --suite gue-13 --systems "$tokenizers,$controls" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
 vqdna benchmark --suite gue-13 --systems "$longer" --seeds 1 --budget cpu --workers 2 --out "$out" > /dev/null
-vqdna benchmark --suite covid-like --systems "$tokenizers,kmer-logreg,kmer-lightgbm,probe:small" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
-vqdna benchmark --suite gue --systems "$tokenizers,kmer-logreg,kmer-lightgbm,probe:small" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
+vqdna benchmark --suite covid-like --systems "$tokenizers,$controls,probe:small" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
+vqdna benchmark --suite gue --systems "$tokenizers,$controls,probe:small" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
 vqdna report "$out" -o "$out/report.html" --title "Tokenizers of DNA under one budget"

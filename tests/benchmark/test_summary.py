@@ -100,10 +100,25 @@ def test_systems_with_fewer_datasets_are_not_ranked_and_do_not_spoil_the_ranks(t
     assert set(ranking["systems"]) == {"a", "b"}
     assert len(ranking["datasets"]) == 2
     assert "late" in markdown_summary(summarize(tmp_path))
-    put(tmp_path, cell("a", "covid-windows", 0, 3))
+    put(tmp_path, cell("a", "tf/1", 0, 3))
     ranking = summarize(tmp_path)["rankings"]["full"]
     assert (set(ranking["systems"]), set(ranking["datasets"])) == ({"a", "b"}, {"mouse/3", "tf/0"})
-    assert ranking["left_out"] == ("covid-windows",)
+    assert ranking["left_out"] == ("tf/1",)
+
+
+def test_variant_windows_are_summed_up_by_themselves(tmp_path):
+    """They are no part of GUE, so no mean and no rank over its datasets may count them."""
+    put(tmp_path, *(cell(system, name, 0, 4) for system in ("a", "b") for name in ("mouse/3", "covid-windows")))
+    summary = summarize(tmp_path)
+    kept = {(row["protocol"], row["dataset"]) for row in summary["rows"]}
+    assert kept == {("full", "mouse/3"), ("covid-like", "covid-windows")}
+    assert [tuple(ranking["datasets"]) for ranking in summary["rankings"].values()] == [
+        ("mouse/3",),
+        ("covid-windows",),
+    ]
+    text = markdown_summary(summary)
+    assert text.index("## full") < text.index("## covid-like")
+    assert "covid-windows" not in text[: text.index("## covid-like")]
 
 
 def test_the_markdown_has_a_table_for_each_metric_and_blanks_for_cells_not_run(tmp_path):

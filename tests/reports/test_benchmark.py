@@ -56,12 +56,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 
 def test_a_summary_alone_makes_a_page_with_a_section_for_each_protocol(page: Page) -> None:
-    assert page.sections == ["overview", "benchmark", "benchmark-full", "benchmark-reduced", "benchmark-poster", "runs"]
+    protocols = ["benchmark-full", "benchmark-reduced", "benchmark-covid-like"]
+    assert page.sections == ["overview", "benchmark", *protocols, "benchmark-poster", "runs"]
     assert "This page tells of 1 benchmark run" in page.text
     (run,) = page.table("Every run of this page.").values()
     assert run["outcome"][0] == "20 systems on 29 datasets, see the benchmark"
     assert page.text.count(COMMAND) == 1
-    assert len(re.findall(r"(?:Full|Reduced) protocol: ", page.text)) == 2
+    assert len(re.findall(r"(?:Full|Reduced) protocol: |Covid-like: ", page.text)) == 3
 
 
 def test_the_cells_of_a_summed_up_benchmark_are_not_listed_again(tmp_path: Path) -> None:
@@ -297,7 +298,7 @@ def test_columns_stay_together_by_family_and_none_is_lost(most: int) -> None:
 def test_every_figure_of_a_large_benchmark_is_valid_plotly_and_the_page_stays_small(page: Page, tmp_path: Path) -> None:
     from plotly.graph_objects import Figure
 
-    assert len(page.figures) == len(page.labels) == 28 + 11 + 4
+    assert len(page.figures) == len(page.labels) == 28 + 11 + 6  # two of costs in each of the three sections
     for spec in page.figures:
         Figure(json.loads(re.sub(r"var\(--[a-z0-9-]+\)", "#123456", json.dumps(spec))))
     write_report([write_summary(tmp_path / "gue", large_summary())], tmp_path / "page.html")

@@ -29,6 +29,9 @@ from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, DatasetFiles, d
 
 Protocol = Literal["full", "reduced"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+COVID_LIKE = "covid-like"
+"""What the variant windows are summed up under: their splits are whole, but ours, and no part of GUE."""
+
 TABLES = "tables"
 REDUCED_DEV = 0.1
 DRAW_SEED = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vqdna.benchmark.codebook_study import GUE_13
-from vqdna.benchmark.protocols import Protocol, absent_splits, protocol_of
+from vqdna.benchmark.protocols import COVID_LIKE, Protocol, absent_splits, protocol_of
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.tasks.registry import COVID_WINDOWS, dataset, datasets, own_datasets
 
@@ -33,7 +33,7 @@ def suite_names(suite: str, data_root: Path | None = None) -> list[str]:
         "gue-13": list(GUE_13),
         "eep": [row.name for row in labelled if row.group == "EEP"],
         "paper": [row.name for row in labelled],
-        "covid-like": [COVID_WINDOWS],
+        COVID_LIKE: [COVID_WINDOWS],
         "own": list(own_datasets(data_root)),
     }
     if suite not in suites:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from vqdna.reports.content import plural
 from vqdna.reports.runs import Run, nested, number
 
-PROTOCOLS = ("full", "reduced")
+PROTOCOLS = ("full", "reduced", "covid-like")
 METRICS = ("mcc", "f1_macro", "accuracy", "auroc")
 COSTS = {
     "parameters": ("parameters", "total"),
