@@ -17,6 +17,8 @@ vqdna benchmark --suite gue-13 --systems "$learned,$made,kmer-logreg,kmer-lightg
 vqdna benchmark --suite gue-13 --systems vqdna-views --seeds 3 --budget whole --workers 2 "${genomes[@]}" --out "$out"
 vqdna benchmark --suite gue-13 --systems cnn,cnn-words:small --seeds 3 --budget whole --workers 2 --out "$out"
 vqdna benchmark --suite gue-13 --systems cnn-words:kmer:6 --seeds 1 --budget whole --workers 2 --out "$out"
+windows="probe:small,kmer-logreg,kmer-lightgbm,cnn,cnn-words:small,encoder:small@study"
+vqdna benchmark --suite covid-like --systems "$windows" --seeds 1 --budget whole --workers 2 --out "$out"
 averages=average:cnn-words:small+vqdna-views,average:cnn+vqdna-views,average:cnn-words:small+cnn+vqdna-views
 averages+=,average:cnn-words:small+cnn+kmer-lightgbm+vqdna-views,average:cnn+kmer-lightgbm+kmer-logreg
 vqdna benchmark --suite gue-13 --systems "$averages" --seeds 3 --budget whole --workers 2 "${genomes[@]}" --out "$out"

@@ -46,7 +46,8 @@ def whole_splits():
     summary = json.loads((RESULTS / "benchmark_whole.json").read_text())
     rows = {}
     for row in summary["rows"]:
-        rows.setdefault(row["system"], {})[row["dataset"]] = row
+        if row["protocol"] == "full":
+            rows.setdefault(row["system"], {})[row["dataset"]] = row
     readme = (ROOT / "README.md").read_text()
     said = readme.split("### Whole training splits", 1)[1].split("\n### ", 1)[0]
     return summary, rows, " ".join(said.split())
