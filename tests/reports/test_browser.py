@@ -14,7 +14,7 @@ from vqdna.reports import write_report
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 
 DESK, PHONE = 1280, 400
-NUM_PICTURES = 28 + 11 + 4
+NUM_PICTURES = 28 + 11 + 6
 
 OVERLAPS = """(() => {
   const meet = (p, q) => p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1;
@@ -87,7 +87,7 @@ def test_every_chart_has_been_drawn(shown: tuple[Browser, int]) -> None:
 def test_every_point_has_its_name_and_no_two_names_overlap(shown: tuple[Browser, int]) -> None:
     chromium, _ = shown
     charts = chromium.run(OVERLAPS)
-    assert len(charts) == 4
+    assert len(charts) == 6
     for chart in charts:
         assert chart["names"] == chart["points"] > 10
         assert chart["overlaps"] == chart["cut"] == 0
@@ -96,7 +96,7 @@ def test_every_point_has_its_name_and_no_two_names_overlap(shown: tuple[Browser,
 def test_numbers_stand_for_names_on_a_phone_alone(shown: tuple[Browser, int]) -> None:
     chromium, width = shown
     names = "[...document.querySelectorAll('.names')].filter((list) => list.getClientRects().length).length"
-    assert chromium.run(names) == (4 if width == PHONE else 0)
+    assert chromium.run(names) == (6 if width == PHONE else 0)
 
 
 def test_no_name_of_the_diagram_is_cut(shown: tuple[Browser, int]) -> None:
@@ -110,14 +110,14 @@ def test_no_text_is_too_small_to_read(shown: tuple[Browser, int]) -> None:
     assert chromium.run(SMALLEST_TEXT) > 10
 
 
-@pytest.mark.parametrize("section", ["#benchmark-full", "#benchmark-reduced", "#benchmark-poster"])
+@pytest.mark.parametrize("section", ["full", "reduced", "covid-like", "poster"])
 def test_a_picture_of_each_section_is_neither_blank_nor_cut(
     shown: tuple[Browser, int], section: str, tmp_path: Path
 ) -> None:
     from matplotlib.image import imread
 
     chromium, width = shown
-    pixels = imread(chromium.picture(tmp_path / "section.png", section))[..., :3]
+    pixels = imread(chromium.picture(tmp_path / "section.png", f"#benchmark-{section}"))[..., :3]
     inked = (abs(pixels - pixels[0, 0]) > 0.25).any(axis=-1)
     margin = 14
     assert pixels.shape[1] <= width
