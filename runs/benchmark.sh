@@ -12,4 +12,5 @@ vqdna benchmark --suite gue-13 --systems "$tokenizers,$controls" --seeds 3 --bud
 vqdna benchmark --suite gue-13 --systems "$longer" --seeds 1 --budget cpu --workers 2 --out "$out" > /dev/null
 vqdna benchmark --suite covid-like --systems "$tokenizers,$controls,probe:small" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
 vqdna benchmark --suite gue --systems "$tokenizers,$controls,probe:small" --seeds 3 --budget cpu --workers 2 --out "$out" > /dev/null
+vqdna benchmark --suite gue --systems cnn:15 --seeds 1 --budget cpu --workers 2 --out "$out" > /dev/null
 vqdna report "$out" -o "$out/report.html" --title "Tokenizers of DNA under one budget"
