@@ -10,10 +10,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vqdna.checkpoints.description import UNUSED, Reading
 from vqdna.checkpoints.layouts import read_layout
@@ -125,6 +125,9 @@ def import_published(
     return record
 
 
+Headed = TypeVar("Headed", GenomeEncoderForMaskedModeling, GenomeEncoderForCausalModeling)
+
+
 class _Opened:
     """A folder in one of the published layouts: what its description says, and its weights."""
 
@@ -156,9 +159,7 @@ def _masked_model(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForMa
         raise InputError(f"{opened.folder}: expected a model with a head for hidden words, got {layout}, which {why}")
     eps = reading.backbone.get("layer_norm_eps", NORM_EPS)  # one for all norms of a model
     model = GenomeEncoderForMaskedModeling.from_encoder(encoder, head_norm_eps=eps)
-    _fill_head(model.prediction, opened)
-    model.train(False)
-    return model
+    return _with_head(model, opened)
 
 
 def _causal_model(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForCausalModeling:
@@ -167,24 +168,24 @@ def _causal_model(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForCa
         wanted, why = "a model that predicts what follows", "predicts hidden words"
         raise InputError(f"{opened.folder}: expected {wanted}, got {opened.layout}, which {why}")
     model = GenomeEncoderForCausalModeling.from_encoder(encoder)
-    _fill_head(model.prediction, opened)
-    model.train(False)
-    return model
+    return _with_head(model, opened)
 
 
-def _fill_head(ours: nn.Module, opened: _Opened) -> None:
-    """Gives the head the folder's weights.
+def _with_head(model: Headed, opened: _Opened) -> Headed:
+    """The model with the folder's head in place of its fresh one, in evaluation mode.
 
     Raises:
         InputError: some are missing, or of another shape.
     """
-    wanted, head = ours.state_dict(), _head_weights(opened.weights, opened.reading)
+    wanted, head = model.prediction.state_dict(), _head_weights(opened.weights, opened.reading)
     missing = sorted(wanted.keys() - head.keys())
     if missing:
         raise InputError(f"{opened.folder}: the weights hold no whole head; they lack what becomes {named(missing)}")
     for name, tensor in head.items():
         _check_shape(opened.folder, name, tensor, tuple(wanted[name].shape))
-    ours.load_state_dict(head)
+    model.prediction.load_state_dict(head)
+    model.train(False)
+    return model
 
 
 def _head_weights(published: Mapping[str, Tensor], reading: Reading) -> dict[str, Tensor]:

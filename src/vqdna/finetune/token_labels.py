@@ -116,8 +116,7 @@ class GenomeEncoderForTokenClassification(DnaModel):
         bases = base_ids if input_ids is None else input_ids
         if bases is None:
             raise ValueError("give base_ids or input_ids")
-        mask = None if attention_mask is None else attention_mask.bool()
-        tokens: Tokens = self.encoder.tokenizer.encode(bases.to(torch.uint8), mask)
+        tokens: Tokens = self.encoder.tokens_of(bases, attention_mask)
         encoded = self.encoder(codes=tokens.codes, position_mask=tokens.attention_mask)
         states = self.encoder.token_states(encoded, tokens.codes.shape[1])
         logits = spread_over_bases(self.head(states), speaking_tokens(tokens, bases.shape[1])).float()

@@ -133,7 +133,7 @@ def effects(
             return distances
         return {"log_likelihood_ratio": log_likelihood_ratios(model, pairs, options.batch_size), **distances}
     if isinstance(model, GenomeEncoderForCausalModeling):
-        ratios = _row_ratios(model, pairs, options)
+        ratios = _window_ratios(model, pairs, options)
         return {"log_likelihood_ratio": ratios, **effects(model.encoder, pairs, options, source)}
     windows, ref, alt = _windows(pairs)
     if isinstance(model, GenomeEncoder):
@@ -164,7 +164,7 @@ def _windows(pairs: Sequence[Pair]) -> tuple[list[Piece], Int[ndarray, "pair"], 
     return windows, rows[:, 0], rows[:, 1]
 
 
-def _row_ratios(
+def _window_ratios(
     model: GenomeEncoderForCausalModeling, pairs: Sequence[Pair], options: VariantOptions
 ) -> Float[ndarray, "pair"]:
     """Log-likelihood of each window with ALT less that of the one with REF; not a number with N in an allele."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
@@ -18,7 +17,7 @@ from transformers.utils import ModelOutput
 from vqdna.errors import InputError
 from vqdna.pretrain.backbones import looks_ahead
 from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.pretrain.masking import UNKNOWN_BASE, positions_touching
+from vqdna.pretrain.masking import positions_over_unknown
 from vqdna.pretrain.sharing import DnaModel, register_model
 
 CAUSAL_MODEL_FOLDER = "causal_model"
@@ -97,13 +96,13 @@ class GenomeEncoderForCausalModeling(DnaModel):
         Raises:
             ValueError: no bases were given.
         """
-        bases = base_ids if input_ids is None else input_ids.to(torch.uint8)
+        bases = base_ids if input_ids is None else input_ids
         if bases is None:
             raise ValueError("give base_ids (or input_ids)")
-        tokens = self.encoder.tokenizer.encode(bases, None if attention_mask is None else attention_mask.bool())
+        tokens = self.encoder.tokens_of(bases, attention_mask)
         output = self.encoder(codes=tokens.codes, position_mask=tokens.attention_mask)
         logits = self.prediction(output.last_hidden_state)
-        predicted = tokens.attention_mask & ~positions_touching(bases >= UNKNOWN_BASE, tokens.spans)
+        predicted = tokens.attention_mask & ~positions_over_unknown(bases, tokens.spans)
         predicted[:, :1] = False
         likelihoods = _of_words(logits, tokens.codes[..., 0]).masked_fill(~predicted, 0.0)
         return CausalModelingOutput(

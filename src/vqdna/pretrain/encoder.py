@@ -26,7 +26,7 @@ from vqdna.pretrain.long_rows import in_chunks, reach_of_layers, recomputed_laye
 from vqdna.pretrain.merging import Stem, StemSettings
 from vqdna.pretrain.sharing import DnaModel, register_model
 from vqdna.pretrain.special_tokens import SpecialTokens, surrounded
-from vqdna.tokenizers import Tokenizer, tokenizer_from_settings
+from vqdna.tokenizers import Tokenizer, Tokens, tokenizer_from_settings
 
 
 class GenomeEncoderConfig(PreTrainedConfig):
@@ -167,14 +167,18 @@ class GenomeEncoder(DnaModel):
             InputError: a row makes more positions than the backbone has.
         """
         if codes is None:
-            codes, position_mask = self._tokens(base_ids if input_ids is None else input_ids, attention_mask)
+            bases = base_ids if input_ids is None else input_ids
+            if bases is None:
+                raise ValueError("give base_ids (or input_ids), or codes with position_mask")
+            tokens = self.tokens_of(bases, attention_mask)
+            codes, position_mask = tokens.codes, tokens.attention_mask
         if position_mask is None:
             position_mask = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
-        tokens = (codes, position_mask, hidden_positions)
+        rows = (codes, position_mask, hidden_positions)
         if self.reach is not None:
-            hidden, mask = in_chunks(self._hidden_states, *tokens, merge=self.merge, reach=self.reach)
+            hidden, mask = in_chunks(self._hidden_states, *rows, merge=self.merge, reach=self.reach)
         else:
-            embedded = in_chunks(self._embeddings, *tokens, merge=self.merge, reach=self._stem_reach)
+            embedded = in_chunks(self._embeddings, *rows, merge=self.merge, reach=self._stem_reach)
             hidden, mask = self._through_backbone(*embedded)
         return GenomeEncoderOutput(last_hidden_state=hidden, attention_mask=mask)
 
@@ -224,15 +228,17 @@ class GenomeEncoder(DnaModel):
         embeddings: Tensor = self.embedding(own[None, :, None], self.tokenizer)[0]
         return embeddings
 
-    def _tokens(
-        self, base_ids: Shaped[Tensor, "batch base"] | None, attention_mask: Shaped[Tensor, "batch base"] | None
-    ) -> tuple[Int[Tensor, "batch token level"], Bool[Tensor, "batch token"]]:
-        if base_ids is None:
-            raise ValueError("give base_ids (or input_ids), or codes with position_mask")
-        tokens = self.tokenizer.encode(
-            base_ids.to(torch.uint8), None if attention_mask is None else attention_mask.bool()
-        )
-        return tokens.codes, tokens.attention_mask
+    def tokens_of(
+        self, base_ids: Shaped[Tensor, "batch base"], attention_mask: Shaped[Tensor, "batch base"] | None
+    ) -> Tokens:
+        """Tokens of bases in any type of numbers, as scripts of the transformers ecosystem have them.
+
+        Args:
+            base_ids: or `input_ids`.
+            attention_mask: false or 0 on padding at the rows' ends; None where there is none.
+        """
+        kept = None if attention_mask is None else attention_mask.bool()
+        return self.tokenizer.encode(base_ids.to(torch.uint8), kept)
 
     def token_states(self, output: GenomeEncoderOutput, num_tokens: int) -> Float[Tensor, "batch token token_width"]:
         """State of each of the `num_tokens` tokens of a row; without a stem the hidden states themselves."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Shaped, UInt8
 from pydantic import Field
 from torch import Tensor
 
@@ -89,6 +89,13 @@ def positions_touching(
 ) -> Bool[Tensor, "batch position"]:
     """True for each position whose span holds at least one of the marked bases."""
     return num_held(bases, spans) > 0
+
+
+def positions_over_unknown(
+    base_ids: Shaped[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
+) -> Bool[Tensor, "batch position"]:
+    """True for each position over an N."""
+    return positions_touching(base_ids >= UNKNOWN_BASE, spans)
 
 
 def num_held(

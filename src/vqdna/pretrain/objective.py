@@ -20,7 +20,7 @@ from transformers.utils import ModelOutput
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.pretrain.contrast import NO_GROUP, Projection, contrast_loss
 from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput
-from vqdna.pretrain.masking import UNKNOWN_BASE, hide_bases, positions_touching, widened
+from vqdna.pretrain.masking import UNKNOWN_BASE, hide_bases, positions_over_unknown, positions_touching, widened
 from vqdna.pretrain.pooling import pool_positions
 from vqdna.pretrain.sharing import DnaModel, register_model
 from vqdna.pretrain.shuffling import DRAWN, NOT_ASKED
@@ -168,7 +168,7 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         visible = self._visible_tokens(base_ids, masked_bases, attention_mask, truth)
         hidden = masked | self._looking_at(masked_bases, truth)
         output = self.encoder(codes=visible.codes, position_mask=visible.attention_mask, hidden_positions=hidden)
-        predicted = masked & ~_unknown(base_ids, truth)
+        predicted = masked & ~positions_over_unknown(base_ids, truth.spans)
         states = self.encoder.token_states(output, masked.shape[1])[predicted]
         targets = self._targets(base_ids, truth, predicted)
         logits = self.prediction(states, targets)
@@ -212,7 +212,7 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         masked = positions_touching(masked_bases, truth.spans) & truth.attention_mask
         asked = self._asked(truth, shuffled_bases)
         return {
-            "masked": (masked & ~_unknown(base_ids, truth)).sum(),
+            "masked": (masked & ~positions_over_unknown(base_ids, truth.spans)).sum(),
             "shuffling": nothing if asked is None else (asked != NOT_ASKED).sum(),
             "contrast": nothing if contrast_groups is None else 2 * (contrast_groups != NO_GROUP).sum(),
         }
@@ -285,11 +285,6 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         if not self.config.hide_from_tokenizer or self.encoder.tokenizer.context_bases == 0:
             return truth
         return self.encoder.tokenizer.encode(hide_bases(base_ids, masked_bases), attention_mask)
-
-
-def _unknown(base_ids: UInt8[Tensor, "batch base"], truth: Tokens) -> Bool[Tensor, "batch token"]:
-    """Tokens over an N."""
-    return positions_touching(base_ids >= UNKNOWN_BASE, truth.spans)
 
 
 class PredictionHeads(nn.Module):
