@@ -30,18 +30,18 @@ test: $(INSTALLED)
 	$(RUN)/python -m pytest -q -n auto --dist loadfile
 
 check: $(INSTALLED)
-	$(RUN)/ruff format --check src tests benchmarks
-	$(RUN)/ruff check src tests benchmarks
+	$(RUN)/ruff format --check src tests speed runs
+	$(RUN)/ruff check src tests speed runs
 	$(RUN)/mypy
 	$(RUN)/python -m pytest -q -n auto --dist loadfile $(FAST)
 
 format: $(INSTALLED)
-	$(RUN)/ruff format src tests benchmarks
-	$(RUN)/ruff check --fix src tests benchmarks
+	$(RUN)/ruff format src tests speed runs
+	$(RUN)/ruff check --fix src tests speed runs
 
 bench: $(INSTALLED)
-	$(RUN)/python -m pytest benchmarks --benchmark-enable --benchmark-only -q
-	$(RUN)/python benchmarks/bench_vocabulary.py
+	$(RUN)/python -m pytest speed --benchmark-enable --benchmark-only -q
+	$(RUN)/python speed/bench_vocabulary.py
 
 clean:
 	rm -rf $(VENV) demo

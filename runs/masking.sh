@@ -30,4 +30,4 @@ vqdna study pretraining --encoders "random:$out/preset" "${rows[@]/#/$out/}" \
   --datasets tf/0 tf/2 tf/4 mouse/0 mouse/4 prom_core_all prom_core_notata \
   --seeds 1 --max-train 500 --max-dev 1000 --config small --out "$out/finetuned" \
   --set training.epochs=3 training.batch_size=16 reverse_complement.average=false
-python benchmarks/collect_studies.py masking "$out" "$out/masking.json"
+python runs/collect_studies.py masking "$out" "$out/masking.json"

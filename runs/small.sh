@@ -21,4 +21,4 @@ limits=(
 )
 vqdna pack --vocabulary "$vocabulary" --encoder "$out/small" --study "$out/worth" --out "$out/packed/small" "${limits[@]}"
 vqdna report "$out/small" "$out/worth" -o "$out/report.html" --title "The model that ships"
-python benchmarks/collect_studies.py pretraining "$out" "$out/pretraining.json"
+python runs/collect_studies.py pretraining "$out" "$out/pretraining.json"

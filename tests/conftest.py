@@ -1,15 +1,18 @@
 """Shapes and types are checked in tests: jaxtyping's annotations become facts here and cost nothing in production."""
 
 import os
+import sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent / "examples"))  # the tests' own models, files and twins
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from jaxtyping import install_import_hook
 
 CHECKED = (
-    "genome", "vocabulary", "tokenizers", "pretrain", "finetune", "tasks", "benchmark", "inference", "audit",
-    "checkpoints",
+    "genome", "vocabulary", "tokenizers", "encoder", "pretrain", "finetune", "tasks", "simulation", "baselines",
+    "benchmark", "studies", "inference", "audit", "checkpoints",
 )  # fmt: skip
 install_import_hook([f"vqdna.{package}" for package in CHECKED], "beartype.beartype")
 

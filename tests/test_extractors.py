@@ -14,11 +14,11 @@ import torch
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import matthews_corrcoef
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.extractors import Extractor, position_of_base, safe_window
 from vqdna.genome.bases import from_base_ids, to_base_ids
 from vqdna.inference.embed import EmbedOptions, embed_file
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.kmer import KmerTokenizer
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune import GenomeEncoderForSequenceClassification, GenomeEncoderForTokenClassification
-from vqdna.pretrain.causal_model import GenomeEncoderForCausalModeling
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.tokenizers.kmer import KmerTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
-from vqdna.finetune.loading import (
+from vqdna.encoder.causal_model import CAUSAL_MODEL_FOLDER, GenomeEncoderForCausalModeling
+from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.saved_models import (
     load_causal_model,
     load_classifier,
     load_encoder,
     load_masked_model,
     saved_model_type,
 )
-from vqdna.pretrain.causal_model import CAUSAL_MODEL_FOLDER, GenomeEncoderForCausalModeling
-from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
 from vqdna.weights import DEFAULT, part_folder
 

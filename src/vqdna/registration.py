@@ -19,9 +19,9 @@ from typing import Any
 
 MODEL_MODULES = (
     "vqdna.vocabulary.autoencoder",
-    "vqdna.pretrain.encoder",
+    "vqdna.encoder.genome_encoder",
     "vqdna.pretrain.objective",
-    "vqdna.pretrain.causal_model",
+    "vqdna.encoder.causal_model",
     "vqdna.finetune.heads",
     "vqdna.finetune.token_labels",
 )

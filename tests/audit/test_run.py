@@ -11,7 +11,7 @@ from known_tokenizers import MOTIF, planted_contig, random_contig
 from vqdna.audit import run_audit
 from vqdna.cli import main
 from vqdna.errors import InputError
-from vqdna.genome.simulate import write_fasta
+from vqdna.simulation.genomes import write_fasta
 from vqdna.tokenizers.bpe import BpeTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 

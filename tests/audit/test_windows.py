@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from known_tokenizers import random_contig, windows_of
 
-from vqdna.audit.windows import draw_windows
+from vqdna.audit.sampled_windows import draw_windows
 from vqdna.errors import InputError
 from vqdna.genome import N, Sequence
 

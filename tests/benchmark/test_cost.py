@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
 
+from vqdna.baselines.cnn import CnnConfig, OneHotCnn
 from vqdna.benchmark import cost
-from vqdna.benchmark.cnn import CnnConfig, OneHotCnn
 from vqdna.benchmark.cost import (
     count_parameters,
     flops_per_base,
@@ -17,10 +17,10 @@ from vqdna.benchmark.cost import (
     reset_peak_memory,
     transformer_flops,
 )
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.models import load
 from vqdna.operations import counted_operations
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tasks.published import poster_rows, published_systems
 from vqdna.tokenizers import load_tokenizer
 

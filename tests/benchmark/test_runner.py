@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vqdna.benchmark import cnn, estimate, systems, work
+from vqdna.baselines import cnn
+from vqdna.benchmark import estimate, systems
+from vqdna.benchmark import grid as work
 from vqdna.benchmark.averaging import averaged
 from vqdna.benchmark.budget import Budget, load_budget
 from vqdna.benchmark.cells import Cell, kept_outcome
-from vqdna.benchmark.claims import claimed
+from vqdna.benchmark.grid import Grid, work_through
 from vqdna.benchmark.outcomes import Outcome, read_outcome
 from vqdna.benchmark.protocols import TaskData, read_task_data
 from vqdna.benchmark.runner import checked_grid, run_benchmark
 from vqdna.benchmark.systems import RIVALS, SYSTEM_NAMES, System, find_system, run_best_kmer
-from vqdna.benchmark.work import Grid, work_through
 from vqdna.config import load_config
 from vqdna.errors import InputError
+from vqdna.experiments.locks import claimed
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.results import read_json
 from vqdna.tasks.loading import LabelledSequences

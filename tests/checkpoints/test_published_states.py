@@ -29,9 +29,9 @@ from transformers import (
 )
 
 from vqdna.checkpoints import load_published, load_published_causal_model, load_published_masked_model
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.genome.bases import to_base_ids
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers.padding import pad_rows
 
 TEXTS = ("ACGTTGCATTGACCATGNACGTAGGTACA", "GATTACAGGA", "TTTNNAC", "CCGATAGGACTTACGATCAGGACTAGGCATTCGA")

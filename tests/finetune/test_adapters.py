@@ -7,6 +7,7 @@ import torch
 from example_tasks import BERT, MODERNBERT, config, tiny_encoder, tiny_vocabulary
 from torch import nn
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.adapters import (
     has_adapter,
     load_adapter,
@@ -18,7 +19,6 @@ from vqdna.finetune.adapters import (
 )
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import FinetuneConfig
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 BASES = torch.randint(0, 4, (4, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from vqdna.finetune.batches import EpochDataset, collate, shuffled_by_length
-from vqdna.finetune.encoding import EncodedSequences
+from vqdna.tokenizers.encoding import EncodedSequences
 
 LENGTHS = np.random.default_rng(0).integers(1, 60, 1003)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vqdna.results import read_json, read_metrics
 
-SCRIPT = Path(__file__).with_name("finetuning_on_ranks.py")
+SCRIPT = Path(__file__).parents[1] / "examples" / "finetuning_on_ranks.py"
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 TOLERANCE = 2e-6
 """Of weights below 2 after ten steps: ranks add gradients in another order, and a sum is rounded to its own size."""

@@ -9,9 +9,9 @@ import pytest
 import torch
 from example_tasks import config
 
+from vqdna.encoder import long_rows
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.train import run_finetune
-from vqdna.pretrain import long_rows
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 NUM_BASES = 20_000

@@ -9,7 +9,7 @@ import torch
 from example_tasks import tiny_encoder
 
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.training.passes import share_losses
+from vqdna.training.gradient_accumulation import share_losses
 
 LABELS = {
     "classification": torch.tensor([0, 2, 1, 2, 2]),

@@ -1,8 +1,8 @@
 import torch
 from example_tasks import MODERNBERT
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.shrinking import mix_with_fresh
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers import load_tokenizer
 
 

@@ -8,8 +8,8 @@ from example_tasks import tiny_encoder, tiny_vocabulary
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForTokenClassification
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.token_labels import GenomeEncoderForTokenClassification, speaking_tokens
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers import Tokenizer, Tokens
 from vqdna.tokenizers.bpe import BpeTokenizer
 from vqdna.tokenizers.kmer import KmerTokenizer

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from example_tasks import write_task
 
-from vqdna.finetune.loading import load_classifier, load_encoder
-from vqdna.genome.simulate import simulate_genomes, write_genomes
+from vqdna.encoder.saved_models import load_classifier, load_encoder
 from vqdna.results import read_json
+from vqdna.simulation.genomes import simulate_genomes, write_genomes
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vqdna"]
 SMALL_ENCODER = (

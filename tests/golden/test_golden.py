@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.genome import Corpus
-from vqdna.genome.simulate import simulate_genomes
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.masking import MaskingSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.pretrain.train import MaskedCollator
+from vqdna.simulation.genomes import simulate_genomes
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.training.window_batches import CorpusSettings, WindowDataset, collate_windows, window_sampler
 from vqdna.vocabulary.train import VocabularySettings, build_vocabulary

@@ -11,9 +11,9 @@ import yaml
 
 from vqdna.benchmark.budget import load_budget
 from vqdna.config import configs_folder, load_config
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.finetune.settings import FinetuneConfig
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.pretrain.train import PretrainConfig, untrained_model
 from vqdna.tasks.registry import dataset

@@ -59,7 +59,7 @@ def test_files_named_in_the_sources_exist():
     named = {
         name
         for path in PACKAGE.rglob("*.py")
-        for name in re.findall(r"\b(?:docs|benchmarks|tests|configs)/[\w/-]+\.(?:md|py|yaml)", path.read_text())
+        for name in re.findall(r"\b(?:docs|speed|runs|tests|configs)/[\w/-]+\.(?:md|py|yaml)", path.read_text())
     }
     assert "docs/paper.md" in named
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

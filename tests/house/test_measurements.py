@@ -9,11 +9,11 @@ import sys
 import pytest
 from documents import ROOT
 
-from vqdna.benchmark.species_cells import length_name
-from vqdna.benchmark.species_summary import set_table
 from vqdna.reports.runs import Run
-from vqdna.reports.species_rows import species_rows
-from vqdna.reports.species_section import findings
+from vqdna.studies.species.cells import length_name
+from vqdna.studies.species.report.rows import species_rows
+from vqdna.studies.species.report.section import findings
+from vqdna.studies.species.summary import set_table
 
 RESULTS = ROOT / "docs" / "results"
 
@@ -23,7 +23,7 @@ def table_lines(text):
 
 
 def test_tables_of_the_benchmark_are_those_of_the_results_files():
-    command = [sys.executable, str(ROOT / "benchmarks" / "fill_tables.py"), "--check"]
+    command = [sys.executable, str(ROOT / "runs" / "fill_tables.py"), "--check"]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -153,8 +153,8 @@ def test_leak_table_is_that_of_the_results_file(unit):
 
 
 def test_speed_figures_of_the_readme_are_measured_ones():
-    ratios = json.loads((ROOT / "benchmarks" / "results" / "vocabulary.json").read_text())["median_ratio"]
-    genome = json.loads((ROOT / "benchmarks" / "results" / "genome.json").read_text())["benchmarks"]
+    ratios = json.loads((ROOT / "speed" / "results" / "vocabulary.json").read_text())["median_ratio"]
+    genome = json.loads((ROOT / "speed" / "results" / "genome.json").read_text())["benchmarks"]
     readme = (ROOT / "README.md").read_text()
     for ratio in ratios.values():
         assert f"{ratio:.1f} x" in readme
@@ -230,7 +230,7 @@ def test_bases_and_levels_in_the_audit_guide_are_those_of_the_results_file():
 
 
 def test_speed_figures_of_the_quantizers_decision_are_measured_ones():
-    results = json.loads((ROOT / "benchmarks" / "results" / "vocabulary.json").read_text())
+    results = json.loads((ROOT / "speed" / "results" / "vocabulary.json").read_text())
     decision = next((ROOT / "docs" / "decisions").glob("0006-*.md")).read_text()
     for name, ratio in results["median_ratio"].items():
         assert f"{ratio:.1f} x" in decision, name
@@ -300,7 +300,7 @@ def test_words_tried_for_the_views_are_those_of_the_results_file():
 
 
 def test_encoder_speed_figures_of_the_readme_are_measured_ones():
-    results = ROOT / "benchmarks" / "results"
+    results = ROOT / "speed" / "results"
     encoder = json.loads((results / "encoder.json").read_text())
     training = json.loads((results / "pretraining.json").read_text())["presets"]["small"]
     rows = json.loads((results / "long.json").read_text())

@@ -11,18 +11,18 @@ import torch
 from torch.nn import functional
 
 from vqdna.config import load_config
+from vqdna.encoder.code_embedding import CodeEmbedding
 from vqdna.errors import InputError
-from vqdna.genome.simulate import simulate_genomes, write_genomes
-from vqdna.pretrain.code_embedding import CodeEmbedding
 from vqdna.pretrain.train import PretrainConfig
+from vqdna.simulation.genomes import simulate_genomes, write_genomes
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.training import trainer as trainer_module
 from vqdna.training.settings import training_arguments
 from vqdna.vocabulary import codebook as codebook_module
-from vqdna.vocabulary.audit import CodeStatistics, evaluate_vocabulary
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 from vqdna.vocabulary.codebook import Codebook
 from vqdna.vocabulary.convolution import ConvNeXtBlock, one_hot_bases
+from vqdna.vocabulary.evaluation import CodeStatistics, evaluate_vocabulary
 from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 
 CORPUS_BASES = 2.75e9 + 32.49e9

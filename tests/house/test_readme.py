@@ -108,7 +108,7 @@ def readme_packages() -> set[str]:
 @pytest.mark.parametrize("path", markdown_files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_named_in_code_font_exists(path):
     """Paths such as `docs/paper.md` or `configs/pretrain/cpu.yaml`, from the root or from the file's folder."""
-    known = r"(?:src|tests|docs|configs|runs|benchmarks)/[\w./-]+\.(?:py|md|yaml|sh)"
+    known = r"(?:src|tests|docs|configs|runs|speed)/[\w./-]+\.(?:py|md|yaml|sh)"
     named = [name for code in INLINE_CODE.findall(path.read_text()) for name in re.findall(rf"^{known}", code)]
     assert [name for name in named if not (ROOT / name).exists() and not (path.parent / name).exists()] == []
 

@@ -7,7 +7,7 @@ import runpy
 import pytest
 from documents import ROOT
 
-FOLDER = ROOT / "benchmarks"
+FOLDER = ROOT / "speed"
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py"))
 
 

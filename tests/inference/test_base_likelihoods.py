@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.genome.bases import to_base_ids
-from vqdna.genome.variants import Variant
+from vqdna.genome.vcf import Variant
 from vqdna.inference.base_likelihoods import log_likelihood_ratios
 from vqdna.inference.variant_windows import Pair
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.tokenizers import Tokenizer, load_tokenizer
 from vqdna.tokenizers.bpe import BpeTokenizer

@@ -9,12 +9,12 @@ import pyarrow.parquet
 import pytest
 import torch
 
+from vqdna.encoder import long_rows
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.genome.bases import from_base_ids, reverse_complement, to_base_ids
 from vqdna.inference import embed
 from vqdna.inference.embed import EmbedOptions, embed_file
-from vqdna.pretrain import long_rows
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.kmer import KmerTokenizer
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
@@ -214,7 +214,7 @@ def test_bfloat16_is_near(fasta):
 
 
 def test_a_sequence_that_is_too_long_is_named_and_windows_of_it_are_not(fasta, monkeypatch):
-    monkeypatch.setattr("vqdna.finetune.encoding.MAX_BASES", 50)
+    monkeypatch.setattr("vqdna.tokenizers.encoding.MAX_BASES", 50)
     with pytest.raises(InputError, match=r"in.fa: 's\d' 0-\d+: got \d+ bases, expected at most 50; cut the sequence"):
         embedded(encoder(), fasta)
     assert not fasta.with_suffix(".parquet").exists()

@@ -3,11 +3,11 @@ import json
 import pytest
 import torch
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.saved_models import load_encoder
 from vqdna.errors import InputError
-from vqdna.finetune.loading import load_encoder
 from vqdna.inference import packing
 from vqdna.inference.packing import pack
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.results import write_json
 from vqdna.tokenizers import load_tokenizer
 from vqdna.tokenizers.vq import VqTokenizer

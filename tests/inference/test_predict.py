@@ -11,11 +11,11 @@ import pyarrow.parquet
 import pytest
 import torch
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.genome.bases import from_base_ids
 from vqdna.inference.predict import predict, prediction_columns
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 BACKBONE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

@@ -3,7 +3,7 @@
 import torch
 from transformers import BertConfig, BertModel
 
-from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.tokenizers import load_tokenizer
 
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}

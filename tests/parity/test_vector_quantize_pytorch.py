@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from vqdna.vocabulary.baseline_quantizers import CosineQuantizer, FiniteScalarQuantizer, SimQuantizer
 from vqdna.vocabulary.gradients import settle
 from vqdna.vocabulary.quantizer import HierarchicalQuantizer, ResidualQuantizer
-from vqdna.vocabulary.rivals import CosineQuantizer, FiniteScalarQuantizer, SimQuantizer
 
 reference_package = pytest.importorskip("vector_quantize_pytorch")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.genome import Corpus, Sequence
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.evaluation import evaluate_masked
 from vqdna.pretrain.masking import MaskingSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling

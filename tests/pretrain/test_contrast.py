@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.genome.bases import reverse_complement
-from vqdna.genome.simulate import simulate_genomes, write_genomes
 from vqdna.pretrain.contrast import (
     NO_GROUP,
     ContrastSettings,
@@ -15,12 +15,12 @@ from vqdna.pretrain.contrast import (
     contrast_loss,
     is_contrasted,
 )
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.evaluation import evaluate_question
 from vqdna.pretrain.masking import MaskingSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.pretrain.shuffling import NOT_ASKED, ShufflingSettings
 from vqdna.pretrain.train import MaskedCollator, PretrainConfig, plan_pretrain
+from vqdna.simulation.genomes import simulate_genomes, write_genomes
 from vqdna.tokenizers import load_tokenizer
 
 BACKBONE = {

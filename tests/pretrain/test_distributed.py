@@ -11,11 +11,11 @@ from pretraining_on_ranks import STEPS, config, plain_descent, pretrained
 from safetensors.torch import load_file
 
 from vqdna.errors import InputError
-from vqdna.genome.simulate import simulate_genomes, write_genomes
 from vqdna.results import read_json, read_metrics
+from vqdna.simulation.genomes import simulate_genomes, write_genomes
 from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 
-SCRIPT = Path(__file__).with_name("pretraining_on_ranks.py")
+SCRIPT = Path(__file__).parents[1] / "examples" / "pretraining_on_ranks.py"
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 TOLERANCE = 2e-6
 """Of weights below 2 after six steps: ranks add gradients in another order, and a sum is rounded to its own size.

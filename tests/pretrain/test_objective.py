@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.pretrain.evaluation import BaseFrequencies, bases_of_spans, evaluate_masked
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.tokenizers import load_tokenizer, tokenizer_from_settings

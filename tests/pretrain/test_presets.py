@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vqdna.config import load_config
-from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.pretrain.train import PretrainConfig
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig

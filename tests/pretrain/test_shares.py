@@ -6,7 +6,7 @@ from pretraining_on_ranks import config
 
 from vqdna.pretrain.train import untrained_model
 from vqdna.tokenizers import load_tokenizer
-from vqdna.training.passes import share_losses
+from vqdna.training.gradient_accumulation import share_losses
 
 
 @pytest.mark.parametrize("target", ["levels", "bases"])

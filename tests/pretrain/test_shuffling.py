@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.pretrain.evaluation import evaluate_question
 from vqdna.pretrain.masking import MaskingSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqdna.reports.rank_diagram import CLEARANCE, WIDTH, Axis, bar_lines, rank_diagram
+from vqdna.reports.charts.rank_diagram import CLEARANCE, WIDTH, Axis, bar_lines, rank_diagram
 
 AVERAGE = {"worst": 3.5, "best": 1.25, "second": 2.0, "third": 3.25}
 GROUPS = [["best", "second"], ["second", "third"], ["third", "worst"]]

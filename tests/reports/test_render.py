@@ -19,7 +19,7 @@ from example_runs import (
 )
 from page import Page
 
-import vqdna.reports.render as render
+import vqdna.reports.page as render
 from vqdna.errors import InputError
 from vqdna.reports import write_report
 

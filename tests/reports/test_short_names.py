@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vqdna.reports.short_names import ELLIPSIS, short_names
+from vqdna.reports.charts.short_names import ELLIPSIS, short_names
 
 SIMILAR = st.lists(st.text("ab+", min_size=1, max_size=30), unique=True, max_size=6)
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from example_runs import write_finetune, write_pretrain, write_run, write_vocabulary
 
+from vqdna.reports.charts.figures import MAX_POINTS_PER_LINE, thinned
 from vqdna.reports.content import percent
-from vqdna.reports.figures import MAX_POINTS_PER_LINE, thinned
-from vqdna.reports.finetune import finetune_section
-from vqdna.reports.pretrain import pretrain_section
 from vqdna.reports.runs import Run, find_runs
-from vqdna.reports.vocabulary import vocabulary_section
+from vqdna.reports.stages.finetune import finetune_section
+from vqdna.reports.stages.pretrain import pretrain_section
+from vqdna.reports.stages.vocabulary import vocabulary_section
 
 EVALUATION = {
     "reconstruction_accuracy": 0.998, "reconstruction": 0.01, "bits_per_base": 3.0,

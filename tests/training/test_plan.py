@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from vqdna.genome.simulate import simulate_genomes, write_genomes
+from vqdna.simulation.genomes import simulate_genomes, write_genomes
 from vqdna.training import plan as plan_module
 from vqdna.training.plan import Plan, Reading, announce, duration, number, plan_training
+from vqdna.training.profiling import Measured
 from vqdna.training.settings import TrainingSettings
-from vqdna.training.trial import Measured
 from vqdna.vocabulary.train import VocabularyConfig, plan_vocabulary, run_vocabulary, start_of_vocabulary
 
 LENGTH, WIDTH = 6, 8

@@ -12,9 +12,9 @@ import pytest
 from safetensors.torch import load_file
 
 from vqdna.errors import InputError
-from vqdna.genome.simulate import simulate_genomes, write_genomes
 from vqdna.pretrain.train import PretrainConfig, run_pretrain
 from vqdna.results import read_metrics
+from vqdna.simulation.genomes import simulate_genomes, write_genomes
 from vqdna.training import trainer as trainer_module
 from vqdna.training.settings import TrainingSettings
 from vqdna.training.trainer import StageTrainer

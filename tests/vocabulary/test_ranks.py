@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vqdna.genome.simulate import simulate_genomes, write_genomes
+from vqdna.simulation.genomes import simulate_genomes, write_genomes
 
-SCRIPT = Path(__file__).with_name("codebook_on_ranks.py")
+SCRIPT = Path(__file__).parents[1] / "examples" / "codebook_on_ranks.py"
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 TOLERANCE = 1e-6
 """Of a tensor's largest entry, or of 1 where all are smaller: sums over a batch are rounded to their own size."""

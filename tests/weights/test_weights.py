@@ -9,10 +9,10 @@ import torch
 
 import vqdna
 from vqdna import models, weights
+from vqdna.cli.installation import inspect_installation, show_installation
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.inspection import inspect_installation, show_installation
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.tokenizers.kmer import KmerTokenizer
 from vqdna.weights import part_folder, shipped, shipped_names
 

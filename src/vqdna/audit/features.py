@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from vqdna.audit.annotation import Track
-from vqdna.audit.windows import Windows
+from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import N
 
 GC_REACH = 50

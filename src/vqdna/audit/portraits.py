@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from vqdna.audit.reading import CodedPositions, places_in
-from vqdna.audit.windows import Windows
+from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import BASES, N
 
 LOGO_REACH = 7

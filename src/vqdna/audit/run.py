@@ -17,12 +17,12 @@ from vqdna.audit.features import Feature, features_of
 from vqdna.audit.information import feature_information, level_information
 from vqdna.audit.mixing import base_nats
 from vqdna.audit.portraits import composition, portraits
-from vqdna.audit.progress import AuditProgress
+from vqdna.audit.progress_bar import AuditProgress
 from vqdna.audit.reading import CodeReader
+from vqdna.audit.sampled_windows import Windows, draw_windows, read_contigs
 from vqdna.audit.sensitivity import CHANGES_PER_WINDOW, MAX_CHANGES, draw_changes, sensitivity_of
 from vqdna.audit.stability import reverse_complement_stability, shift_stability, shifts_for
 from vqdna.audit.usage import usage_of
-from vqdna.audit.windows import Windows, draw_windows, read_contigs
 from vqdna.errors import InputError
 from vqdna.genome import Sequence as Contig
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from vqdna.audit.reading import CodedPositions, CodeReader, places_in
-from vqdna.audit.windows import Windows
+from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import N
 
 CHANGES_PER_WINDOW = 4

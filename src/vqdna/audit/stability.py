@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from vqdna.audit.information import mutual_information
 from vqdna.audit.reading import CodedPositions, CodeReader, joined, places_in
-from vqdna.audit.windows import Windows
+from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import reverse_complement
 
 SHORTEST_MAX_SHIFT, LONGEST_MAX_SHIFT = 6, 12

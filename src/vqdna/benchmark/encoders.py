@@ -17,8 +17,8 @@ from transformers import set_seed
 
 from vqdna.benchmark.budget import Budget
 from vqdna.config import load_config
-from vqdna.finetune.loading import load_encoder
-from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.saved_models import load_encoder
 from vqdna.pretrain.train import PretrainConfig, frozen_tokenizer, run_pretrain, untrained_model
 from vqdna.results import RESULTS_FILE, put_in_place
 from vqdna.tokenizers.learning import kept_bpe

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vqdna.baselines.probe import limited
 from vqdna.benchmark.cells import Cell, known_record
 from vqdna.benchmark.encoders import RIVALS, is_ready, pretraining_of
+from vqdna.benchmark.grid import Grid
 from vqdna.benchmark.outcomes import Record
-from vqdna.benchmark.probe import limited
 from vqdna.benchmark.protocols import DRAW_SEED, TaskData, read_task_data
 from vqdna.benchmark.systems import ONLY, STRANDS, run_encoder
-from vqdna.benchmark.work import Grid
 
 TRIAL_RECORDS, TRIAL_BASES, LEAST_RECORDS = 256, 1 << 16, 32
 """Sequences of a trial: fewer where they are long, but never so few that starting is all that is timed."""

@@ -19,9 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vqdna.benchmark.cells import Cell, known_record
+from vqdna.benchmark.grid import Grid
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.summary_tables import percent
-from vqdna.benchmark.work import Grid
 from vqdna.quiet import is_quiet
 
 REFRESHES_PER_SECOND = 0.5

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from vqdna.benchmark.claims import BusyError, claimed
 from vqdna.errors import InputError
+from vqdna.experiments.locks import BusyError, claimed
 from vqdna.results import atomic_output
 
 Record = dict[str, Any]

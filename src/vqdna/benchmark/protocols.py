@@ -18,12 +18,12 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
+from vqdna.baselines.probe import limited
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.probe import limited
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import from_base_ids
-from vqdna.genome.simulate import write_labelled_csv
+from vqdna.simulation.genomes import write_labelled_csv
 from vqdna.tasks.loading import LABEL_SEPARATOR, LabelledSequences, read_labelled, split_off
 from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, DatasetFiles, dataset, find_dataset, split_file
 

@@ -1,6 +1,6 @@
 """A benchmark as one call: checks everything first, says what it will take, shares the work, sums it up.
 
-Flow: names -> Grid -> processes that work through it (`vqdna.benchmark.work`) -> summary.json, summary.md. A benchmark
+Flow: names -> Grid -> processes that work through it (`vqdna.benchmark.grid`) -> summary.json, summary.md. A benchmark
 that was cut off goes on where it stopped, and several calls may share one folder. It must not know how a system works.
 """
 
@@ -21,12 +21,12 @@ from transformers.utils import logging
 from vqdna.benchmark.budget import DEFAULT, Budget, keep_budget, load_budget
 from vqdna.benchmark.cells import known_record
 from vqdna.benchmark.estimate import Estimate, estimate
+from vqdna.benchmark.grid import Grid, work_through
 from vqdna.benchmark.live import LiveTable
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.protocols import Protocol
 from vqdna.benchmark.suites import with_protocols
 from vqdna.benchmark.summary import write_summary
-from vqdna.benchmark.work import Grid, work_through
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError
 from vqdna.genome.streams import sequence_files

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vqdna.benchmark.codebook_study import GUE_13
 from vqdna.benchmark.protocols import COVID_LIKE, Protocol, absent_splits, protocol_of
 from vqdna.errors import InputError, nearest_name_hint
+from vqdna.studies.codebook.study import GUE_13
 from vqdna.tasks.registry import COVID_WINDOWS, dataset, datasets, own_datasets
 
 NOT_LABELLED_TABLES = ("species",)

@@ -143,9 +143,9 @@ def run_network(
     epochs: int, data: TaskData, candidate: str, seed: int, folder: Path, words: str | None = None
 ) -> Outcome:
     """The one-hot convolutional network trained from scratch, beside words of a tokenizer; `folder` stays unused."""
-    from vqdna.benchmark.cnn import CnnConfig, Network, run_cnn
+    from vqdna.baselines.cnn import CnnConfig, Network, run_cnn
+    from vqdna.baselines.word_cnn import WordNetwork
     from vqdna.benchmark.cost import flops_per_base
-    from vqdna.benchmark.word_cnn import WordNetwork
     from vqdna.devices import own_device
     from vqdna.tokenizers import load_tokenizer
 
@@ -168,7 +168,7 @@ def run_tokens(
     tokenizer: str, data: TaskData, candidate: str, seed: int, folder: Path, most_features: int | None = None
 ) -> Outcome:
     """Logistic regression on the codes of `tokenizer` alone: k-mer counts for `kmer:K`."""
-    from vqdna.benchmark.probe import Limits, run_probe
+    from vqdna.baselines.probe import Limits, run_probe
     from vqdna.tokenizers import load_tokenizer
 
     limits = Limits(features=most_features)
@@ -192,7 +192,7 @@ def run_best_kmer(data: TaskData, candidate: str, seed: int, folder: Path) -> Ou
 
 def run_boosted_trees(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
     """Boosted trees on k-mer counts, k and their number chosen on dev; `folder` stays unused."""
-    from vqdna.benchmark.trees import run_trees
+    from vqdna.baselines.boosted_trees import run_trees
 
     record = run_trees(data.train, data.dev, data.test, seed=seed)
     details = {"k": record["k"], "num_trees": record["num_trees"]}
@@ -242,8 +242,8 @@ def run_encoder(
     """The genome encoder in `encoder` fine-tuned; the run stays in `folder`/run, but for its weights."""
     from vqdna.benchmark.cost import flops_per_base
     from vqdna.devices import own_device
+    from vqdna.encoder.saved_models import load_classifier
     from vqdna.finetune.evaluation import predict_sequences
-    from vqdna.finetune.loading import load_classifier
     from vqdna.finetune.settings import FinetuneConfig
     from vqdna.finetune.train import run_finetune
 

@@ -72,7 +72,7 @@ class Reading:
     Attributes:
         tokenizer: the published words.
         backbone: settings of the backbone.
-        special_tokens: published tokens around a row, see `vqdna.pretrain.special_tokens`.
+        special_tokens: published tokens around a row, see `vqdna.encoder.special_tokens`.
         prefix: what published names open with where the folder holds a model with a head.
         table: published name of the table of word embeddings, behind the prefix.
         table_rows: its rows, which may be more than there are words.

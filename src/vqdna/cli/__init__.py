@@ -1,6 +1,6 @@
 """The command line: one function per command, each importing its stage only when called.
 
-`vqdna vocabulary -> pretrain -> finetune -> predict` is the pipeline; the commands of `benchmarking`, `research` and
+`vqdna vocabulary -> pretrain -> finetune -> predict` is the pipeline; the commands of `benchmarking`, `preparing` and
 `study` stand beside it. Results go to standard output (`--json` for machines), progress and errors to standard error.
 """
 
@@ -9,7 +9,7 @@ from vqdna.cli import (
     audit,
     checkpoints,
     datasets,
-    research,
+    preparing,
     stages,
     study,
     study_sars_cov_2,
@@ -18,7 +18,7 @@ from vqdna.cli import (
 from vqdna.cli.application import app, main, spread_options
 from vqdna.cli.benchmarking import benchmark
 from vqdna.cli.checkpoints import import_checkpoint
-from vqdna.cli.research import bpe, doctor, pack, probe, report, simulate
+from vqdna.cli.preparing import bpe, doctor, pack, probe, report, simulate
 from vqdna.cli.stages import embed, encode, finetune, predict, pretrain, variants, vocabulary
 
 __all__ = [
@@ -37,10 +37,10 @@ __all__ = [
     "main",
     "pack",
     "predict",
+    "preparing",
     "pretrain",
     "probe",
     "report",
-    "research",
     "simulate",
     "spread_options",
     "stages",

@@ -41,8 +41,8 @@ def audit(
 ) -> None:
     """What the codes of a vocabulary hold, beside a second tokenizer: numbers and an HTML page."""
     from vqdna.audit import run_audit
+    from vqdna.audit.report.page import needed_for_audit, write_audit_page
     from vqdna.genome.streams import sequence_files
-    from vqdna.reports.audit import needed_for_audit, write_audit_page
 
     prepare(quiet)
     specs = [tokenizer] if tokenizer else []

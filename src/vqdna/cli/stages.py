@@ -212,7 +212,7 @@ def variants(
     quiet: Quiet = False,
 ) -> None:
     """Effects of variants: what a model says of a window with the alternate beside the reference's window."""
-    from vqdna.inference.variants import VariantOptions, score_variants
+    from vqdna.inference.variant_effects import VariantOptions, score_variants
     from vqdna.models import load_model
 
     prepare(quiet)

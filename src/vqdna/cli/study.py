@@ -50,9 +50,9 @@ def codebook(
     quiet: Quiet = False,
 ) -> None:
     """The paper's codebook ablation: Rec. and Lin. of quantizers, codebook sizes and widths, beside k-mers and BPE."""
-    from vqdna.benchmark.codebook_study import DATASETS, run_codebook_study
     from vqdna.data_root import find_data_root
     from vqdna.genome.streams import sequence_files
+    from vqdna.studies.codebook.study import DATASETS, run_codebook_study
 
     prepare(quiet)
     rows = run_codebook_study(
@@ -96,9 +96,9 @@ def pretraining(
     quiet: Quiet = False,
 ) -> None:
     """What pre-training is worth: dev scores after the same fine-tuning, beside random weights; test stays unread."""
-    from vqdna.benchmark.codebook_study import GUE_13
-    from vqdna.benchmark.pretraining_study import run_pretraining_study
     from vqdna.data_root import find_data_root
+    from vqdna.studies.codebook.study import GUE_13
+    from vqdna.studies.pretraining.study import run_pretraining_study
 
     prepare(quiet)
     rows = run_pretraining_study(

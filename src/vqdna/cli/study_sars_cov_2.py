@@ -18,7 +18,7 @@ from vqdna.cli.study import study
 from vqdna.errors import InputError
 
 if TYPE_CHECKING:
-    from vqdna.benchmark.lineages.study import Inputs
+    from vqdna.studies.sars_cov_2.study import Inputs
 
 
 @study.command(
@@ -66,12 +66,12 @@ def sars_cov_2(
     """The paper's SARS-CoV-2 study: embeddings, coarse against fine, mutations, trees and classes, beside k-mers."""
     from rich.console import Console
 
-    from vqdna.benchmark.lineages.steps import Sizes
-    from vqdna.benchmark.lineages.study import QUICK, QUICK_TRAINED, QUICK_VOCABULARY, run_lineage_study
-    from vqdna.benchmark.lineages.systems import BPE, TRAINED
-    from vqdna.reports.lineage_findings import findings
-    from vqdna.reports.lineage_results import Study
-    from vqdna.reports.lineages import needed_for_lineages, write_lineage_page
+    from vqdna.studies.sars_cov_2.questions import Sizes
+    from vqdna.studies.sars_cov_2.report.findings import findings
+    from vqdna.studies.sars_cov_2.report.page import needed_for_lineages, write_lineage_page
+    from vqdna.studies.sars_cov_2.report.results import Study
+    from vqdna.studies.sars_cov_2.study import QUICK, QUICK_TRAINED, QUICK_VOCABULARY, run_lineage_study
+    from vqdna.studies.sars_cov_2.systems import BPE, TRAINED
 
     prepare(quiet)
     needed_for_lineages()
@@ -121,12 +121,12 @@ def resolve_inputs(
     Raises:
         InputError: genomes or reference are neither given nor under a data root, or a name means nothing.
     """
-    from vqdna.benchmark.lineages.knowledge import SARS_COV_2
-    from vqdna.benchmark.lineages.study import Inputs
-    from vqdna.benchmark.lineages.systems import SHIPPED, named_folders
     from vqdna.data_root import find_data_root
     from vqdna.genome.streams import sequence_files
-    from vqdna.tasks.sars_cov_2 import REFERENCE_FILE, SUBSTITUTIONS_FILE, VARIANTS_FILE
+    from vqdna.studies.sars_cov_2.knowledge import SARS_COV_2
+    from vqdna.studies.sars_cov_2.study import Inputs
+    from vqdna.studies.sars_cov_2.systems import SHIPPED, named_folders
+    from vqdna.tasks.covid_windows import REFERENCE_FILE, SUBSTITUTIONS_FILE, VARIANTS_FILE
     from vqdna.weights import part_folder, shipped
 
     root = find_data_root()

@@ -65,12 +65,12 @@ def species(
 ) -> None:
     """Which species is a window from? HyenaDNA's task at 1k to 450k bases, beside what composition alone tells."""
     from vqdna.benchmark.named import named_sources
-    from vqdna.benchmark.species_cells import LENGTHS, QUICK_LENGTHS, QUICK_SETS, find_preset, parse_lengths
-    from vqdna.benchmark.species_study import Study, run_species_study, with_options
     from vqdna.data_root import find_data_root
     from vqdna.errors import InputError
-    from vqdna.reports.species import write_species_page
-    from vqdna.tasks.species_sets import find_species_set, sets_at_hand
+    from vqdna.studies.species.cells import LENGTHS, QUICK_LENGTHS, QUICK_SETS, find_preset, parse_lengths
+    from vqdna.studies.species.report.page import write_species_page
+    from vqdna.studies.species.sets import find_species_set, sets_at_hand
+    from vqdna.studies.species.study import Study, run_species_study, with_options
     from vqdna.weights import part_folder
 
     prepare(quiet)

@@ -16,9 +16,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.finetune.settings import FinetuneConfig, LoraSettings
-from vqdna.pretrain.encoder import GenomeEncoder
 from vqdna.results import put_in_place
 
 TRAINED_BESIDE_ADAPTER = "head.safetensors"

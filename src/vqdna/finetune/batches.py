@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vqdna.finetune.code_cache import CodeRows
-from vqdna.finetune.encoding import EncodedSequences, pad_codes
+from vqdna.tokenizers.encoding import EncodedSequences, pad_codes
 
 BATCHES_PER_POOL = 32
 """Batches whose rows are sorted by length together: enough to save padding, few enough to stay shuffled."""

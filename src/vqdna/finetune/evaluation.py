@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from vqdna.finetune.encoding import EncodedSequences, encode_sequences, pad_codes
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.quiet import is_watched
 from vqdna.tasks.loading import LabelledSequences, Task
 from vqdna.tasks.metrics import Metrics, task_metrics
+from vqdna.tokenizers.encoding import EncodedSequences, encode_sequences, pad_codes
 from vqdna.training.settings import uses_bfloat16
 
 Item = TypeVar("Item")

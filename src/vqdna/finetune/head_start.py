@@ -15,10 +15,10 @@ from numpy import ndarray
 from torch import Tensor
 
 from vqdna.finetune.batches import label_tensor
-from vqdna.finetune.encoding import EncodedSequences
 from vqdna.finetune.evaluation import in_batches
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import HeadStart
+from vqdna.tokenizers.encoding import EncodedSequences
 
 
 def start_head(

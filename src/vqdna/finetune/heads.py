@@ -21,12 +21,12 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.encoder.pooling import POOLINGS, pool_positions
+from vqdna.encoder.sharing import DnaModel, register_beside, register_model
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.finetune.standardizing import Standardizer
 from vqdna.finetune.strands import joined_strands, strand_pairs
-from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.pretrain.pooling import POOLINGS, pool_positions
-from vqdna.pretrain.sharing import DnaModel, register_beside, register_model
 
 TASKS = ("classification", "multilabel", "regression")
 PROBLEM_TYPES = dict(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 
-from vqdna.pretrain.encoder import GenomeEncoder
+from vqdna.encoder.genome_encoder import GenomeEncoder
 
 KEPT = ("tokenizer.", "embedding.tables.")
 """Weights that stay: codes must not change, and tables of fixed random vectors are what the rest was trained on."""

@@ -18,9 +18,9 @@ from torch.nn import functional
 from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, AutoModelForTokenClassification
 from transformers.modeling_outputs import TokenClassifierOutput
 
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.encoder.sharing import DnaModel, register_beside, register_model
 from vqdna.finetune.heads import MlpHead, output_names, outputs_named
-from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.pretrain.sharing import DnaModel, register_beside, register_model
 from vqdna.tokenizers import Tokens
 
 IGNORED_LABEL = -100

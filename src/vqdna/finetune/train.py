@@ -17,23 +17,23 @@ import numpy as np
 from transformers import PreTrainedModel, set_seed
 
 from vqdna.devices import own_device
+from vqdna.encoder.genome_encoder import GenomeEncoderConfig
+from vqdna.encoder.saved_models import load_classifier, load_encoder, model_folder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, prepare_trainable, save_adapter
 from vqdna.finetune.batches import EpochDataset, collate
 from vqdna.finetune.best_epoch import BestEpoch
-from vqdna.finetune.encoding import EncodedSequences, encode_sequences
 from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
-from vqdna.finetune.fresh_network import fresh_network
 from vqdna.finetune.head_start import start_head
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.finetune.loading import load_classifier, load_encoder, model_folder
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.shrinking import mix_with_fresh
-from vqdna.pretrain.encoder import GenomeEncoderConfig
+from vqdna.finetune.starting_weights import fresh_network
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Splits, Task, read_splits
 from vqdna.tasks.metrics import Metrics
 from vqdna.tasks.registry import known_dataset
+from vqdna.tokenizers.encoding import EncodedSequences, encode_sequences
 from vqdna.tokenizers.loading import tokenizer_name
 from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process

@@ -20,9 +20,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import Gaps, reverse_complement
-from vqdna.genome.sequences import RepeatedNames, Sequence
-from vqdna.genome.store import PackedBases, SourceFile, open_or_build, open_store, pack_in_memory
-from vqdna.genome.windows import (
+from vqdna.genome.sampling import (
     SPLITS,
     as_fraction,
     draw_bits,
@@ -31,6 +29,8 @@ from vqdna.genome.windows import (
     eligible_starts,
     stretches_of,
 )
+from vqdna.genome.sequences import RepeatedNames, Sequence
+from vqdna.genome.store import PackedBases, SourceFile, open_or_build, open_store, pack_in_memory
 
 CACHE_VARIABLE = "VQDNA_CACHE"
 _SUFFIXES = (".gz", ".bgz", ".fa", ".fasta", ".fna", ".ffn", ".fas", ".fq", ".fastq")

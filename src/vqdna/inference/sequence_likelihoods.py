@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
 
+from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
 from vqdna.finetune.evaluation import similar_batches
 from vqdna.genome.bases import reverse_complement
-from vqdna.pretrain.causal_model import GenomeEncoderForCausalModeling
 from vqdna.tokenizers.padding import pad_rows
 
 

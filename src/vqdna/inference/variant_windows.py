@@ -17,7 +17,7 @@ from numpy import ndarray
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome import from_base_ids, read_sequences, to_base_ids
 from vqdna.genome.streams import stream_name
-from vqdna.genome.variants import Variant
+from vqdna.genome.vcf import Variant
 
 Bases = UInt8[ndarray, "_"]
 

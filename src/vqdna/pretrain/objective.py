@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 from transformers.utils import ModelOutput
 
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput
+from vqdna.encoder.pooling import pool_positions
+from vqdna.encoder.sharing import DnaModel, register_model
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.pretrain.contrast import NO_GROUP, Projection, contrast_loss
-from vqdna.pretrain.encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput
 from vqdna.pretrain.masking import UNKNOWN_BASE, hide_bases, positions_over_unknown, positions_touching, widened
-from vqdna.pretrain.pooling import pool_positions
-from vqdna.pretrain.sharing import DnaModel, register_model
 from vqdna.pretrain.shuffling import DRAWN, NOT_ASKED
 from vqdna.tokenizers import Tokenizer, Tokens
 

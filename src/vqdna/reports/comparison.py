@@ -10,9 +10,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vqdna.reports.charts.score_chart import Bar, score_chart
 from vqdna.reports.content import Block, Cell, Section, Table, decimal, duration, listed, magnitude, number_cell, plural
 from vqdna.reports.runs import LABELLED_STAGES, Run
-from vqdna.reports.score_chart import Bar, score_chart
 
 METRICS = {
     "mcc": "MCC",

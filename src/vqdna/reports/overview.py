@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqdna.reports.benchmark_rows import benchmark_outcome, is_benchmark
+from vqdna.benchmark.report.rows import benchmark_outcome, is_benchmark
 from vqdna.reports.comparison import METRICS, NOT_A_PERCENTAGE, group_runs, main_metric, metric_order
 from vqdna.reports.content import (
     MISSING,
@@ -26,7 +26,7 @@ from vqdna.reports.content import (
     plural,
 )
 from vqdna.reports.runs import STAGES, Run, nested, number
-from vqdna.reports.vocabulary import evaluated_levels
+from vqdna.reports.stages.vocabulary import evaluated_levels
 
 MAX_SPECIES = 8
 NOUNS = {

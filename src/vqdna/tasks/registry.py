@@ -20,7 +20,7 @@ import yaml
 from vqdna.config import read_yaml
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.tasks.sars_cov_2 import VARIANTS_FILE, WindowSizes, variant_window_files
+from vqdna.tasks.covid_windows import VARIANTS_FILE, WindowSizes, variant_window_files
 
 COVID_WINDOWS = "covid-windows"
 OWN_TABLE = "datasets.yaml"

@@ -28,9 +28,9 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from vqdna.errors import InputError
 from vqdna.results import put_in_place
-from vqdna.training.dealing import PartSampler, Pass, dealing_loader
-from vqdna.training.finite import FiniteGuard
-from vqdna.training.passes import mean_over_ranks, share_losses, start_codebooks
+from vqdna.training.batch_splitting import PartSampler, Pass, dealing_loader
+from vqdna.training.gradient_accumulation import mean_over_ranks, share_losses, start_codebooks
+from vqdna.training.nan_guard import FiniteGuard
 from vqdna.training.progress import MetricsCallback, RichProgressCallback
 from vqdna.training.run_folder import RunFolder
 from vqdna.training.settings import TrainingSettings, training_arguments

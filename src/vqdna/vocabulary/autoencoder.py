@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
+from vqdna.vocabulary.baseline_quantizers import CosineQuantizer, FiniteScalarQuantizer, SimQuantizer
 from vqdna.vocabulary.configuration import VQVAEConfig as VQVAEConfig
 from vqdna.vocabulary.convolution import (
     NUM_BASES,
@@ -35,7 +36,6 @@ from vqdna.vocabulary.quantizer import (
     QuantizerOutput,
     ResidualQuantizer,
 )
-from vqdna.vocabulary.rivals import CosineQuantizer, FiniteScalarQuantizer, SimQuantizer
 from vqdna.vocabulary.tapping import Feed, encode_bases, quantize_bases
 from vqdna.vocabulary.views import ViewEncoder, ViewLayer
 

@@ -47,7 +47,7 @@ def convolve(
     """Same-length convolution of channel-last features with the weights of `convolution` (odd kernel, stride 1).
 
     Run as a 2-D convolution of height 1, whose channels-last kernels take the features as they lie in memory: forward
-    and backward are several times faster on CPU than `Conv1d` on a transposed copy (benchmarks/bench_vocabulary.py).
+    and backward are several times faster on CPU than `Conv1d` on a transposed copy (speed/bench_vocabulary.py).
     """
     weight = convolution.weight.unsqueeze(2)
     padding = (0, convolution.kernel_size[0] // 2)

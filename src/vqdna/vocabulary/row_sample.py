@@ -13,7 +13,7 @@ import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vqdna.genome.windows import draw_bits
+from vqdna.genome.sampling import draw_bits
 
 
 class RowSample:

@@ -35,9 +35,9 @@ from vqdna.training.window_batches import (
     evaluation_windows,
     window_sampler,
 )
-from vqdna.vocabulary.audit import code_map, evaluate_vocabulary
 from vqdna.vocabulary.autoencoder import VQVAE
 from vqdna.vocabulary.configuration import QUANTIZERS, VQVAEConfig
+from vqdna.vocabulary.evaluation import code_map, evaluate_vocabulary
 from vqdna.vocabulary.objectives import draw_hidden_bases
 
 

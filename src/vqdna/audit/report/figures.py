@@ -1,0 +1,103 @@
+"""The pictures of an audit: rank-frequency curves, flips by distance, grouped bars, and a heat map of information.
+
+Plain plotly data and layout like those of `figures`, each with its alternative text. Must not know an audit's records.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vqdna.reports.charts.figures import Line, color, line_chart, short
+from vqdna.reports.content import Figure
+
+HEAT_ROW = 34
+HEAT_MARGIN = 150
+
+
+def rank_curves(title: str, lines: Sequence[Line], *, caption: str) -> Figure:
+    """Share of positions against rank of the code, both axes logarithmic, a curve per level."""
+    figure = line_chart(title, lines, x="code, most used first", y="share of positions", caption=caption)
+    layout = figure.spec["layout"]
+    layout["xaxis"] |= {"type": "log", "dtick": 1}
+    layout["yaxis"] |= {"type": "log", "dtick": 1, "exponentformat": "power"}
+    layout["hovermode"] = "closest"
+    traces = [{**trace, "mode": "lines"} for trace in figure.spec["data"]]
+    return Figure(title, figure.alt, caption, {"data": traces, "layout": layout})
+
+
+def grouped_bars(
+    title: str,
+    names: Sequence[str],
+    groups: Mapping[str, Sequence[float | None]],
+    *,
+    y: str,
+    caption: str,
+    percent: bool = False,
+) -> Figure:
+    """Bars side by side: one place per name, one color per group; None leaves a gap."""
+    scale = 100 if percent else 1
+    unit = " %" if percent else ""
+    traces = [
+        {
+            "type": "bar",
+            "name": html.escape(group),
+            "x": [html.escape(name) for name in names],
+            "y": [None if value is None else short(scale * value) for value in values],
+            "marker": {"color": color(index)},
+            "hovertemplate": "%{x}: %{y:.4~g}" + unit + "<extra>" + html.escape(group) + "</extra>",
+        }
+        for index, (group, values) in enumerate(groups.items())
+    ]
+    layout: dict[str, Any] = {
+        "barmode": "group",
+        "bargap": 0.25,
+        "showlegend": len(groups) > 1,
+        "xaxis": {"title": {"text": ""}, "showgrid": False, "type": "category"},
+        "yaxis": {"title": {"text": y}, "rangemode": "tozero", **({"ticksuffix": " %"} if percent else {})},
+    }
+    words = "; ".join(
+        f"{group}, {name}: {scale * value:.4g}{unit}"
+        for group, values in groups.items()
+        for name, value in zip(names, values)
+        if value is not None
+    )
+    return Figure(title, f"{title}. Bar chart of {y}: {words}.", caption, {"data": traces, "layout": layout})
+
+
+def heat_map(
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    shares: Sequence[Sequence[float | None]],
+    texts: Sequence[Sequence[str]],
+    *,
+    caption: str,
+) -> Figure:
+    """Shares from 0 to 1 as colors, first row on top, with a text in each cell."""
+    trace = {
+        "type": "heatmap",
+        "x": [html.escape(name) for name in columns],
+        "y": [html.escape(name) for name in rows],
+        "z": [[None if share is None else short(100 * share) for share in row] for row in shares],
+        "text": [[html.escape(text) for text in row] for row in texts],
+        "texttemplate": "%{text}",
+        "zmin": 0,
+        "zmax": 100,
+        "xgap": 2,
+        "ygap": 2,
+        "colorscale": [[0, "var(--page)"], [1, "var(--series-0)"]],
+        "colorbar": {"ticksuffix": " %", "thickness": 12, "outlinewidth": 0, "nticks": 5},
+        "hovertemplate": "%{y}, %{x}: %{text}, %{z:.3g} %<extra></extra>",
+    }
+    layout = {
+        "height": HEAT_MARGIN + HEAT_ROW * len(rows),
+        "xaxis": {"title": {"text": ""}, "showgrid": False, "side": "top", "type": "category"},
+        "yaxis": {"title": {"text": ""}, "showgrid": False, "autorange": "reversed", "type": "category"},
+        "showlegend": False,
+    }
+    words = "; ".join(
+        f"{row} by {column}: {text}" for row, line in zip(rows, texts) for column, text in zip(columns, line)
+    )
+    return Figure(title, f"{title}. Heat map of bits: {words}.", caption, {"data": [trace], "layout": layout})

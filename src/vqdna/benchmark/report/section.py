@@ -1,0 +1,218 @@
+"""BENCHMARK in the report: systems x datasets x seeds, one section for each protocol, from the benchmark's summary.
+
+Owns the flow run of a benchmark -> what was run, then for each protocol means, the critical-difference diagram,
+accuracy against cost, every dataset; last the poster's efficiency table. Scores of two protocols never share a table
+or a picture. Must not know how a cell was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vqdna.benchmark.report.rows import Grid, grids, is_benchmark
+from vqdna.benchmark.report.tables import (
+    FLOPS,
+    cost_of,
+    cost_table,
+    dataset_tables,
+    dropped_words,
+    means_table,
+    poster_table,
+    score_name,
+)
+from vqdna.reports.charts.cost_chart import Point, cost_chart
+from vqdna.reports.charts.interval_chart import Bar, interval_chart
+from vqdna.reports.charts.rank_diagram import rank_diagram
+from vqdna.reports.comparison import METRICS
+from vqdna.reports.content import MISSING, Block, Drawing, Figure, Section, duration, known, listed, plural
+from vqdna.reports.runs import Run
+
+PROTOCOL_WORDS = {
+    "full": (
+        "Full protocol: every dataset whole, in its own splits. Published scores stand beside these where there are "
+        "any; they were not run here, and their protocols differ in detail."
+    ),
+    "reduced": (
+        "Reduced protocol: the same questions at a smaller cost, on less data or with less training. Its scores "
+        "compare with each other, not with those of the full protocol and not with published ones."
+    ),
+    "covid-like": (
+        "Covid-like: windows of SARS-CoV-2 genomes of nine variants, in place of GUE's, which are not at hand. What is "
+        "published of that dataset is of other windows and other variants."
+    ),
+}
+TITLES = {"covid-like": "Variant windows"}
+"""Where a protocol's name says too little."""
+
+INTRODUCTION = (
+    "Every system answers the same questions about sequences that none of them saw in training. MCC is 100 for perfect "
+    "answers and 0 for guessing, whatever the balance of the classes; macro-F1 averages over classes.",
+)
+DIAGRAM_CAPTION = (
+    "Average rank of each system, best at the left. A bar joins systems that Nemenyi's test does not tell apart at "
+    "5 %: their ranks are less than the critical difference (CD, to scale above the axis) apart."
+)
+TABLE_WORDS = (
+    "Scores are MCC unless the column names another metric. Bold: the highest of what was run here. Dedup.: without "
+    "repeated sequences. Collapsed: seeds whose training came to nothing, of all seeds; they count in the mean."
+)
+BARS_WORDS = (
+    "Length of a bar: mean over seeds. Whisker: 95 % interval, where one is known; that of a system with a collapsed "
+    "seed, in gray, may leave the picture. Dotted: the highest published score, where there is one."
+)
+COSTS = {"flops_per_base": (FLOPS, "FLOPs per base"), "parameters": ("parameters", "parameters")}
+BARS_IN_A_ROW, MAX_OPEN_BARS = 2, 12
+
+
+def benchmark_sections(runs: Sequence[Run]) -> list[Section]:
+    """Sections of every benchmark, which several carry the name of theirs."""
+    found = [run for run in runs if is_benchmark(run)]
+    sections = []
+    for index, run in enumerate(found):
+        anchor, suffix = ("benchmark", "") if len(found) == 1 else (f"benchmark-{index + 1}", f": {run.name}")
+        sections += _sections(run, anchor, suffix)
+    return sections
+
+
+def _sections(run: Run, anchor: str, suffix: str) -> list[Section]:
+    members = grids(run)
+    sections = [Section(anchor, f"Benchmark{suffix}", list(INTRODUCTION), [_what_was_run(run, members)])]
+    for grid in members:
+        title = f"{TITLES.get(grid.protocol) or f'{grid.protocol.capitalize()} protocol'}{suffix}"
+        sections.append(Section(f"{anchor}-{grid.protocol}", title, _verdicts(grid), _blocks(grid)))
+    rows = [row for row in run.items("poster") if isinstance(row, Mapping)]
+    if rows:
+        sections.append(Section(f"{anchor}-poster", f"Efficiency{suffix}", [], [Block(tables=[poster_table(rows)])]))
+    return sections
+
+
+def _what_was_run(run: Run, members: Sequence[Grid]) -> Block:
+    sentences = [words for grid in members if (words := PROTOCOL_WORDS.get(grid.protocol))]
+    columns = ["systems", "datasets", "seeds"]
+    facts = []
+    for grid in members:
+        seeds = sorted({len(entry.seeds) for entry in grid.entries.values()})
+        counts = (len(grid.systems), len(grid.datasets), " to ".join(map(str, dict.fromkeys([seeds[0], seeds[-1]]))))
+        facts += [(f"{name}, {grid.protocol}", str(count)) for name, count in zip(columns, counts, strict=True)]
+    facts += [("budget", run.text("budget") or MISSING), ("time, all runs", duration(run.value("seconds")))]
+    return Block(facts=known(facts), sentences=sentences)
+
+
+def _verdicts(grid: Grid) -> list[str]:
+    """Who is first, whether that is beyond chance, what collapsed and what could not be ranked."""
+    return [
+        sentence for sentence in (_first(grid), _beyond_chance(grid), _collapsed(grid), _left_out(grid)) if sentence
+    ]
+
+
+def _first(grid: Grid) -> str:
+    ranks = grid.ranks
+    if ranks is None:
+        return "There are no ranks: they take two systems with a dataset in common."
+    best = ranks.systems[0]
+    text = f"{best} has the best average rank, {ranks.average[best]:.2f} over {plural(len(ranks.datasets), 'dataset')}"
+    mean = grid.mean(best)[0]
+    text += f", with a mean {score_name(grid)} of {mean:.1f}" if mean is not None else ""
+    following = [f"{system} ({ranks.average[system]:.2f})" for system in ranks.systems[1:3]]
+    return f"{text}; next: {listed(following)}." if following else f"{text}."
+
+
+def _beyond_chance(grid: Grid) -> str:
+    ranks = grid.ranks
+    if ranks is None or ranks.critical_difference is None:
+        return ""
+    alike = next((group for group in ranks.groups if ranks.systems[0] in group), ())
+    others = [system for system in alike if system != ranks.systems[0]]
+    chance = "" if ranks.friedman_p is None else f"Friedman's test over all ranks: p = {ranks.friedman_p:.2g}. "
+    apart = f"Average ranks less than {ranks.critical_difference:.2f} apart (Nemenyi, 5 %) tell nothing"
+    return f"{chance}{apart}: " + (f"the first is not told apart from {listed(others)}." if others else "the first is.")
+
+
+def _collapsed(grid: Grid) -> str:
+    entries = [entry for entry in grid.entries.values() if entry.collapsed]
+    if not entries:
+        return ""
+    systems = list(dict.fromkeys(entry.system for entry in entries))
+    count, total = sum(len(e.collapsed) for e in entries), sum(len(e.seeds) for e in grid.entries.values())
+    return f"Collapsed in training: {count} of {plural(total, 'run')}, of {listed(systems)}; they count in the means."
+
+
+def _left_out(grid: Grid) -> str:
+    left_out = grid.ranks.left_out if grid.ranks is not None else ()
+    return f"Not in ranks and means, for lack of a score of every system: {listed(list(left_out))}." if left_out else ""
+
+
+def _blocks(grid: Grid) -> list[Block]:
+    diagram, figures, costs = _diagram(grid), _cost_figures(grid), cost_table(grid)
+    dropped = dropped_words(list(grid.entries.values()))
+    repeats = [f"Repeated sequences left out for the deduplicated scores: {dropped}."] if dropped else []
+    blocks = [
+        Block("Means and ranks", tables=[means_table(grid)], drawings=[diagram] if diagram else []),
+        Block("Accuracy against cost", rows=[[figure] for figure in figures]),
+        Block("Costs", tables=[costs] if costs else []),
+        Block("By dataset", [TABLE_WORDS, *repeats], tables=dataset_tables(grid)),
+        _bar_block(grid),
+    ]
+    return [block for block in blocks if block.tables or block.rows]
+
+
+def _diagram(grid: Grid) -> Drawing | None:
+    ranks = grid.ranks
+    if ranks is None or ranks.critical_difference is None:
+        return None
+    title = f"Critical difference over {plural(len(ranks.datasets), 'dataset')}"
+    average = {system: ranks.average[system] for system in ranks.systems}
+    return rank_diagram(title, average, ranks.critical_difference, ranks.groups, caption=DIAGRAM_CAPTION)
+
+
+def _cost_figures(grid: Grid) -> list[Figure]:
+    """Mean score against FLOPs and against parameters, of systems that have all compared datasets."""
+    name = score_name(grid)
+    figures = []
+    for cost, (title, x) in COSTS.items():
+        points = _points(grid, cost)
+        if len(points) > 1:
+            caption = _points_caption(grid, any(point.published for point in points))
+            title, y = f"Mean {name} against {title}", f"mean {name} × 100"
+            figures.append(cost_chart(title, points, x=f"{x}, logarithmic", y=y, caption=caption))
+    return figures
+
+
+def _points(grid: Grid, cost: str) -> list[Point]:
+    """Systems run here, then published ones, each the best first."""
+    ours = [(system, cost_of(grid, system, cost), grid.mean(system), False) for system in grid.systems]
+    costs = grid.published_costs
+    theirs = [(name, costs.get(name, {}).get(cost), grid.published_mean(name), True) for name in grid.published]
+    found = [
+        Point(name, spent, mean, published)
+        for name, spent, (mean, count), published in (*ours, *theirs)
+        if spent is not None and spent > 0 and mean is not None and count == len(grid.compared)
+    ]
+    return sorted(found, key=lambda point: (point.published, -point.score))
+
+
+def _points_caption(grid: Grid, with_published: bool) -> str:
+    text = f"Mean over {plural(len(grid.compared), 'dataset')}, without systems that lack one or whose cost is unknown."
+    return text + (" Hollow: published by others, not run here." if with_published else "")
+
+
+def _bar_block(grid: Grid) -> Block:
+    """A picture of each dataset; many of them folded, since the tables have the numbers."""
+    figures = [figure for name in grid.datasets if (figure := _bars(grid, name)) is not None]
+    rows = [figures[at : at + BARS_IN_A_ROW] for at in range(0, len(figures), BARS_IN_A_ROW)]
+    title = f"Bars with intervals, {plural(len(figures), 'dataset')}"
+    return Block(title, [BARS_WORDS], rows=rows, folded=len(figures) > MAX_OPEN_BARS)
+
+
+def _bars(grid: Grid, dataset: str) -> Figure | None:
+    bars = []
+    for system in grid.systems:
+        score, entry = grid.score(system, dataset), grid.entries.get((system, dataset))
+        if score is not None and entry is not None:
+            bars.append(Bar(system, score.mean, score.low, score.high, "collapsed" if entry.collapsed else ""))
+    if not bars:
+        return None
+    published = {name: scores[dataset] for name, scores in grid.published.items() if dataset in scores}
+    best = max(published.items(), key=lambda item: item[1], default=None)
+    metric = METRICS.get(grid.metrics[dataset], grid.metrics[dataset])
+    return interval_chart(dataset, bars, x=f"{metric} × 100", caption="", published=best)

@@ -1,0 +1,124 @@
+"""Causal modelling: a genome encoder that looks back alone, with the head that predicts the word that follows.
+
+Flow: base_ids [batch, base] -> words -> hidden states -> logits of the word behind each -> cross-entropy of every word
+but a row's first. For published models that were trained so; stage 2 trains none. Sees the tokenizer contract only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float, Int, Shaped, UInt8
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM
+from transformers.utils import ModelOutput
+
+from vqdna.encoder.backbones import looks_ahead
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.encoder.sharing import DnaModel, register_model
+from vqdna.errors import InputError
+from vqdna.pretrain.masking import positions_over_unknown
+
+CAUSAL_MODEL_FOLDER = "causal_model"
+"""Beside an encoder's files."""
+
+
+class CausalModelingConfig(GenomeEncoderConfig):
+    """A genome encoder's configuration, for a model that predicts with it what follows."""
+
+    model_type = "vqdna_causal_modeling"
+
+    def __init__(self, **kwargs: Any) -> None:  # without one of its own transformers makes a class of fields
+        super().__init__(**kwargs)
+
+
+@dataclass
+class CausalModelingOutput(ModelOutput):
+    """What is made of each word.
+
+    Attributes:
+        loss: mean cross-entropy of the predicted words in nats; words over an N are not counted.
+        logits: of the word behind each, [batch, token, word].
+        log_likelihoods: log-probability of each word in nats, 0 where none is predicted, [batch, token].
+        attention_mask: which tokens are no padding, [batch, token].
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    log_likelihoods: Tensor | None = None
+    attention_mask: Tensor | None = None
+
+
+class GenomeEncoderForCausalModeling(DnaModel):
+    """Genome encoder that predicts each word from those before it."""
+
+    config_class = CausalModelingConfig
+    base_model_prefix = "encoder"
+    main_input_name = "base_ids"
+    config: CausalModelingConfig
+
+    def __init__(self, config: CausalModelingConfig, encoder: GenomeEncoder | None = None) -> None:
+        super().__init__(config)
+        self.encoder = encoder or GenomeEncoder(GenomeEncoderConfig(**config.encoder_settings()))
+        sizes = self.encoder.tokenizer.level_sizes
+        if len(sizes) > 1 or self.encoder.merge > 1 or looks_ahead(self.encoder.backbone.config):
+            raise InputError("expected an encoder of one code a token, without a stem, whose backbone looks back alone")
+        self.prediction = nn.Linear(self.encoder.token_width, sizes[0], bias=False)
+        self.post_init()
+
+    @classmethod
+    def from_encoder(cls, encoder: GenomeEncoder) -> GenomeEncoderForCausalModeling:
+        """A fresh head on an encoder, used as it is.
+
+        Raises:
+            InputError: an encoder with several codes a token, with a stem, or one that looks ahead.
+        """
+        return cls(CausalModelingConfig(**encoder.config.encoder_settings()), encoder)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """The head draws its own fresh weights; the encoder keeps its weights."""
+
+    def forward(
+        self,
+        base_ids: UInt8[Tensor, "batch base"] | None = None,
+        attention_mask: Shaped[Tensor, "batch base"] | None = None,
+        *,
+        input_ids: Int[Tensor, "batch base"] | None = None,
+    ) -> CausalModelingOutput:
+        """Loss, logits and log-likelihoods; a row's first word is not predicted, for nothing stands before it.
+
+        Args:
+            base_ids: the bases.
+            attention_mask: False on padding at the rows' ends.
+            input_ids: another name of `base_ids`.
+
+        Raises:
+            ValueError: no bases were given.
+        """
+        bases = base_ids if input_ids is None else input_ids
+        if bases is None:
+            raise ValueError("give base_ids (or input_ids)")
+        tokens = self.encoder.tokens_of(bases, attention_mask)
+        output = self.encoder(codes=tokens.codes, position_mask=tokens.attention_mask)
+        logits = self.prediction(output.last_hidden_state)
+        predicted = tokens.attention_mask & ~positions_over_unknown(bases, tokens.spans)
+        predicted[:, :1] = False
+        likelihoods = _of_words(logits, tokens.codes[..., 0]).masked_fill(~predicted, 0.0)
+        return CausalModelingOutput(
+            loss=-likelihoods.sum() / predicted.sum().clamp_min(1),
+            logits=logits,
+            log_likelihoods=likelihoods,
+            attention_mask=tokens.attention_mask,
+        )
+
+
+def _of_words(
+    logits: Float[Tensor, "batch token word"], words: Int[Tensor, "batch token"]
+) -> Float[Tensor, "batch token"]:
+    """Log-probability of each word by the logits before it; 0 for a row's first."""
+    known = logits[:, :-1].float().log_softmax(dim=-1).gather(2, words[:, 1:, None])[..., 0]
+    return nn.functional.pad(known, (1, 0))[:, : words.shape[1]]
+
+
+register_model(GenomeEncoderForCausalModeling, AutoModelForCausalLM, GenomeEncoder)

@@ -1,0 +1,103 @@
+"""Saved models by the folder a user names: a run folder, or the `model/` in it.
+
+Flow: path -> folder with a config.json of the wanted model type -> model in evaluation mode. Never looks anywhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from vqdna.encoder.causal_model import CAUSAL_MODEL_FOLDER, CausalModelingConfig, GenomeEncoderForCausalModeling
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.errors import InputError
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
+from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling, MaskedModelingConfig
+from vqdna.results import read_json
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+WRITTEN_BY = {
+    "vqdna_vqvae": "vqdna vocabulary",
+    GenomeEncoderConfig.model_type: "vqdna pretrain",
+    MaskedModelingConfig.model_type: "vqdna pretrain",
+    CausalModelingConfig.model_type: "vqdna import",
+    SequenceClassifierConfig.model_type: "vqdna finetune",
+}
+
+
+def load_encoder(path: Path) -> GenomeEncoder:
+    """Pre-trained encoder in the run folder `path` or in its `model/`.
+
+    Raises:
+        InputError: no encoder lies there, or its files are damaged.
+    """
+    return _load(GenomeEncoder, path, GenomeEncoderConfig.model_type)
+
+
+def load_classifier(path: Path) -> GenomeEncoderForSequenceClassification:
+    """Fine-tuned model in the run folder `path` or in its `model/`.
+
+    Raises:
+        InputError: no fine-tuned model lies there, or its files are damaged.
+    """
+    return _load(GenomeEncoderForSequenceClassification, path, SequenceClassifierConfig.model_type)
+
+
+def load_masked_model(path: Path) -> GenomeEncoderForMaskedModeling:
+    """Encoder with the heads of its pre-training, in the `masked_model/` of the run folder `path`.
+
+    Raises:
+        InputError: none lies there, or its files are damaged.
+    """
+    return _load(GenomeEncoderForMaskedModeling, path / MASKED_MODEL_FOLDER, MaskedModelingConfig.model_type)
+
+
+def load_causal_model(path: Path) -> GenomeEncoderForCausalModeling:
+    """Published encoder with its head, in the `causal_model/` of the folder `path`.
+
+    Raises:
+        InputError: none lies there, or its files are damaged.
+    """
+    return _load(GenomeEncoderForCausalModeling, path / CAUSAL_MODEL_FOLDER, CausalModelingConfig.model_type)
+
+
+def saved_model_type(path: Path) -> str | None:
+    """Model type that `path/model` or `path` says it holds; None where neither has a config.json."""
+    configs = [folder / "config.json" for folder in (path / "model", path)]
+    return next((read_json(config).get("model_type") for config in configs if config.is_file()), None)
+
+
+def model_folder(path: Path, model_type: str) -> Path:
+    """Folder with the config.json of a `model_type`: `path/model` or `path`.
+
+    Raises:
+        InputError: neither has one; says what lies there instead.
+    """
+    wanted = f"a model that `{WRITTEN_BY[model_type]}` wrote"
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder, expected {wanted}")
+    found = []
+    for folder in (path / "model", path):
+        if (folder / "config.json").is_file():
+            found.append(read_json(folder / "config.json").get("model_type"))
+            if found[-1] == model_type:
+                return folder
+    if not found:
+        raise InputError(f"{path}: no model here (no config.json in it or in model/), expected {wanted}")
+    writer = WRITTEN_BY.get(str(found[0]))
+    what = f"the model of `{writer}`" if writer not in (None, WRITTEN_BY[model_type]) else f"a '{found[0]}'"
+    raise InputError(f"{path}: holds {what}, expected {wanted}")
+
+
+def _load(kind: type[Model], path: Path, model_type: str) -> Model:
+    folder = model_folder(path, model_type)
+    try:
+        model: Model = kind.from_pretrained(folder, local_files_only=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(f"{folder}: the weights cannot be read ({str(error).splitlines()[0]})") from None
+    model.train(False)
+    return model

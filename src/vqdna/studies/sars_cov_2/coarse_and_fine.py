@@ -1,0 +1,238 @@
+"""The paper's claim put to the test: the coarse level follows lineages, the fine level follows mutations.
+
+Flow: codes of genomes at the places where they differ -> bits each level shares with the variant, over the bits it
+has; with the presence of defining and of other mutations, over theirs -> planted mutations seen -> differences
+between coarse and fine with bootstrap intervals -> a verdict by a rule (its margin was set late, see the guide). Paper:
+section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_matrix
+
+from vqdna.studies.sars_cov_2.alignment import Mutation
+from vqdna.studies.sars_cov_2.changes import CodeChanges
+from vqdna.studies.sars_cov_2.genomes import VariantGenome
+from vqdna.studies.sars_cov_2.knowledge import Effect, Knowledge
+from vqdna.studies.sars_cov_2.planted import Planted, draw_substitutions, plant
+from vqdna.studies.sars_cov_2.separation import INTERVAL, centered_interval
+from vqdna.tokenizers import Tokenizer
+
+LEAST_SHARE = 0.02
+"""A place, or a mutation, counts where at least this share of the genomes differs there from the others."""
+
+MARGIN = 0.05
+"""A difference between levels counts from five of a hundred on; less follows from how wide their words are."""
+
+NUM_RESAMPLES = 200
+NUM_SHUFFLES = 5
+PLANTED_KINDS: dict[str, tuple[Effect, ...]] = {"synonymous": ("synonymous",), "missense": ("missense",)}
+
+
+@dataclass(frozen=True, eq=False)
+class SiteTable:
+    """Which code each genome has at each varying place of one level, one column for each place and code.
+
+    Attributes:
+        held: 1 where a genome has the column's code at its place.
+        site: number of the place of each column.
+    """
+
+    held: csr_matrix
+    site: Int[np.ndarray, "column"]
+
+
+def lineage_information(
+    table: SiteTable, labels: Int[np.ndarray, "genome"], weights: Float[np.ndarray, "draw genome"]
+) -> Float[np.ndarray, "draw"]:
+    """Bits that codes share with variants over the bits they have, both summed over places; one value per draw."""
+    sites, columns = np.unique(table.site, return_inverse=True)
+    if not len(sites):
+        return np.zeros(len(weights))
+    per_site = csr_matrix((np.ones(len(columns)), (columns, np.arange(len(columns)))))
+    total = weights.sum(axis=1)
+    codes = np.asarray(table.held.T @ weights.T)
+    own = _entropies(codes, total, per_site)
+    within = np.zeros_like(own)
+    for label in np.unique(labels):
+        members = labels == label
+        held = np.asarray(table.held[members].T @ weights[:, members].T)
+        count = weights[:, members].sum(axis=1)
+        within += _entropies(held, count, per_site) * (count / total)
+    return np.asarray(np.divide(own - within, own, out=np.zeros_like(own), where=own > 0), dtype=np.float64)
+
+
+def site_table(changes: CodeChanges, level: int) -> SiteTable:
+    """Codes at the places where at least a fiftieth of the genomes differs from the reference, and not all alike."""
+    least = max(1, round(LEAST_SHARE * len(changes)))
+    places = np.flatnonzero(changes.counts[:, level] >= least)
+    codes = changes.at(places, level)
+    rows, columns, sites = [], [], []
+    width = 0
+    for number in range(len(places)):
+        values, inverse, counts = np.unique(codes[:, number], return_inverse=True, return_counts=True)
+        if counts.max() > len(codes) - least:
+            continue
+        rows.append(np.arange(len(codes)))
+        columns.append(inverse + width)
+        sites += [number] * len(values)
+        width += len(values)
+    if not rows:
+        return SiteTable(csr_matrix((len(codes), 0)), np.zeros(0, np.int64))
+    entries = (np.ones(len(rows) * len(codes)), (np.concatenate(rows), np.concatenate(columns)))
+    return SiteTable(csr_matrix(entries, shape=(len(codes), width)), np.array(sites))
+
+
+def mutation_information(
+    changes: CodeChanges, genomes: Sequence[VariantGenome], mutations: Sequence[Mutation], level: int
+) -> Float[np.ndarray, "mutation"]:
+    """Share of the bits of a mutation's presence that the best place near it tells; one value for each mutation."""
+    shares = []
+    for mutation in mutations:
+        present = np.array([mutation in genome.mutations for genome in genomes])
+        codes = changes.at(_near(changes, mutation), level)
+        entropy = _bits(np.bincount(present, minlength=2))
+        shares.append(max(_shared_bits(codes[:, place], present) for place in range(codes.shape[1])) / entropy)
+    return np.array(shares)
+
+
+def frequent_mutations(genomes: Sequence[VariantGenome], knowledge: Knowledge) -> dict[str, list[Mutation]]:
+    """Mutations that tell genomes apart, in two groups: the known defining ones, and synonymous ones beside them."""
+    counts: dict[Mutation, int] = {}
+    for genome in genomes:
+        for mutation in genome.mutations:
+            counts[mutation] = counts.get(mutation, 0) + 1
+    least = max(1, round(LEAST_SHARE * len(genomes)))
+    frequent = sorted(m for m, count in counts.items() if least <= count <= len(genomes) - least and not m.is_deletion)
+    defining = [m for m in frequent if m in knowledge.defining]
+    others = [m for m in frequent if m not in knowledge.defining and knowledge.effect(m) == "synonymous"]
+    return {"defining": defining, "other synonymous": others}
+
+
+def claims(
+    tokenizer: Tokenizer,
+    changes: CodeChanges,
+    genomes: Sequence[VariantGenome],
+    knowledge: Knowledge,
+    num_planted: int,
+    seed: int,
+) -> dict[str, Any]:
+    """What each level knows of variants and of mutations, coarse against fine, and the verdict.
+
+    Args:
+        tokenizer: made the codes.
+        changes: codes of the genomes.
+        genomes: of the test part.
+        knowledge: tells defining mutations and effects.
+        num_planted: random substitutions of each kind planted in the reference.
+        seed: of draws and resamples.
+    """
+    names = sorted({genome.variant for genome in genomes})
+    labels = np.array([names.index(genome.variant) for genome in genomes])
+    random = np.random.default_rng([seed, 4])
+    levels = range(changes.reference.shape[1])
+    draws = random.multinomial(len(genomes), np.full(len(genomes), 1 / len(genomes)), NUM_RESAMPLES).astype(float)
+    weights = np.concatenate([np.ones((1, len(genomes))), draws])
+    shuffles = [random.permutation(labels) for _ in range(NUM_SHUFFLES)]
+    tables = [site_table(changes, level) for level in levels]
+    lineage = [lineage_information(table, labels, weights) for table in tables]
+    chance = [
+        float(np.mean([lineage_information(table, shuffled, weights[:1])[0] for shuffled in shuffles]))
+        for table in tables
+    ]
+    groups = frequent_mutations(genomes, knowledge)
+    planted = {
+        kind: plant(tokenizer, knowledge.reference, draw_substitutions(knowledge, effects, num_planted, random))
+        for kind, effects in PLANTED_KINDS.items()
+    }
+    return {
+        "levels": [
+            {
+                "level": level,
+                "lineage_share": centered_interval(float(lineage[level][0]), lineage[level][1:]),
+                "lineage_share_by_chance": chance[level],
+                "num_places": len(np.unique(tables[level].site)),
+                "mutation_share": {
+                    group: _mean_interval(mutation_information(changes, genomes, held, level), random)
+                    for group, held in groups.items()
+                },
+                "planted_seen": {kind: _mean_interval(held.seen[:, level], random) for kind, held in planted.items()},
+                "flips_per_planted": {
+                    kind: float(held.flips[:, :, level].sum(axis=1).mean()) for kind, held in planted.items()
+                },
+            }
+            for level in levels
+        ],
+        "num_mutations": {group: len(held) for group, held in groups.items()},
+        "num_planted": {kind: len(held.mutations) for kind, held in planted.items()},
+        **(_coarse_against_fine(lineage, chance, planted, random) if len(levels) > 1 else {}),
+    }
+
+
+def verdict(lineage: dict[str, float], mutations: dict[str, float]) -> str:
+    """The rule: confirmed where coarse leads fine by `MARGIN` on lineages, and fine leads coarse by it on mutations.
+
+    A lead counts where the whole 95 % interval is above the margin. One of the two leads alone is half confirmed.
+    """
+    halves = (lineage["low"] > MARGIN, mutations["low"] > MARGIN)
+    return "confirmed" if all(halves) else "half confirmed" if any(halves) else "refuted"
+
+
+def _coarse_against_fine(
+    lineage: list[Float[np.ndarray, "draw"]],
+    chance: list[float],
+    planted: dict[str, Planted],
+    random: np.random.Generator,
+) -> dict[str, Any]:
+    """Differences between the first level and the last, and what follows from them."""
+    seen = np.concatenate([held.seen for held in planted.values()]).astype(float)
+    differences = (lineage[0] - chance[0]) - (lineage[-1] - chance[-1])
+    difference = centered_interval(float(differences[0]), differences[1:])
+    finer = _mean_interval(seen[:, -1] - seen[:, 0], random)
+    return {
+        "coarse_minus_fine_lineage": difference,
+        "fine_minus_coarse_seen": finer,
+        "verdict": verdict(difference, finer),
+    }
+
+
+def _entropies(
+    counts: Float[np.ndarray, "column draw"], total: Float[np.ndarray, "draw"], per_site: csr_matrix
+) -> Float[np.ndarray, "draw"]:
+    """Bits of the codes at each place, summed over places; a draw without genomes has none."""
+    shares = counts / np.maximum(total, 1e-12)
+    bits = -(shares * np.log2(np.where(shares > 0, shares, 1)))
+    return np.asarray((per_site @ bits).sum(axis=0), dtype=np.float64)
+
+
+def _near(changes: CodeChanges, mutation: Mutation) -> Int[np.ndarray, "_"]:
+    reach = -(-changes.reach // changes.stride) + 1
+    own = mutation.position // changes.stride
+    return np.arange(max(0, own - reach), min(len(changes.reference), own + reach + 1))
+
+
+def _shared_bits(codes: Int[np.ndarray, "genome"], present: Bool[np.ndarray, "genome"]) -> float:
+    _, inverse = np.unique(codes, return_inverse=True)
+    joint = np.zeros((int(inverse.max()) + 1, 2))
+    np.add.at(joint, (inverse, present.astype(np.int64)), 1)
+    return _bits(joint.sum(axis=0)) + _bits(joint.sum(axis=1)) - _bits(joint.ravel())
+
+
+def _bits(counts: Float[np.ndarray, "_"] | Int[np.ndarray, "_"]) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def _mean_interval(values: Float[np.ndarray, "_"] | Bool[np.ndarray, "_"], random: np.random.Generator) -> Any:
+    """Mean with a bootstrap interval; None without values."""
+    if not len(values):
+        return None
+    drawn = values[random.integers(0, len(values), (NUM_RESAMPLES, len(values)))].mean(axis=1)
+    low, high = np.percentile(drawn, INTERVAL)
+    return {"value": float(values.mean()), "low": float(low), "high": float(high)}

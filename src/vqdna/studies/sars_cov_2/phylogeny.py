@@ -1,0 +1,287 @@
+"""Trees of variants and of genomes from their codes, against the hierarchy that Pango names spell out.
+
+Flow: distances between genomes -> means between variants -> average linkage, and neighbor joining rooted at the
+reference -> clades (sets of leaves) and distances between leaves, against the tree of lineage names. Average linkage
+takes all lineages for equally old, which they are not; neighbor joining does not. It must not know what a distance is
+made from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.cluster.hierarchy import linkage
+from scipy.sparse import csr_matrix
+from scipy.spatial.distance import pdist, squareform
+
+from vqdna.studies.sars_cov_2.changes import CodeChanges
+
+Clades = frozenset[frozenset[str]]
+ROOT = "reference"
+NUM_RESAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Node:
+    """A leaf with its name, or a node over others; `length` is that of the branch to the node above."""
+
+    name: str = ""
+    length: float = 0.0
+    children: tuple[Node, ...] = ()
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Names of the leaves below, in the order drawn."""
+        return tuple(leaf for child in self.children for leaf in child.leaves) if self.children else (self.name,)
+
+    def newick(self) -> str:
+        """The tree as the field writes it, without the closing semicolon."""
+        inside = f"({','.join(child.newick() for child in self.children)})" if self.children else self.name
+        return f"{inside}:{self.length:.6g}"
+
+
+def site_distances(changes: CodeChanges, rows: Sequence[int]) -> Float[np.ndarray, "row row"]:
+    """Share of positions whose codes, all levels together, differ between two genomes."""
+    held = []
+    for row in rows:
+        at, codes = changes.positions[row], changes.codes[row]
+        held.append({(int(p), tuple(c)) for p, c in zip(at, codes.tolist())})
+    columns = {key: n for n, key in enumerate(sorted(set().union(*held)))}
+    places = np.array([key[0] for key in columns], np.int64)
+    ours = csr_matrix(
+        ([1.0] * sum(map(len, held)), [columns[key] for keys in held for key in sorted(keys)],
+         np.cumsum([0, *map(len, held)])), shape=(len(rows), len(columns)),
+    )  # fmt: skip
+    by_place = csr_matrix(
+        (np.ones(len(places)), (np.arange(len(places)), places)), (len(places), len(changes.reference))
+    )
+    changed = ours @ by_place
+    either = np.asarray(changed.sum(axis=1)) + np.asarray(changed.sum(axis=1)).T - (changed @ changed.T).toarray()
+    equal = (ours @ ours.T).toarray()
+    return np.asarray((either - equal) / len(changes.reference), dtype=np.float64)
+
+
+def profile_distances(counts: csr_matrix, rows: Sequence[int]) -> Float[np.ndarray, "row row"]:
+    """Euclidean distances between the code counts of genomes, places left out."""
+    return np.asarray(squareform(pdist(counts[np.asarray(rows)].toarray())), dtype=np.float64)
+
+
+def between_groups(
+    distances: Float[np.ndarray, "row row"], groups: Sequence[str], names: Sequence[str]
+) -> Float[np.ndarray, "name name"]:
+    """Mean distance between the rows of every two groups, zero on the diagonal."""
+    held = np.array([[group == name for group in groups] for name in names], float)
+    held /= held.sum(axis=1, keepdims=True)
+    means = held @ distances @ held.T
+    np.fill_diagonal(means, 0)
+    return np.asarray(means, dtype=np.float64)
+
+
+def average_linkage(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> Node:
+    """Hierarchical clustering of a distance matrix; every leaf is equally far from the root."""
+    symmetric = (distances + distances.T) / 2
+    np.fill_diagonal(symmetric, 0)
+    nodes, heights = [Node(name) for name in names], [0.0] * len(names)
+    for one, other, height, _ in linkage(squareform(symmetric, checks=False), "average"):
+        pair = [_over(nodes[int(i)], height / 2 - heights[int(i)]) for i in (one, other)]
+        nodes.append(Node(children=tuple(pair)))
+        heights.append(height / 2)
+    return nodes[-1]
+
+
+def neighbor_joining(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> Node:
+    """Neighbor-joining tree rooted where `ROOT`, one of the names, joins; branches of less than nothing have no length.
+
+    Reference: Saitou and Nei 1987, "The neighbor-joining method".
+    """
+    nodes, table = [Node(name) for name in names], (distances + distances.T) / 2
+    while len(nodes) > 2:
+        total, count = table.sum(axis=1), len(nodes)
+        score = (count - 2) * table - total[:, None] - total
+        np.fill_diagonal(score, np.inf)
+        one, other = sorted(map(int, np.unravel_index(int(score.argmin()), score.shape)))
+        first = table[one, other] / 2 + (total[one] - total[other]) / (2 * (count - 2))
+        joined = Node(children=(_over(nodes[one], first), _over(nodes[other], table[one, other] - first)))
+        to_joined = (table[one] + table[other] - table[one, other]) / 2
+        kept = [i for i in range(count) if i not in (one, other)]
+        table = np.block(
+            [[table[np.ix_(kept, kept)], to_joined[kept][:, None]], [to_joined[kept][None], np.zeros((1, 1))]]
+        )
+        nodes = [*(nodes[i] for i in kept), joined]
+    return _rooted(nodes[0], nodes[1], float(table[0, 1]))
+
+
+def _over(node: Node, length: float) -> Node:
+    """The node with a branch of the given length above it."""
+    return Node(node.name, max(0.0, float(length)), node.children)
+
+
+def _rooted(one: Node, other: Node, length: float) -> Node:
+    """The tree of two joined nodes, hung up at the leaf `ROOT`, which is left out."""
+    if ROOT in other.leaves:
+        one, other = other, one
+    above, branch = other, length
+    while one.children:
+        inner = next(child for child in one.children if ROOT in child.leaves)
+        beside = tuple(child for child in one.children if child is not inner)
+        above, branch = Node(children=(*beside, _over(above, branch))), inner.length
+        one = inner
+    return _over(above, 0.0)
+
+
+def clades(node: Node) -> Clades:
+    """Sets of two leaves or more, not all, that stand below one node."""
+    found, stack, everything = set(), [node], len(node.leaves)
+    while stack:
+        inner = stack.pop()
+        stack += inner.children
+        if 1 < len(inner.leaves) < everything:
+            found.add(frozenset(inner.leaves))
+    return frozenset(found)
+
+
+def leaf_distances(node: Node, names: Sequence[str]) -> Float[np.ndarray, "name name"]:
+    """Length of the way between every two leaves."""
+    place = {name: i for i, name in enumerate(names)}
+    distances = np.zeros((len(names), len(names)))
+
+    def depths(inner: Node) -> dict[str, float]:
+        """Way from the start of the node's own branch to each of its leaves."""
+        if not inner.children:
+            return {inner.name: inner.length}
+        held: dict[str, float] = {}
+        for child in inner.children:
+            below = depths(child)
+            for one, far in held.items():
+                for other, near in below.items():
+                    distances[place[one], place[other]] = distances[place[other], place[one]] = far + near
+            held |= below
+        return {name: depth + inner.length for name, depth in held.items()}
+
+    depths(node)
+    return distances
+
+
+def clades_of_paths(paths: Sequence[tuple[str, ...]], names: Sequence[str]) -> Clades:
+    """Clades of a tree given by each leaf's path from the root: leaves that share a beginning."""
+    beginnings = {path[:depth] for path in paths for depth in range(1, len(path) + 1)}
+    found = {frozenset(name for name, path in zip(names, paths) if path[: len(start)] == start) for start in beginnings}
+    return frozenset(clade for clade in found if 1 < len(clade) < len(names))
+
+
+def robinson_foulds(first: Clades, second: Clades) -> int:
+    """Number of clades that one tree has and the other has not (rooted Robinson-Foulds distance)."""
+    return len(first ^ second)
+
+
+def is_compatible(clade: frozenset[str], clades: Clades) -> bool:
+    """Whether a tree could have the clade beside the others: one holds the other, or they share nothing."""
+    return all(clade <= other or other <= clade or not clade & other for other in clades)
+
+
+def path_distances(paths: Sequence[tuple[str, ...]]) -> Float[np.ndarray, "row row"]:
+    """Steps from one leaf to the other through the last node that both paths share."""
+
+    def steps(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+        shared = 0
+        while shared < min(len(one), len(other)) and one[shared] == other[shared]:
+            shared += 1
+        return len(one) + len(other) - 2 * shared
+
+    return np.array([[steps(one, other) for other in paths] for one in paths], float)
+
+
+def cophenetic_correlation(ours: Float[np.ndarray, "row row"], wanted: Float[np.ndarray, "row row"]) -> float | None:
+    """Pearson correlation of a tree's distances between leaves with the wanted ones; None where either is constant."""
+    first, second = squareform(ours, checks=False), squareform(wanted, checks=False)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def tree_record(
+    distances: Float[np.ndarray, "row row"],
+    variants: Sequence[str],
+    lineages: Sequence[tuple[str, ...]],
+    variant_paths: dict[str, tuple[str, ...]],
+    seed: int,
+) -> dict[str, Any]:
+    """Trees of the variants and of the genomes, against the hierarchy of lineage names.
+
+    Args:
+        distances: between genomes; the reference is among them.
+        variants: variant of each genome; that of the reference is `ROOT`.
+        lineages: path of each genome's own lineage.
+        variant_paths: path of each variant's lineage.
+        seed: of the bootstrap, which draws genomes of each variant with replacement.
+    """
+    own = [i for i, variant in enumerate(variants) if variant != ROOT]
+    names = sorted({variants[i] for i in own})
+    paths = [variant_paths[name] for name in names]
+    inner, labels = distances[np.ix_(own, own)], [variants[i] for i in own]
+    leaves = [str(i) for i in range(len(own))]
+    genome_tree = average_linkage(inner, leaves)
+    together = [frozenset(leaf for leaf, v in zip(leaves, labels) if v == name) for name in names]
+    genome_clades = clades(genome_tree)
+    own_paths = path_distances([lineages[i] for i in own])
+    return {
+        "names": names,
+        "num_genomes": len(own),
+        "average_linkage": _against_paths(average_linkage, inner, labels, names, paths, seed),
+        "neighbor_joining": _against_paths(neighbor_joining, distances, variants, names, paths, seed),
+        "genome_cophenetic_correlation": cophenetic_correlation(leaf_distances(genome_tree, leaves), own_paths),
+        "variants_in_one_clade": float(np.mean([members in genome_clades for members in together])),
+    }
+
+
+def _against_paths(
+    method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], Node],
+    distances: Float[np.ndarray, "row row"],
+    variants: Sequence[str],
+    names: Sequence[str],
+    paths: Sequence[tuple[str, ...]],
+    seed: int,
+) -> dict[str, Any]:
+    """One tree of the variants: the clades of the lineage names it has, with their support, and those against them."""
+    leaves = sorted(set(variants))
+    wanted = clades_of_paths(paths, names)
+    tree = method(between_groups(distances, variants, leaves), leaves)
+    found = clades(tree)
+    support = _support(method, distances, variants, leaves, seed)
+    return {
+        "newick": tree.newick() + ";",
+        "num_clades": len(found),
+        "num_clades_wanted": len(wanted),
+        "num_clades_shared": len(found & wanted),
+        "robinson_foulds": robinson_foulds(found, wanted),
+        "least_robinson_foulds": max(0, len(names) - 2 - len(wanted)),
+        "num_contradicting": sum(not is_compatible(clade, wanted) for clade in found),
+        "wanted": [
+            {"clade": sorted(clade), "found": clade in found, "support": support.get(clade, 0.0)}
+            for clade in sorted(wanted, key=sorted)
+        ],
+        "cophenetic_correlation": cophenetic_correlation(leaf_distances(tree, names), path_distances(paths)),
+    }
+
+
+def _support(
+    method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], Node],
+    distances: Float[np.ndarray, "row row"],
+    variants: Sequence[str],
+    leaves: Sequence[str],
+    seed: int,
+) -> dict[frozenset[str], float]:
+    """Share of resampled genome sets whose tree of variants has each clade."""
+    random = np.random.default_rng([seed, 5])
+    members = [np.array([i for i, v in enumerate(variants) if v == name]) for name in leaves]
+    counts: Counter[frozenset[str]] = Counter()
+    for _ in range(NUM_RESAMPLES):
+        drawn: Int[np.ndarray, "_"] = np.concatenate([random.choice(held, len(held)) for held in members])
+        labels = [variants[i] for i in drawn.tolist()]
+        counts.update(clades(method(between_groups(distances[np.ix_(drawn, drawn)], labels, leaves), leaves)))
+    return {clade: count / NUM_RESAMPLES for clade, count in counts.items()}
