@@ -20,11 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import matthews_corrcoef
 from sklearn.preprocessing import StandardScaler
 
-from vqdna.baselines.probe import limited
 from vqdna.genome import read_sequences
-from vqdna.studies.codebook.study import GUE_13
-from vqdna.tasks.loading import read_labelled
-from vqdna.tasks.registry import find_dataset
+from vqdna.tasks.loading import limited, read_labelled
+from vqdna.tasks.registry import GUE_13, find_dataset
 from vqdna.vocabulary.codebook import kmeans, nearest_codes
 
 DIMENSIONS = 4101

@@ -25,7 +25,8 @@ from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.pretrain.train import PretrainConfig
 from vqdna.tokenizers import load_tokenizer
-from vqdna.tokenizers.encoding import encode_sequences, pad_codes
+from vqdna.tokenizers.encoding import encode_sequences
+from vqdna.tokenizers.padding import pad_codes
 from vqdna.weights import DEFAULT, part_folder, shipped
 
 LENGTHS = (1_000, 8_000, 32_000, 128_000, 450_000)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
+from pathlib import Path
 
 import torch
 
@@ -12,3 +15,53 @@ def own_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+STATUS_FILE, RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+RESET_PEAK = "5"
+"""What Linux takes in `clear_refs` as the order to start the mark of the highest memory anew (see proc(5))."""
+
+
+def reset_peak_memory(device: torch.device | str = "cpu") -> bool:
+    """Starts the mark of `peak_memory` anew, at what is in use now; whether that was possible.
+
+    It is on a GPU, and on a processor under Linux where the process may write its own `clear_refs`. Elsewhere the mark
+    is that of the whole process, and says nothing of a part of its life.
+    """
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        RESET_FILE.write_text(RESET_PEAK)
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(device: torch.device | str = "cpu") -> int:
+    """Most bytes in use at once since the mark was last started anew.
+
+    On a GPU those that torch allocated; on a processor all that the process held in memory, Python and the libraries
+    included.
+    """
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    # The kernel's high-water mark, unlike that of `getrusage`, can be started anew.
+    return memory_status("VmHWM") or _whole_life_peak()
+
+
+def memory_status(key: str) -> int | None:
+    """Bytes under a key of Linux's account of the process, such as `VmRSS`, what it holds now; None elsewhere."""
+    try:
+        lines = STATUS_FILE.read_text().splitlines()
+    except OSError:
+        return None
+    sizes = [line.split()[1] for line in lines if line.startswith(f"{key}:")]
+    return int(sizes[0]) * 1024 if sizes else None
+
+
+def _whole_life_peak() -> int:
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes, others kilobytes

@@ -14,3 +14,13 @@ def nearest_name_hint(name: str, known: Iterable[str]) -> str:
     """Hint `; did you mean 'x'?` for the known name closest to `name`, or an empty string where none is close."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{matches[0]}'?" if matches else ""
+
+
+def check_name(key: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a setting's value that is not among the known names.
+
+    Raises:
+        InputError: it is not; gives the nearest.
+    """
+    if name not in known:
+        raise InputError(f"{key}: got '{name}', expected one of {', '.join(known)}{nearest_name_hint(name, known)}")

@@ -23,11 +23,11 @@ from vqdna.encoder.layers import up_to_layer
 from vqdna.encoder.long_rows import MAX_BASES
 from vqdna.encoder.pooling import POOLINGS
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.finetune.evaluation import BATCH_SIZE
 from vqdna.genome.bases import UnknownBaseError, to_base_ids
 from vqdna.inference.embed import EmbedOptions, bases_at_a_time, embed_pieces, held_together
 from vqdna.inference.regions import Piece
 from vqdna.models import load
+from vqdna.tokenizers.padding import BATCH_SIZE
 from vqdna.weights import DEFAULT
 
 REVISION_LENGTH = 12

@@ -10,15 +10,9 @@ from pathlib import Path
 
 from vqdna.encoder.causal_model import CAUSAL_MODEL_FOLDER, GenomeEncoderForCausalModeling
 from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.saved_models import (
-    load_causal_model,
-    load_classifier,
-    load_encoder,
-    load_masked_model,
-    saved_model_type,
-)
-from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
-from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
+from vqdna.encoder.saved_models import load_causal_model, load_encoder, saved_model_type
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig, load_classifier
+from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling, load_masked_model
 from vqdna.weights import DEFAULT, part_folder
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 QUIET = "VQDNA_QUIET"
 """Set to anything: what `--quiet` sets, for processes that are started too."""
@@ -17,3 +19,17 @@ def is_quiet() -> bool:
 def is_watched() -> bool:
     """Whether a progress bar has a terminal to stand on, and somebody who wants it."""
     return sys.stderr.isatty() and not is_quiet()
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Within, the stages show no progress of their own."""
+    before = os.environ.get(QUIET)
+    os.environ[QUIET] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[QUIET]
+        else:
+            os.environ[QUIET] = before

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from example_tokenizer import TwoLevelTokenizer, planted
 
-from vqdna.baselines.probe import Limits, limited, probe_files, run_probe
+from vqdna.baselines.probe import Limits, probe_files, run_probe
 from vqdna.errors import InputError
 from vqdna.genome.bases import from_base_ids
 from vqdna.results import read_json
-from vqdna.tasks.loading import LabelledSequences
+from vqdna.tasks.loading import LabelledSequences, limited
 from vqdna.tasks.metrics import classification_metrics
 from vqdna.tokenizers import load_tokenizer
 

@@ -6,17 +6,10 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
 
+from vqdna import devices
 from vqdna.baselines.cnn import CnnConfig, OneHotCnn
-from vqdna.benchmark import cost
-from vqdna.benchmark.cost import (
-    count_parameters,
-    flops_per_base,
-    peak_memory,
-    published_cost,
-    relative_flops,
-    reset_peak_memory,
-    transformer_flops,
-)
+from vqdna.benchmark.cost import count_parameters, flops_per_base, published_cost, relative_flops, transformer_flops
+from vqdna.devices import peak_memory, reset_peak_memory
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.models import load
@@ -136,8 +129,8 @@ def test_the_memory_mark_rises_with_use_and_starts_anew():
 
 
 def test_where_the_mark_cannot_be_started_anew_the_caller_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(cost, "RESET_FILE", tmp_path / "absent" / "clear_refs")
-    monkeypatch.setattr(cost, "STATUS_FILE", tmp_path / "absent" / "status")
+    monkeypatch.setattr(devices, "RESET_FILE", tmp_path / "absent" / "clear_refs")
+    monkeypatch.setattr(devices, "STATUS_FILE", tmp_path / "absent" / "status")
     assert not reset_peak_memory()
     assert peak_memory() > 2**24  # that of the process's whole life
 

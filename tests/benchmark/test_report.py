@@ -13,8 +13,8 @@ from page import Page
 from vqdna.benchmark.report.rows import grids
 from vqdna.benchmark.report.tables import PUBLISHED, column_groups
 from vqdna.errors import InputError
-from vqdna.reports import write_report
 from vqdna.reports.runs import find_runs
+from vqdna.whole_report import write_report
 
 MEANS, TF = "mean over", "on tf"
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from vqdna.baselines import cnn
 from vqdna.benchmark import estimate, systems
 from vqdna.benchmark import grid as work
-from vqdna.benchmark.averaging import averaged
+from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget, load_budget
 from vqdna.benchmark.cells import Cell, kept_outcome
 from vqdna.benchmark.grid import Grid, work_through

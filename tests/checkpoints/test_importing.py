@@ -26,13 +26,14 @@ from vqdna.checkpoints import (
 from vqdna.checkpoints.layouts import LAYOUTS
 from vqdna.cli import main
 from vqdna.config import load_config
-from vqdna.encoder.saved_models import load_causal_model, load_encoder, load_masked_model
+from vqdna.encoder.saved_models import load_causal_model, load_encoder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.genome.bases import to_base_ids
 from vqdna.inference.embed import EmbedOptions, embed_file
+from vqdna.pretrain.objective import load_masked_model
 from vqdna.results import read_json
 
 every_layout = pytest.mark.parametrize("layout", WRITERS)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from example_tasks import saved_encoder, tiny_encoder
 
-from vqdna.encoder.saved_models import load_classifier, load_encoder, load_masked_model
+from vqdna.encoder.saved_models import load_encoder
 from vqdna.errors import InputError
-from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
+from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling, load_masked_model
 
 
 def test_run_folder_and_model_folder_are_the_same_encoder(tmp_path: Path):

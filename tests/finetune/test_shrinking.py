@@ -2,7 +2,7 @@ import torch
 from example_tasks import MODERNBERT
 
 from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.finetune.shrinking import mix_with_fresh
+from vqdna.finetune.starting_weights import mix_with_fresh
 from vqdna.tokenizers import load_tokenizer
 
 

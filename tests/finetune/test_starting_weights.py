@@ -12,8 +12,8 @@ from vqdna.baselines.word_cnn import WordCnn, WordSettings
 from vqdna.config import load_config
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.pooling import pool_positions
-from vqdna.encoder.saved_models import load_classifier
 from vqdna.errors import InputError
+from vqdna.finetune.heads import load_classifier
 from vqdna.finetune.settings import FinetuneConfig, NetworkSettings
 from vqdna.finetune.starting_weights import fresh_network
 from vqdna.finetune.train import plan_finetune, run_finetune

@@ -12,10 +12,11 @@ import torch
 from example_tasks import BERT, config, saved_encoder, tiny_vocabulary, write_task
 from safetensors.torch import load_file
 
-from vqdna.encoder.saved_models import load_classifier, load_encoder
+from vqdna.encoder.saved_models import load_encoder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import load_adapter
 from vqdna.finetune.best_epoch import BestEpoch
+from vqdna.finetune.heads import load_classifier
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import class_weights, known_dataset, run_finetune
 from vqdna.inference.predict import predict

@@ -14,7 +14,7 @@ import torch
 from vqdna.errors import InputError
 from vqdna.genome.bases import to_base_ids
 from vqdna.inference.encode import encode_file
-from vqdna.tokenizers.tiling import TILE_BASES, encode_sequence
+from vqdna.tokenizers.encoding import TILE_BASES, encode_sequence
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 

@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from vqdna.pretrain.masking import (
-    MaskingSettings,
-    distance_to_visible,
-    draw_masked_bases,
-    hide_bases,
-    positions_touching,
-)
+from vqdna.encoder.spans import positions_touching
+from vqdna.pretrain.masking import MaskingSettings, distance_to_visible, draw_masked_bases, hide_bases
 
 
 def runs_of(row):

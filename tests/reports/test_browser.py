@@ -9,7 +9,7 @@ import pytest
 from browser import CHROMIUM, Browser, browser
 from example_benchmark import large_summary, write_summary
 
-from vqdna.reports import write_report
+from vqdna.whole_report import write_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")]
 

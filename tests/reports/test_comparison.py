@@ -6,9 +6,9 @@ import pytest
 from example_runs import write_benchmark, write_finetune, write_probe
 from page import Page
 
-from vqdna.reports import write_report
 from vqdna.reports.comparison import group_runs, verdict
 from vqdna.reports.runs import Run, find_runs
+from vqdna.whole_report import write_report
 
 
 def report(folder: Path) -> Page:

@@ -21,7 +21,7 @@ from page import Page
 
 import vqdna.reports.page as render
 from vqdna.errors import InputError
-from vqdna.reports import write_report
+from vqdna.whole_report import write_report
 
 MAX_BYTES = 6_000_000
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'too'"

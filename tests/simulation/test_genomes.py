@@ -12,8 +12,9 @@ from vqdna.errors import InputError
 from vqdna.genome.bases import from_base_ids, reverse_complement, to_base_ids
 from vqdna.genome.corpus import Corpus, WindowSampler
 from vqdna.genome.sequences import read_sequences
-from vqdna.simulation.genomes import simulate_genomes, simulate_task, write_fasta, write_genomes, write_labelled_csv
+from vqdna.simulation.genomes import simulate_genomes, simulate_task, write_fasta, write_genomes
 from vqdna.simulation.species_model import CAAT_BOX, NUM_CONTEXTS, SPACER, TATA_BOX, species_model
+from vqdna.tasks.tables import write_labelled_csv
 
 IUPAC = {"A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "S": "CG", "W": "AT"}
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from vqdna.finetune.code_cache import cache_folder, cached_codes
 from vqdna.tokenizers import load_tokenizer
+from vqdna.tokenizers.encoding import cache_folder, cached_codes
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 

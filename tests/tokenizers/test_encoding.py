@@ -8,9 +8,10 @@ from example_tasks import BERT, tiny_encoder, tiny_vocabulary
 from vqdna.errors import InputError
 from vqdna.genome.bases import reverse_complement
 from vqdna.tokenizers import encoding
-from vqdna.tokenizers.encoding import encode_sequences, pad_codes
+from vqdna.tokenizers.encoding import encode_sequences
 from vqdna.tokenizers.kmer import KmerTokenizer
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
+from vqdna.tokenizers.padding import pad_codes
 
 
 def random_rows(*lengths: int) -> list[np.ndarray]:
@@ -81,7 +82,7 @@ def test_a_stem_gives_a_backbone_room_for_as_many_more_tokens():
 def test_long_rows_of_a_learned_tokenizer_go_through_in_tiles(monkeypatch):
     tokenizer, rows = tiny_vocabulary(), random_rows(700, 80)
     monkeypatch.setattr(encoding, "BASES_PER_BATCH", 100)
-    monkeypatch.setattr("vqdna.tokenizers.tiling.TILE_BASES", 64)
+    monkeypatch.setattr("vqdna.tokenizers.encoding.TILE_BASES", 64)
     seen, encode = [], tokenizer.encode
     encoder = tiny_encoder(tokenizer)
     monkeypatch.setattr(

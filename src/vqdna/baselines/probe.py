@@ -13,15 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from vqdna.baselines.code_features import Features, extract_features
 from vqdna.baselines.logistic_regression import SELECTION_METRIC, FittedProbe, fit_probe
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, write_json
-from vqdna.tasks.loading import LabelledSequences, check_trainable, read_labelled, split_off
+from vqdna.tasks.loading import LabelledSequences, check_trainable, limited, read_labelled, split_off
 from vqdna.tasks.metrics import metric_value
 from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers import Tokenizer, load_tokenizer, tokenizer_name
@@ -146,28 +145,10 @@ def probe_files(
     return record
 
 
-def limited(sequences: LabelledSequences, most: int | None, seed: int) -> LabelledSequences:
-    """At most `most` records, a seeded draw in which every class keeps its share, in their order."""
-    if most is None or len(sequences) <= most:
-        return sequences
-    chosen = np.argsort(_share_of_class_before(sequences.labels, seed), kind="stable")[:most]
-    return sequences.subset(np.sort(chosen))
-
-
 def _small_enough(features: Mapping[str, Features], most: int | None) -> list[str]:
     """Names of the representations of at most `most` dimensions; the smallest where all have more."""
     sizes = {name: representation.shape[1] for name, representation in features.items()}
     return [name for name in sizes if most is None or sizes[name] <= most] or [min(sizes, key=lambda name: sizes[name])]
-
-
-def _share_of_class_before(labels: Int[ndarray, "row"], seed: int) -> ndarray:
-    """For each record, the share of its class that a random order puts before it."""
-    random = np.random.default_rng(seed)
-    share = np.zeros(len(labels))
-    for one in np.unique(labels):
-        members = np.flatnonzero(labels == one)
-        share[members] = (random.permutation(len(members)) + 0.5) / len(members)
-    return share
 
 
 def _what_was_cut(

@@ -23,8 +23,7 @@ from vqdna.genome.bases import reverse_complement
 from vqdna.tasks.loading import LabelledSequences
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.base_words import levels_of_few_codes, words_at_bases
-from vqdna.tokenizers.encoding import pad_codes
-from vqdna.tokenizers.padding import length_buckets
+from vqdna.tokenizers.padding import length_buckets, pad_codes
 
 
 @dataclass(frozen=True)

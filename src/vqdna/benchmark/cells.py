@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vqdna.benchmark.averaging import averaged
+from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.cost import peak_memory, reset_peak_memory
 from vqdna.benchmark.intervals import packed_classes, score_intervals
-from vqdna.benchmark.outcomes import RUNS, Outcome, Predictions, Record, kept_or_made, slug
+from vqdna.benchmark.outcomes import RUNS, Outcome, Predictions, Record, kept_or_made
 from vqdna.benchmark.protocols import Protocol, TaskData
 from vqdna.benchmark.systems import System
-from vqdna.devices import own_device
+from vqdna.devices import own_device, peak_memory, reset_peak_memory
 from vqdna.errors import InputError
+from vqdna.experiments.records import slug
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.metrics import Metrics, primary_score, task_metrics

@@ -10,12 +10,9 @@ Reference: the efficiency table of the poster, see `vqdna.tasks.published.poster
 from __future__ import annotations
 
 import math
-import resource
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -31,9 +28,6 @@ UNIT = "DNABERT-2"
 """System whose forward pass is 1 in the poster's column."""
 
 CODE_VECTORS = "code_vectors"
-STATUS_FILE, RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-RESET_PEAK = "5"
-"""What Linux takes in `clear_refs` as the order to start the mark of the highest memory anew (see proc(5))."""
 
 
 def flops_per_base(model: nn.Module, bases: int = 1024) -> float:
@@ -153,49 +147,6 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
         "total": sum(tensor.numel() for tensor in (*parameters, *averaged)),
         "trainable": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
     }
-
-
-def reset_peak_memory(device: torch.device | str = "cpu") -> bool:
-    """Starts the mark of `peak_memory` anew, at what is in use now; whether that was possible.
-
-    It is on a GPU, and on a processor under Linux where the process may write its own `clear_refs`. Elsewhere the mark
-    is that of the whole process, and says nothing of a part of its life.
-    """
-    if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return True
-    try:
-        RESET_FILE.write_text(RESET_PEAK)
-    except OSError:
-        return False
-    return True
-
-
-def peak_memory(device: torch.device | str = "cpu") -> int:
-    """Most bytes in use at once since the mark was last started anew.
-
-    On a GPU those that torch allocated; on a processor all that the process held in memory, Python and the libraries
-    included.
-    """
-    if torch.device(device).type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    # The kernel's high-water mark, unlike that of `getrusage`, can be started anew.
-    return memory_status("VmHWM") or _whole_life_peak()
-
-
-def memory_status(key: str) -> int | None:
-    """Bytes under a key of Linux's account of the process, such as `VmRSS`, what it holds now; None elsewhere."""
-    try:
-        lines = STATUS_FILE.read_text().splitlines()
-    except OSError:
-        return None
-    sizes = [line.split()[1] for line in lines if line.startswith(f"{key}:")]
-    return int(sizes[0]) * 1024 if sizes else None
-
-
-def _whole_life_peak() -> int:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes, others kilobytes
 
 
 @contextmanager

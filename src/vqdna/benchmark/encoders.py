@@ -8,7 +8,6 @@ bases for everyone. It must not know datasets.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,9 @@ from transformers import set_seed
 
 from vqdna.benchmark.budget import Budget
 from vqdna.config import load_config
-from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.finetune.starting_weights import save_encoder
 from vqdna.pretrain.train import PretrainConfig, frozen_tokenizer, run_pretrain, untrained_model
-from vqdna.results import RESULTS_FILE, put_in_place
+from vqdna.results import RESULTS_FILE
 from vqdna.tokenizers.learning import kept_bpe
 from vqdna.weights import DEFAULT, shipped
 
@@ -92,7 +90,7 @@ def prepare_encoder(name: str, budget: Budget, genomes: Sequence[Path], out: Pat
         run_pretrain(config, tokenizer=tokenizer, genomes=genomes, out=folder, seed=SEED)
     elif not is_ready(name, out):
         set_seed(SEED)
-        _save(untrained_model(config, frozen_tokenizer(config, tokenizer)).encoder, folder / "model")
+        save_encoder(untrained_model(config, frozen_tokenizer(config, tokenizer)).encoder, folder / "model")
 
 
 def pretraining_of(rival: Rival, budget: Budget) -> PretrainConfig:
@@ -114,23 +112,6 @@ def tokenizer_spec(rival: Rival, budget: Budget, genomes: Sequence[Path], out: P
         kept_bpe(folder, genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=SEED, repeated_names="number")
         return f"bpe:{folder}"
     return rival.tokenizer
-
-
-def fresh_encoder(source: Path, folder: Path, seed: int) -> Path:
-    """Folder of an encoder of the same architecture and tokenizer, with weights as they are before pre-training."""
-    trained = load_encoder(source)
-    set_seed(seed)
-    fresh = GenomeEncoder(trained.config)
-    fresh.tokenizer.load_state_dict(trained.tokenizer.state_dict())
-    _save(fresh, folder)
-    return folder
-
-
-def _save(encoder: GenomeEncoder, folder: Path) -> None:
-    staging = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
-    encoder.save_pretrained(staging)
-    put_in_place(staging, folder)
 
 
 def _learned_vocabulary(config: str, budget: Budget, genomes: Sequence[Path], folder: Path) -> Path:

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vqdna.baselines.probe import limited
 from vqdna.benchmark.cells import Cell, known_record
 from vqdna.benchmark.encoders import RIVALS, is_ready, pretraining_of
 from vqdna.benchmark.grid import Grid
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.protocols import DRAW_SEED, TaskData, read_task_data
 from vqdna.benchmark.systems import ONLY, STRANDS, run_encoder
+from vqdna.quiet import silenced
+from vqdna.tasks.loading import limited
 
 TRIAL_RECORDS, TRIAL_BASES, LEAST_RECORDS = 256, 1 << 16, 32
 """Sequences of a trial: fewer where they are long, but never so few that starting is all that is timed."""
@@ -181,3 +182,10 @@ def _duration(seconds: float) -> str:
         if seconds >= 1.5 * size:
             return f"{seconds / size:.{digits}f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def estimated(grid: Grid, workers: int) -> Estimate:
+    """What is left of a grid and about how long it takes."""
+    waiting = [cell for cell in grid.cells() if known_record(cell, grid.out) is None]
+    with silenced():
+        return estimate(grid, waiting, workers)

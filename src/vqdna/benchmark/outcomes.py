@@ -7,7 +7,6 @@ and a setting that was searched is not run twice. Scores are made of it elsewher
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,11 +27,6 @@ Predictions = Float[ndarray, "_ output"]
 OUTCOME_FILE = "outcome.npz"
 RUNS = "runs"
 """Folder of a benchmark below which outcomes lie."""
-
-
-def slug(name: str) -> str:
-    """The name with `-` for what does not belong in a folder's name."""
-    return re.sub(r"[^\w.]+", "-", name).strip("-")
 
 
 @dataclass(frozen=True)

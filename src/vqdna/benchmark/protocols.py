@@ -18,14 +18,13 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from vqdna.baselines.probe import limited
 from vqdna.benchmark.budget import Budget
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import from_base_ids
-from vqdna.simulation.genomes import write_labelled_csv
-from vqdna.tasks.loading import LABEL_SEPARATOR, LabelledSequences, read_labelled, split_off
-from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, DatasetFiles, dataset, find_dataset, split_file
+from vqdna.tasks.loading import LABEL_SEPARATOR, LabelledSequences, limited, read_labelled, split_off
+from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, dataset, find_dataset, split_file
+from vqdna.tasks.tables import write_labelled_csv
 
 Protocol = Literal["full", "reduced"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -36,12 +35,6 @@ TABLES = "tables"
 REDUCED_DEV = 0.1
 DRAW_SEED = 0
 """Of draws that all systems and seeds of a benchmark share."""
-
-
-def read_dataset(files: DatasetFiles) -> tuple[LabelledSequences, LabelledSequences, LabelledSequences]:
-    """Train, dev and test, the latter two with the classes of train."""
-    train = read_labelled(files.train)
-    return train, read_labelled(files.dev, like=train), read_labelled(files.test, like=train)
 
 
 @dataclass(frozen=True)

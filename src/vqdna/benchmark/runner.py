@@ -10,8 +10,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from multiprocessing.queues import Queue
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from rich.console import Console
 from transformers.utils import logging
 
 from vqdna.benchmark.budget import DEFAULT, Budget, keep_budget, load_budget
-from vqdna.benchmark.cells import known_record
-from vqdna.benchmark.estimate import Estimate, estimate
+from vqdna.benchmark.estimate import estimated
 from vqdna.benchmark.grid import Grid, work_through
 from vqdna.benchmark.live import LiveTable
 from vqdna.benchmark.outcomes import Record
@@ -30,7 +28,7 @@ from vqdna.benchmark.summary import write_summary
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError
 from vqdna.genome.streams import sequence_files
-from vqdna.quiet import QUIET, is_quiet
+from vqdna.quiet import is_quiet, silenced
 from vqdna.tokenizers import load_tokenizer
 
 ERROR = "error: "
@@ -82,7 +80,7 @@ def run_grid(grid: Grid, workers: int = 1, console: Console | None = None) -> li
     console = console or Console(stderr=True)
     if not is_quiet():
         console.print(estimated(grid, workers).sentence(), markup=False, soft_wrap=True)
-    with LiveTable(grid, console) as table, _silenced():
+    with LiveTable(grid, console) as table, silenced():
         if workers == 1:
             work_through(grid, table.tell)
         else:
@@ -130,27 +128,6 @@ def genome_files(genomes: Sequence[Path], data_root: Path | None) -> list[Path]:
     if root is None or not (root / GENOMES).is_dir():
         raise InputError("these systems learn from genomes: name some with --genomes, or put them in the data root")
     return sequence_files([root / GENOMES])
-
-
-def estimated(grid: Grid, workers: int) -> Estimate:
-    """What is left of a grid and about how long it takes."""
-    waiting = [cell for cell in grid.cells() if known_record(cell, grid.out) is None]
-    with _silenced():
-        return estimate(grid, waiting, workers)
-
-
-@contextmanager
-def _silenced() -> Iterator[None]:
-    """Within, the stages show no progress of their own."""
-    before = os.environ.get(QUIET)
-    os.environ[QUIET] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[QUIET]
-        else:
-            os.environ[QUIET] = before
 
 
 def _share(grid: Grid, workers: int, table: LiveTable) -> None:

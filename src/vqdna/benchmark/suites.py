@@ -9,8 +9,7 @@ from pathlib import Path
 
 from vqdna.benchmark.protocols import COVID_LIKE, Protocol, absent_splits, protocol_of
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.studies.codebook.study import GUE_13
-from vqdna.tasks.registry import COVID_WINDOWS, dataset, datasets, own_datasets
+from vqdna.tasks.registry import COVID_WINDOWS, GUE_13, dataset, datasets, own_datasets
 
 NOT_LABELLED_TABLES = ("species",)
 """Rows of the registry that have a study of their own in place of split tables."""

@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from vqdna.benchmark.averaging import averaged
+from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.encoders import RIVALS, encoder_folder, fresh_encoder, tokenizer_spec
-from vqdna.benchmark.outcomes import Outcome, Record, kept_or_made, slug
+from vqdna.benchmark.encoders import RIVALS, encoder_folder, tokenizer_spec
+from vqdna.benchmark.outcomes import Outcome, Record, kept_or_made
 from vqdna.benchmark.protocols import TaskData
 from vqdna.config import load_config
 from vqdna.errors import InputError, nearest_name_hint
+from vqdna.experiments.records import slug
+from vqdna.finetune.starting_weights import fresh_encoder
 from vqdna.results import RESULTS_FILE, read_json
 from vqdna.tasks.metrics import primary_score
 
@@ -242,8 +244,8 @@ def run_encoder(
     """The genome encoder in `encoder` fine-tuned; the run stays in `folder`/run, but for its weights."""
     from vqdna.benchmark.cost import flops_per_base
     from vqdna.devices import own_device
-    from vqdna.encoder.saved_models import load_classifier
     from vqdna.finetune.evaluation import predict_sequences
+    from vqdna.finetune.heads import load_classifier
     from vqdna.finetune.settings import FinetuneConfig
     from vqdna.finetune.train import run_finetune
 

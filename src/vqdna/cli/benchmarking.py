@@ -14,7 +14,21 @@ from typing import Annotated
 from typer import Option
 
 from vqdna.cli.application import app
-from vqdna.cli.options import AsJson, Out, PlanOnly, Quiet, prepare, print_result
+from vqdna.cli.options import (
+    AsJson,
+    DevTable,
+    Out,
+    PlanOnly,
+    Quiet,
+    Seed,
+    TokenizerName,
+    TrainTable,
+    VocabularyFolder,
+    one_tokenizer,
+    prepare,
+    print_result,
+    show,
+)
 from vqdna.errors import InputError
 from vqdna.quiet import is_quiet
 
@@ -54,8 +68,9 @@ def benchmark(
     quiet: Quiet = False,
 ) -> None:
     """Systems x datasets x seeds under one protocol, resumable; scores with intervals, ranks and costs."""
+    from vqdna.benchmark.estimate import estimated
     from vqdna.benchmark.protocols import protocol_named
-    from vqdna.benchmark.runner import checked_grid, estimated, run_grid
+    from vqdna.benchmark.runner import checked_grid, run_grid
 
     prepare(quiet)
     grid = checked_grid(
@@ -113,3 +128,26 @@ def warn(text: str) -> None:
     """A line on standard error, unless the command is to be quiet."""
     if not is_quiet():
         print(text, file=sys.stderr, flush=True)
+
+
+@app.command(epilog="Example: `vqdna probe --tokenizer kmer:4 --train train.csv --test test.csv --json`")
+def probe(
+    train: TrainTable,
+    test: Annotated[Path, Option("--test", help="Table scored once at the end.")],
+    dev: DevTable = None,
+    vocabulary: VocabularyFolder = None,
+    tokenizer: TokenizerName = None,
+    out: Annotated[Path | None, Option("--out", "-o", help="Folder for results.json.")] = None,
+    max_train: Annotated[
+        int | None, Option("--max-train", min=2, help="Fit on so many sequences, a seeded draw; all without it.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The paper's *Lin.*: logistic regression on a tokenizer's output alone."""
+    from vqdna.baselines.probe import Limits, probe_files
+
+    prepare()
+    spec = one_tokenizer(vocabulary, tokenizer)
+    results = probe_files(spec, train=train, dev=dev, test=test, out=out, seed=seed, limits=Limits(train=max_train))
+    show(results, as_json, out, ("features", "dev", "test", "seconds"))

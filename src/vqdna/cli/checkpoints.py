@@ -9,7 +9,12 @@ from typing import Annotated
 from typer import Argument, Option
 
 from vqdna.cli.application import app
-from vqdna.cli.options import AsJson, Quiet, prepare, print_result
+from vqdna.cli.options import (
+    AsJson,
+    Quiet,
+    prepare,
+    print_result,
+)
 
 
 @app.command("import", epilog="Example: `vqdna import zhihan1996/DNA_bert_6 --out models/dnabert`")
@@ -40,3 +45,24 @@ def import_checkpoint(
     size, limit = f"{record['parameters']:,} parameters", record["max_positions"]
     text = f"{record['layout']}, {size}, rows of {f'at most {limit} tokens' if limit else 'any length'} -> {out}"
     print_result(json.dumps(record, indent=2) if as_json else text)
+
+
+@app.command(epilog="Example: `vqdna pack --vocabulary runs/views --encoder runs/small --out models/mine`")
+def pack(
+    vocabulary: Annotated[
+        Path, Option("--vocabulary", help="Run folder, or name, of the vocabulary inside the encoder.")
+    ],
+    encoder: Annotated[Path, Option("--encoder", help="Run folder of a finished pre-training.")],
+    out: Annotated[Path, Option("--out", "-o", help="Folder to write; its name is the model's.")],
+    study: Annotated[
+        Path | None, Option("--study", help="Folder of a pre-training study; its scores go on the card.")
+    ] = None,
+    limits: Annotated[list[str] | None, Option("--limit", help="A sentence for the card. May be repeated.")] = None,
+) -> None:
+    """A trained model made small enough to ship: vocabulary, encoder in half precision, and a card."""
+    from vqdna.inference.packing import pack as run_pack
+    from vqdna.weights import part_folder
+
+    prepare()
+    sizes = run_pack(part_folder(vocabulary, "vocabulary"), encoder, out, study=study, limits=limits or ())
+    print_result(", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items()) + f" -> {out}")

@@ -117,3 +117,25 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _rounded(part) for key, part in value.items()}
     return [_rounded(part) for part in value] if isinstance(value, list) else value
+
+
+def named_sources(given: Sequence[str], option: str, source: str = "SOURCE") -> dict[str, str]:
+    """Sources by name from `NAME=SOURCE` texts.
+
+    Args:
+        given: the texts.
+        option: that they were given to, for messages.
+        source: what a source is, for messages.
+
+    Raises:
+        InputError: a text of another form, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not (name and mark and value):
+            raise InputError(f"{option}: got '{text}', expected NAME={source}")
+        if name in found:
+            raise InputError(f"{option}: '{name}' is given twice")
+        found[name] = value
+    return found

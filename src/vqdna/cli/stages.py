@@ -1,15 +1,13 @@
-"""The pipeline: `vocabulary -> pretrain -> finetune -> predict`, and `variants`, `embed` and `encode` beside it.
+"""The three stages: `vocabulary -> pretrain -> finetune`.
 
 One function per command, its docstring the help text; each imports its stage only when called.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Option
 
 from vqdna.cli.application import app
@@ -32,13 +30,9 @@ from vqdna.cli.options import (
     gap_override,
     one_tokenizer,
     prepare,
-    print_result,
     show,
     show_plan,
-    vocabulary_spec,
 )
-
-Source = Annotated[str, typer.Argument(help="FASTA or FASTQ (gzip too); - for standard input.")]
 
 
 @app.command(
@@ -157,134 +151,3 @@ def finetune(
         labels=labels,
     )
     show(results, as_json, out, ("dev", "test", "seconds"))
-
-
-@app.command(
-    epilog="Example: `vqdna predict --model runs/task sequences.fa -o predictions.csv`; `-` reads standard input."
-)
-def predict(
-    source: Annotated[str, typer.Argument(help="FASTA, FASTQ, CSV, TSV or Parquet; - for FASTA on standard input.")],
-    model: Annotated[Path, Option("--model", help="Run folder of a fine-tuned model.")],
-    output: Annotated[
-        str, Option("--output", "-o", help="Table to write (.csv, .tsv, .parquet); - for standard output.")
-    ] = "-",
-    batch_size: Annotated[int, Option("--batch-size", min=1)] = 64,
-) -> None:
-    """Apply a fine-tuned model: a table with predictions and probabilities."""
-    from vqdna.inference.predict import predict as run_predict
-
-    prepare()
-    run_predict(model, Path(source), Path(output), batch_size=batch_size)
-
-
-@app.command(
-    epilog="Example: `vqdna variants calls.vcf.gz --genome genome.fa.gz --model runs/task --window 300 -o effects.tsv`"
-)
-def variants(
-    source: Annotated[str, typer.Argument(help="VCF (gzip too); - for standard input.")],
-    genome: Annotated[Path, Option("--genome", help="FASTA of the reference that the VCF was called on (gzip too).")],
-    model: Annotated[
-        str,
-        Option(
-            "--model",
-            help="Run folder of a fine-tuned model: predictions; of a pre-training: likelihoods and distances.",
-        ),
-    ] = "small",
-    output: Annotated[
-        str, Option("--output", "-o", help="Table to write (.tsv, .csv, .parquet); - for CSV on standard output.")
-    ] = "-",
-    window: Annotated[
-        int, Option("--window", help="Bases around each variant; as many as the model's training sequences had.")
-    ] = 512,
-    mismatches: Annotated[
-        str, Option("--mismatches", help="A REF that the genome does not have: error, or skip to leave its row empty.")
-    ] = "error",
-    both_strands: Annotated[
-        bool,
-        Option(
-            "--both-strands",
-            help="Distances of embeddings, and likelihoods of a causal model, that are means over both strands.",
-        ),
-    ] = False,
-    batch_size: Annotated[int, Option("--batch-size", help="Windows at once; changes speed and memory only.")] = 64,
-    precision: Annotated[str, Option("--precision", help="fp32, bf16, or auto for the fastest here.")] = "fp32",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Effects of variants: what a model says of a window with the alternate beside the reference's window."""
-    from vqdna.inference.variant_effects import VariantOptions, score_variants
-    from vqdna.models import load_model
-
-    prepare(quiet)
-    options = VariantOptions(window, mismatches, both_strands, batch_size, precision)
-    options.check()
-    totals = score_variants(load_model(model), source, genome, output, options)
-    if output == "-":
-        return
-    text = f"{totals['scored']} of {totals['variants']} alternates scored -> {output}"
-    print_result(json.dumps(totals) if as_json else text)
-
-
-@app.command(epilog="Example: `vqdna embed genome.fa.gz --window 512 -o embeddings.parquet`")
-def embed(
-    source: Source,
-    output: Annotated[
-        str, Option("--output", "-o", help=".parquet, .tsv, .npz or .npy; - for TSV on standard output.")
-    ] = "-",
-    encoder: EncoderFolder = "small",
-    pool: Annotated[
-        str, Option("--pool", help="mean or mean+max over a sequence, or none: a row for every position.")
-    ] = "mean",
-    window: Annotated[int | None, Option("--window", help="Embed windows of so many bases.")] = None,
-    step: Annotated[int | None, Option("--step", help="Bases from window to window; else as many as --window.")] = None,
-    bed: Annotated[
-        Path | None, Option("--bed", help="Embed the regions of a BED file (0-based, half-open, with strand).")
-    ] = None,
-    both_strands: Annotated[
-        bool, Option("--both-strands", help="Mean of each sequence and its reverse complement.")
-    ] = False,
-    batch_size: Annotated[int, Option("--batch-size", help="Sequences at once; changes speed and memory only.")] = 64,
-    precision: Annotated[str, Option("--precision", help="fp32, bf16, or auto for the fastest here.")] = "fp32",
-    gaps: Gaps = "error",
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Embeddings of sequences, windows, regions or positions: name, start, end, strand and the numbers."""
-    from vqdna.inference.embed import EmbedOptions, embed_file
-    from vqdna.models import load
-
-    prepare(quiet)
-    gap_override(gaps)
-    options = EmbedOptions(pool, window, step, bed, both_strands, batch_size, precision, gaps)  # type: ignore[arg-type]
-    options.check()
-    totals = embed_file(load(encoder), source, output, options)
-    if output == "-":
-        return
-    text = f"{totals['pieces']} sequences, {totals['bases']} bases, {totals['rows']} x {totals['width']} -> {output}"
-    print_result(json.dumps(totals) if as_json else text)
-
-
-@app.command(epilog="Example: `vqdna encode --vocabulary runs/hrq genome.fa.gz -o codes.parquet`")
-def encode(
-    source: Source,
-    vocabulary: VocabularyFolder = None,
-    output: Annotated[
-        str, Option("--output", "-o", help=".parquet, .csv, .tsv or .bed; - for rows on standard output.")
-    ] = "-",
-    gaps: Gaps = "error",
-    as_json: AsJson = False,
-) -> None:
-    """Codes of whole sequences: name, start, end (0-based, half-open) and one column per level."""
-    from vqdna.inference.encode import encode_file
-    from vqdna.tokenizers import load_tokenizer
-
-    gap_override(gaps)
-    prepare()
-    totals = encode_file(load_tokenizer(vocabulary_spec(vocabulary)), source, output, gaps=gaps)
-    if output == "-":
-        return
-    ambiguous = f"{totals['ambiguous']} letters read as N"
-    text = (
-        f"{totals['sequences']} sequences, {totals['bases']} bases ({ambiguous}), {totals['codes']} codes -> {output}"
-    )
-    print_result(json.dumps(totals) if as_json else text)

@@ -97,8 +97,8 @@ def pretraining(
 ) -> None:
     """What pre-training is worth: dev scores after the same fine-tuning, beside random weights; test stays unread."""
     from vqdna.data_root import find_data_root
-    from vqdna.studies.codebook.study import GUE_13
     from vqdna.studies.pretraining.study import run_pretraining_study
+    from vqdna.tasks.registry import GUE_13
 
     prepare(quiet)
     rows = run_pretraining_study(

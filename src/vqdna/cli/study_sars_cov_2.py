@@ -7,13 +7,14 @@ is measured.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from vqdna.cli.options import AsJson, Out, Quiet, Seed, prepare, print_result
+from vqdna.cli.options import AsJson, Out, Quiet, Seed, named_sources, prepare, print_result
 from vqdna.cli.study import study
 from vqdna.errors import InputError
 
@@ -125,7 +126,7 @@ def resolve_inputs(
     from vqdna.genome.streams import sequence_files
     from vqdna.studies.sars_cov_2.knowledge import SARS_COV_2
     from vqdna.studies.sars_cov_2.study import Inputs
-    from vqdna.studies.sars_cov_2.systems import SHIPPED, named_folders
+    from vqdna.studies.sars_cov_2.systems import SHIPPED
     from vqdna.tasks.covid_windows import REFERENCE_FILE, SUBSTITUTIONS_FILE, VARIANTS_FILE
     from vqdna.weights import part_folder, shipped
 
@@ -147,3 +148,18 @@ def resolve_inputs(
         encoder=None if encoder == "none" else part_folder(encoder, "encoder"),
         knowledge=knowledge or SARS_COV_2,
     )
+
+
+def named_folders(given: Sequence[str]) -> dict[str, Path]:
+    """Folders of `NAME=DIR` options by name.
+
+    Raises:
+        InputError: one is not so written, or a name comes twice or is one of the study's own.
+    """
+    from vqdna.studies.sars_cov_2.systems import BPE, KMERS, SHIPPED, TRAINED
+
+    folders = named_sources(given, "--vocabulary", "DIR")
+    for name in folders:
+        if name in (*TRAINED, BPE, KMERS, SHIPPED):
+            raise InputError(f"--vocabulary: the name '{name}' is one of the study's own, choose another")
+    return {name: Path(folder) for name, folder in folders.items()}

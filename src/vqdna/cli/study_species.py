@@ -64,7 +64,7 @@ def species(
     quiet: Quiet = False,
 ) -> None:
     """Which species is a window from? HyenaDNA's task at 1k to 450k bases, beside what composition alone tells."""
-    from vqdna.benchmark.named import named_sources
+    from vqdna.cli.options import named_sources
     from vqdna.data_root import find_data_root
     from vqdna.errors import InputError
     from vqdna.studies.species.cells import LENGTHS, QUICK_LENGTHS, QUICK_SETS, find_preset, parse_lengths

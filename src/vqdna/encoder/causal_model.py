@@ -17,8 +17,8 @@ from transformers.utils import ModelOutput
 from vqdna.encoder.backbones import looks_ahead
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.encoder.sharing import DnaModel, register_model
+from vqdna.encoder.spans import positions_over_unknown
 from vqdna.errors import InputError
-from vqdna.pretrain.masking import positions_over_unknown
 
 CAUSAL_MODEL_FOLDER = "causal_model"
 """Beside an encoder's files."""

@@ -14,8 +14,6 @@ from transformers import PreTrainedModel
 from vqdna.encoder.causal_model import CAUSAL_MODEL_FOLDER, CausalModelingConfig, GenomeEncoderForCausalModeling
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.errors import InputError
-from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
-from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling, MaskedModelingConfig
 from vqdna.results import read_json
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -23,9 +21,9 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 WRITTEN_BY = {
     "vqdna_vqvae": "vqdna vocabulary",
     GenomeEncoderConfig.model_type: "vqdna pretrain",
-    MaskedModelingConfig.model_type: "vqdna pretrain",
+    "vqdna_masked_modeling": "vqdna pretrain",
     CausalModelingConfig.model_type: "vqdna import",
-    SequenceClassifierConfig.model_type: "vqdna finetune",
+    "vqdna_sequence_classifier": "vqdna finetune",
 }
 
 
@@ -35,25 +33,7 @@ def load_encoder(path: Path) -> GenomeEncoder:
     Raises:
         InputError: no encoder lies there, or its files are damaged.
     """
-    return _load(GenomeEncoder, path, GenomeEncoderConfig.model_type)
-
-
-def load_classifier(path: Path) -> GenomeEncoderForSequenceClassification:
-    """Fine-tuned model in the run folder `path` or in its `model/`.
-
-    Raises:
-        InputError: no fine-tuned model lies there, or its files are damaged.
-    """
-    return _load(GenomeEncoderForSequenceClassification, path, SequenceClassifierConfig.model_type)
-
-
-def load_masked_model(path: Path) -> GenomeEncoderForMaskedModeling:
-    """Encoder with the heads of its pre-training, in the `masked_model/` of the run folder `path`.
-
-    Raises:
-        InputError: none lies there, or its files are damaged.
-    """
-    return _load(GenomeEncoderForMaskedModeling, path / MASKED_MODEL_FOLDER, MaskedModelingConfig.model_type)
+    return load_model(GenomeEncoder, path, GenomeEncoderConfig.model_type)
 
 
 def load_causal_model(path: Path) -> GenomeEncoderForCausalModeling:
@@ -62,7 +42,7 @@ def load_causal_model(path: Path) -> GenomeEncoderForCausalModeling:
     Raises:
         InputError: none lies there, or its files are damaged.
     """
-    return _load(GenomeEncoderForCausalModeling, path / CAUSAL_MODEL_FOLDER, CausalModelingConfig.model_type)
+    return load_model(GenomeEncoderForCausalModeling, path / CAUSAL_MODEL_FOLDER, CausalModelingConfig.model_type)
 
 
 def saved_model_type(path: Path) -> str | None:
@@ -93,7 +73,12 @@ def model_folder(path: Path, model_type: str) -> Path:
     raise InputError(f"{path}: holds {what}, expected {wanted}")
 
 
-def _load(kind: type[Model], path: Path, model_type: str) -> Model:
+def load_model(kind: type[Model], path: Path, model_type: str) -> Model:
+    """Saved model of a kind, in evaluation mode.
+
+    Raises:
+        InputError: none of this type lies in the folder, or its files are damaged.
+    """
     folder = model_folder(path, model_type)
     try:
         model: Model = kind.from_pretrained(folder, local_files_only=True)

@@ -6,7 +6,9 @@ is about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +59,18 @@ def check_settings(path: Path, held: Any, wanted: Any) -> None:
     different = first_difference(held, wanted)
     if different:
         raise InputError(f"{path}: made with other settings ('{different}' differs); choose another --out")
+
+
+def slug(name: str) -> str:
+    """The name with `-` for what does not belong in a folder's name."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-")
+
+
+Score = dict[str, float | None]
+
+
+def mean_and_sd(values: Iterable[float | None]) -> Score:
+    """Mean and sample standard deviation (n - 1) of the values that are known; None where too few are."""
+    known = [value for value in values if value is not None]
+    mean = statistics.fmean(known) if known else None
+    return {"mean": mean, "sd": statistics.stdev(known) if len(known) > 1 else None}

@@ -16,8 +16,8 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vqdna.finetune.code_cache import CodeRows
-from vqdna.tokenizers.encoding import EncodedSequences, pad_codes
+from vqdna.tokenizers.encoding import EncodedSequences
+from vqdna.tokenizers.padding import CodeRows, pad_codes
 
 BATCHES_PER_POOL = 32
 """Batches whose rows are sorted by length together: enough to save padding, few enough to stay shuffled."""

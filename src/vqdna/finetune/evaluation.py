@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 from rich.console import Console
 from rich.progress import track
@@ -22,14 +22,12 @@ from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.quiet import is_watched
 from vqdna.tasks.loading import LabelledSequences, Task
 from vqdna.tasks.metrics import Metrics, task_metrics
-from vqdna.tokenizers.encoding import EncodedSequences, encode_sequences, pad_codes
+from vqdna.tokenizers.encoding import EncodedSequences, encode_sequences
+from vqdna.tokenizers.padding import BATCH_SIZE, TOKENS_PER_BATCH, pad_codes, similar_batches
 from vqdna.training.settings import uses_bfloat16
 
 Item = TypeVar("Item")
 
-BATCH_SIZE = 64
-TOKENS_PER_BATCH = 32_768
-"""Padded tokens that the encoder sees at once, however large the batch size; a longer row goes alone."""
 
 ON_GPU = 8
 """Times as many at once there, where small batches leave most of it idle."""
@@ -151,19 +149,6 @@ def coding_batches(encoded: EncodedSequences, most: int, *, pairs: bool = False)
     chosen = np.linspace(0, len(encoded) - 1, min(most, len(encoded))).astype(int)
     for batch in similar_batches([len(encoded.codes[row]) for row in chosen], BATCH_SIZE):
         yield pad_codes(encoded.rows(chosen[batch], pairs=pairs))
-
-
-def similar_batches(
-    lengths: Sequence[int], batch_size: int, most_tokens: int = TOKENS_PER_BATCH
-) -> Iterator[Int[ndarray, "_"]]:
-    """Row numbers of each batch, shortest rows first: at most `batch_size` rows, `most_tokens` padded tokens."""
-    order = np.argsort(np.asarray(lengths), kind="stable")
-    start = 0
-    for end in range(1, len(order) + 1):
-        is_full = end - start == batch_size
-        if end == len(order) or is_full or (end + 1 - start) * lengths[order[end]] > most_tokens:
-            yield order[start:end]
-            start = end
 
 
 def score(labelled: LabelledSequences, predictions: Float[ndarray, "row class"]) -> Metrics:

@@ -8,6 +8,7 @@ opens with `AutoModelForSequenceClassification`. It must not know training, adap
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,8 +24,9 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.encoder.pooling import POOLINGS, pool_positions
+from vqdna.encoder.saved_models import load_model
 from vqdna.encoder.sharing import DnaModel, register_beside, register_model
-from vqdna.errors import InputError, nearest_name_hint
+from vqdna.errors import check_name
 from vqdna.finetune.standardizing import Standardizer
 from vqdna.finetune.strands import joined_strands, strand_pairs
 
@@ -107,16 +109,6 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
     def num_outputs(self) -> int:
         """Number of classes, or 1 for regression."""
         return max(1, len(self.class_names))
-
-
-def check_name(key: str, name: str, known: Iterable[str]) -> None:
-    """Refuses a setting's value that is not among the known names.
-
-    Raises:
-        InputError: it is not; gives the nearest.
-    """
-    if name not in known:
-        raise InputError(f"{key}: got '{name}', expected one of {', '.join(known)}{nearest_name_hint(name, known)}")
 
 
 def outputs_named(names: Sequence[str] | None, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,3 +289,12 @@ class MlpHead(nn.Module):
 
 register_model(GenomeEncoderForSequenceClassification, AutoModelForSequenceClassification, GenomeEncoder)
 register_beside(GenomeEncoderConfig, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, GenomeEncoderForSequenceClassification)
+
+
+def load_classifier(path: Path) -> GenomeEncoderForSequenceClassification:
+    """Fine-tuned model in the run folder `path` or in its `model/`.
+
+    Raises:
+        InputError: no fine-tuned model lies there, or its files are damaged.
+    """
+    return load_model(GenomeEncoderForSequenceClassification, path, SequenceClassifierConfig.model_type)

@@ -18,17 +18,16 @@ from transformers import PreTrainedModel, set_seed
 
 from vqdna.devices import own_device
 from vqdna.encoder.genome_encoder import GenomeEncoderConfig
-from vqdna.encoder.saved_models import load_classifier, load_encoder, model_folder
+from vqdna.encoder.saved_models import load_encoder, model_folder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, prepare_trainable, save_adapter
 from vqdna.finetune.batches import EpochDataset, collate
 from vqdna.finetune.best_epoch import BestEpoch
 from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
 from vqdna.finetune.head_start import start_head
-from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
 from vqdna.finetune.settings import FinetuneConfig
-from vqdna.finetune.shrinking import mix_with_fresh
-from vqdna.finetune.starting_weights import fresh_network
+from vqdna.finetune.starting_weights import fresh_network, mix_with_fresh
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Splits, Task, read_splits
 from vqdna.tasks.metrics import Metrics

@@ -19,12 +19,11 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
 
-from vqdna.finetune.evaluation import similar_batches
+from vqdna.encoder.spans import UNKNOWN_BASE, num_held
 from vqdna.inference.variant_windows import Pair
-from vqdna.pretrain.masking import UNKNOWN_BASE, num_held
 from vqdna.pretrain.objective import IGNORED, GenomeEncoderForMaskedModeling, MaskedModelingOutput
 from vqdna.tokenizers import Tokens
-from vqdna.tokenizers.padding import pad_rows
+from vqdna.tokenizers.padding import pad_rows, similar_batches
 
 
 def has_ratios(model: GenomeEncoderForMaskedModeling) -> bool:

@@ -21,16 +21,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from vqdna.devices import own_device
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.pooling import pool_positions
-from vqdna.errors import InputError
-from vqdna.finetune.code_cache import CodeRows
-from vqdna.finetune.evaluation import BATCH_SIZE, similar_batches
-from vqdna.finetune.heads import check_name
+from vqdna.errors import InputError, check_name
 from vqdna.genome.bases import Gaps
 from vqdna.inference.embedding_table import EmbeddingRows, check_output, embedding_writer
 from vqdna.inference.regions import Piece, regions_of_records, whole_records, windows_of_records
 from vqdna.quiet import is_watched
-from vqdna.tokenizers.encoding import encode_sequences, pad_codes
-from vqdna.tokenizers.tiling import token_spans
+from vqdna.tokenizers.encoding import encode_sequences, token_spans
+from vqdna.tokenizers.padding import BATCH_SIZE, CodeRows, pad_codes, similar_batches
 from vqdna.training.settings import uses_bfloat16
 
 POOLINGS = ("mean", "mean+max", "none")

@@ -22,7 +22,7 @@ from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome import read_sequences
 from vqdna.results import atomic_output
 from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.tiling import encode_sequence
+from vqdna.tokenizers.encoding import encode_sequence
 
 FORMATS = {".parquet": "parquet", ".tsv": "tsv", ".bed": "tsv", ".csv": "csv"}
 

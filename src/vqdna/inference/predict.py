@@ -15,13 +15,13 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vqdna.devices import own_device
-from vqdna.encoder.saved_models import load_classifier
 from vqdna.errors import InputError
-from vqdna.finetune.evaluation import BATCH_SIZE, predict_sequences
-from vqdna.finetune.heads import SequenceClassifierConfig
+from vqdna.finetune.evaluation import predict_sequences
+from vqdna.finetune.heads import SequenceClassifierConfig, load_classifier
 from vqdna.genome.bases import Gaps
 from vqdna.inference.output_table import STANDARD_STREAM, Columns, table_writer
 from vqdna.tasks.loading import LABEL_SEPARATOR, read_unlabelled
+from vqdna.tokenizers.padding import BATCH_SIZE
 
 THRESHOLD = 0.5
 """Probability from which a label belongs to a multilabel prediction."""

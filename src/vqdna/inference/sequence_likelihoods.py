@@ -14,9 +14,8 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
-from vqdna.finetune.evaluation import similar_batches
 from vqdna.genome.bases import reverse_complement
-from vqdna.tokenizers.padding import pad_rows
+from vqdna.tokenizers.padding import pad_rows, similar_batches
 
 
 def log_likelihoods(

@@ -22,9 +22,9 @@ from rich.progress import Progress
 from vqdna.devices import own_device
 from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
 from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.errors import InputError
-from vqdna.finetune.evaluation import BATCH_SIZE, predict_sequences
-from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig, check_name
+from vqdna.errors import InputError, check_name
+from vqdna.finetune.evaluation import predict_sequences
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.genome.bases import N
 from vqdna.genome.streams import stream_name
 from vqdna.genome.vcf import Variant, read_variants
@@ -36,6 +36,7 @@ from vqdna.inference.sequence_likelihoods import log_likelihoods
 from vqdna.inference.variant_windows import MISMATCHES, Pair, variant_pairs
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.quiet import is_watched
+from vqdna.tokenizers.padding import BATCH_SIZE
 
 Model = (
     GenomeEncoder

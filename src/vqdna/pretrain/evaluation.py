@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from vqdna.pretrain.masking import UNKNOWN_BASE, distance_to_visible
+from vqdna.encoder.spans import UNKNOWN_BASE
+from vqdna.pretrain.masking import distance_to_visible
 from vqdna.pretrain.objective import (
     IGNORED,
     MAX_TARGET_BASES,

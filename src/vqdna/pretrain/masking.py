@@ -14,13 +14,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Shaped, UInt8
+from jaxtyping import Bool, Int, UInt8
 from pydantic import Field
 from torch import Tensor
 
 from vqdna.config import StrictModel
-
-UNKNOWN_BASE = 4
+from vqdna.encoder.spans import UNKNOWN_BASE
 
 
 class MaskingSettings(StrictModel):
@@ -82,28 +81,6 @@ def widened(marked: Bool[Tensor, "batch base"], reach: int) -> Bool[Tensor, "bat
     if not reach:
         return marked
     return torch.nn.functional.max_pool1d(marked.float(), 2 * reach + 1, stride=1, padding=reach) > 0
-
-
-def positions_touching(
-    bases: Bool[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
-) -> Bool[Tensor, "batch position"]:
-    """True for each position whose span holds at least one of the marked bases."""
-    return num_held(bases, spans) > 0
-
-
-def positions_over_unknown(
-    base_ids: Shaped[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
-) -> Bool[Tensor, "batch position"]:
-    """True for each position over an N."""
-    return positions_touching(base_ids >= UNKNOWN_BASE, spans)
-
-
-def num_held(
-    bases: Bool[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
-) -> Int[Tensor, "batch position"]:
-    """How many of the marked bases each position's span holds."""
-    before = torch.nn.functional.pad(bases.long().cumsum(dim=1), (1, 0))
-    return before.gather(1, spans[..., 1]) - before.gather(1, spans[..., 0])
 
 
 def distance_to_visible(

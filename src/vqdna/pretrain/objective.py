@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,10 +20,12 @@ from transformers.utils import ModelOutput
 
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput
 from vqdna.encoder.pooling import pool_positions
+from vqdna.encoder.saved_models import load_model
 from vqdna.encoder.sharing import DnaModel, register_model
+from vqdna.encoder.spans import UNKNOWN_BASE, positions_over_unknown, positions_touching
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.pretrain.contrast import NO_GROUP, Projection, contrast_loss
-from vqdna.pretrain.masking import UNKNOWN_BASE, hide_bases, positions_over_unknown, positions_touching, widened
+from vqdna.pretrain.masking import hide_bases, widened
 from vqdna.pretrain.shuffling import DRAWN, NOT_ASKED
 from vqdna.tokenizers import Tokenizer, Tokens
 
@@ -348,3 +351,12 @@ def level_accuracies(logits: Sequence[Tensor], targets: Int[Tensor, "masked leve
 
 
 register_model(GenomeEncoderForMaskedModeling, AutoModelForMaskedLM, GenomeEncoder)
+
+
+def load_masked_model(path: Path) -> GenomeEncoderForMaskedModeling:
+    """Encoder with the heads of its pre-training, in the `masked_model/` of the run folder `path`.
+
+    Raises:
+        InputError: none lies there, or its files are damaged.
+    """
+    return load_model(GenomeEncoderForMaskedModeling, path / MASKED_MODEL_FOLDER, MaskedModelingConfig.model_type)

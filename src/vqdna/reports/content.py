@@ -168,3 +168,11 @@ def plural(count: int, noun: str) -> str:
 def listed(names: list[str]) -> str:
     """Names as a sentence lists them: `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean over seeds and sample standard deviation (n - 1), None for fewer than two."""
+
+    mean: float
+    deviation: float | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqdna.benchmark.report.rows import benchmark_outcome, is_benchmark
 from vqdna.reports.comparison import METRICS, NOT_A_PERCENTAGE, group_runs, main_metric, metric_order
 from vqdna.reports.content import (
     MISSING,
@@ -25,7 +24,7 @@ from vqdna.reports.content import (
     percent,
     plural,
 )
-from vqdna.reports.runs import STAGES, Run, nested, number
+from vqdna.reports.runs import STAGES, Run, benchmark_outcome, is_benchmark, nested, number
 from vqdna.reports.stages.vocabulary import evaluated_levels
 
 MAX_SPECIES = 8

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vqdna.errors import InputError
+from vqdna.reports.content import plural
 from vqdna.results import METRICS_FILE, RESULTS_FILE, read_json, read_metrics
 
 STAGES = ("vocabulary", "pretrain", "finetune", "probe", "benchmark", "study", "audit")
@@ -222,3 +223,15 @@ def _read_benchmark(
     seconds = sum(seconds for seconds in spent if seconds is not None) or None
     results = {**summary, "stage": "benchmark", "seconds": seconds}
     return Run(name, results, manifest=read_json(manifest) if manifest else {})
+
+
+def is_benchmark(run: Run) -> bool:
+    """Whether the run is a whole benchmark and not a cell of one."""
+    return run.stage == "benchmark" and "rows" in run.results
+
+
+def benchmark_outcome(run: Run) -> str:
+    """What a benchmark covers, in one line."""
+    rows = [row for row in run.items("rows") if isinstance(row, Mapping)]
+    systems, datasets = (len({str(row.get(key)) for row in rows}) for key in ("system", "dataset"))
+    return f"{plural(systems, 'system')} on {plural(datasets, 'dataset')}, see the benchmark"

@@ -6,9 +6,6 @@ Everything follows from the seed alone. It must not know corpora, tokenizers or 
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +17,7 @@ from jaxtyping import UInt8
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import from_base_ids, reverse_complement
 from vqdna.genome.sequences import Sequence
-from vqdna.results import atomic_output, write_atomically
+from vqdna.results import atomic_output
 from vqdna.simulation.species_model import (
     CAAT_BOX,
     SPACER,
@@ -31,6 +28,7 @@ from vqdna.simulation.species_model import (
     motif,
     species_model,
 )
+from vqdna.tasks.tables import write_labelled_csv
 
 TASK_KINDS = ("promoter", "species")
 CONTIG_FRACTIONS = (0.6, 0.4)
@@ -172,19 +170,6 @@ def write_fasta(path: str | Path, sequences: Iterable[Sequence], line_width: int
                 text = letters.tobytes().decode()
             lines = (text[start : start + line_width] for start in range(0, len(text), line_width))
             file.write(f">{sequence.name}\n" + "\n".join(lines) + "\n")
-
-
-def write_labelled_csv(path: str | Path, rows: Iterable[tuple[str, object]]) -> None:
-    """CSV file with the columns sequence and label, labels quoted where they need it; written atomically.
-
-    A path that ends in .gz is compressed, the same rows to the same bytes.
-    """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("sequence", "label"))
-    table.writerows(rows)
-    written = text.getvalue().encode()
-    write_atomically(Path(path), gzip.compress(written, 6, mtime=0) if str(path).endswith(".gz") else written)
 
 
 def write_genomes(folder: str | Path, genomes: SimulatedGenomes) -> list[Path]:

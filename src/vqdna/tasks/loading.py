@@ -21,6 +21,7 @@ from numpy import ndarray
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import Gaps, to_base_ids
 from vqdna.genome.sequences import read_sequences
+from vqdna.tasks.registry import DatasetFiles
 from vqdna.tasks.tables import Row, is_table, read_rows
 
 Task = Literal["classification", "multilabel", "regression"]
@@ -349,3 +350,27 @@ def _score(row: Row) -> float:
     if not _is_number(text) or not math.isfinite(float(text)):
         raise InputError(f"{row.place}: the label '{text}' is not a finite number, as regression needs")
     return float(text)
+
+
+def limited(sequences: LabelledSequences, most: int | None, seed: int) -> LabelledSequences:
+    """At most `most` records, a seeded draw in which every class keeps its share, in their order."""
+    if most is None or len(sequences) <= most:
+        return sequences
+    chosen = np.argsort(_share_of_class_before(sequences.labels, seed), kind="stable")[:most]
+    return sequences.subset(np.sort(chosen))
+
+
+def _share_of_class_before(labels: Int[ndarray, "row"], seed: int) -> ndarray:
+    """For each record, the share of its class that a random order puts before it."""
+    random = np.random.default_rng(seed)
+    share = np.zeros(len(labels))
+    for one in np.unique(labels):
+        members = np.flatnonzero(labels == one)
+        share[members] = (random.permutation(len(members)) + 0.5) / len(members)
+    return share
+
+
+def read_dataset(files: DatasetFiles) -> tuple[LabelledSequences, LabelledSequences, LabelledSequences]:
+    """Train, dev and test, the latter two with the classes of train."""
+    train = read_labelled(files.train)
+    return train, read_labelled(files.dev, like=train), read_labelled(files.test, like=train)

@@ -207,3 +207,18 @@ def present_datasets(data_root: Path) -> list[Dataset]:
 def split_file(folder: Path, split: str) -> Path | None:
     """Table of a split in a dataset's folder, or None."""
     return next((path for suffix in SPLIT_SUFFIXES if (path := folder / f"{split}{suffix}").is_file()), None)
+
+
+GUE_13 = (
+    *(f"tf/{number}" for number in range(5)),
+    *(f"mouse/{number}" for number in (0, 2, 3, 4)),
+    "prom_core_all",
+    "prom_core_notata",
+    "prom_core_tata",
+    "prom_300_tata",
+)
+"""GUE's sets with three complete splits at hand."""
+
+
+def _files(name: str, data_root: Path | None) -> DatasetFiles:
+    return files_in_folder(Path(name), name) if Path(name).is_dir() else find_dataset(name, data_root)

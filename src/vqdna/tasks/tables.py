@@ -11,7 +11,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import pyarrow
 import pyarrow.parquet
 
 from vqdna.errors import InputError, nearest_name_hint
+from vqdna.results import write_atomically
 
 NAME_COLUMNS = ("name", "id")
 TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq")
@@ -158,3 +159,16 @@ def _cell_text(value: Any) -> str:
     if isinstance(value, list):
         return ";".join(str(item) for item in value) or ";"
     return str(value).strip()
+
+
+def write_labelled_csv(path: str | Path, rows: Iterable[tuple[str, object]]) -> None:
+    """CSV file with the columns sequence and label, labels quoted where they need it; written atomically.
+
+    A path that ends in .gz is compressed, the same rows to the same bytes.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("sequence", "label"))
+    table.writerows(rows)
+    written = text.getvalue().encode()
+    write_atomically(Path(path), gzip.compress(written, 6, mtime=0) if str(path).endswith(".gz") else written)

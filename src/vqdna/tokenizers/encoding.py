@@ -1,4 +1,4 @@
-"""Codes of labelled sequences, computed once: the tokenizer is frozen, so no epoch needs to compute them again.
+"""From bases to codes: whole sequences in tiles, many sequences in batches, and codes kept on disk between runs.
 
 Flow: base_ids, one array per record -> batches of similar length -> tokenizer -> EncodedSequences(codes
 [position, level] per record, of one strand or both) -> pad_codes -> (codes [batch, position, level], position_mask).
@@ -7,23 +7,26 @@ It must not know labels or heads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 from numpy import ndarray
-from torch import Tensor
 
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.long_rows import MAX_BASES
 from vqdna.errors import InputError
-from vqdna.finetune.code_cache import CodeRows, cached_codes
 from vqdna.genome.bases import reverse_complement
-from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.padding import length_buckets, pad_rows
-from vqdna.tokenizers.tiling import encode_sequence
+from vqdna.results import atomic_output
+from vqdna.tokenizers.contract import Tokenizer
+from vqdna.tokenizers.padding import CodeRows, length_buckets, pad_rows
 
 BASES_PER_BATCH = 16_384
 """Padded bases that the tokenizer sees at once."""
@@ -80,15 +83,6 @@ def encode_sequences(
     return EncodedSequences(codes, reverse)
 
 
-def pad_codes(rows: CodeRows) -> tuple[Int[Tensor, "batch position level"], Bool[Tensor, "batch position"]]:
-    """Codes of some records padded with 0 to the longest, and the mask of the positions that hold a token."""
-    lengths = np.array([len(row) for row in rows])
-    codes = np.zeros((len(rows), lengths.max(), rows[0].shape[1]), dtype=np.int64)
-    for number, row in enumerate(rows):
-        codes[number, : len(row)] = row
-    return torch.from_numpy(codes), torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
-
-
 def _strand_codes(encoder: GenomeEncoder, base_ids: Sequence[UInt8[ndarray, "_"]], keep: bool) -> CodeRows:
     def compute() -> CodeRows:
         return _encode_strand(encoder.tokenizer, base_ids, encoder.device)
@@ -138,3 +132,121 @@ def _check_positions(
                 f"{place(number)}: its {len(base_ids[number])} bases make {len(row)} tokens,"
                 f" and the {backbone} backbone holds at most {limit * encoder.merge}; cut the sequence"
             )
+
+
+TILE_BASES = 8192
+
+
+TILES_AT_A_TIME = 8
+
+
+def encode_sequence(
+    tokenizer: Tokenizer, base_ids: UInt8[np.ndarray, "base"], *, tile_bases: int | None = None
+) -> tuple[Int[np.ndarray, "position level"], Int[np.ndarray, "position 2"]]:
+    """Codes and base spans of a whole sequence.
+
+    Args:
+        tokenizer: a learned tokenizer, whose `bases_per_position` is a whole number.
+        base_ids: the sequence.
+        tile_bases: bases encoded at a time, besides the context on either side; changes memory, not codes. None takes
+            `TILE_BASES`.
+    """
+    stride = int(tokenizer.bases_per_position)
+    tile_bases = max(1, (tile_bases or TILE_BASES) // stride) * stride
+    margin = -(-tokenizer.context_bases // stride) * stride
+    codes = [
+        tile
+        for batch in _in_batches(_tiles(base_ids, tile_bases, margin), TILES_AT_A_TIME)
+        for tile in _encode_tiles(tokenizer, batch, stride)
+    ]
+    joined = np.concatenate(codes) if codes else np.zeros((0, len(tokenizer.level_sizes)), dtype=np.int64)
+    return joined, _strides(len(base_ids), stride)
+
+
+def token_spans(tokenizer: Tokenizer, base_ids: UInt8[np.ndarray, "base"]) -> Int[np.ndarray, "position 2"]:
+    """First base and end of each token of a sequence, whatever its tokenizer."""
+    if tokenizer.vector_size is not None:
+        return _strides(len(base_ids), int(tokenizer.bases_per_position))
+    spans: Int[np.ndarray, "position 2"] = tokenizer.encode(torch.from_numpy(base_ids)[None]).spans[0].cpu().numpy()
+    return spans
+
+
+def _strides(num_bases: int, stride: int) -> Int[np.ndarray, "position 2"]:
+    starts = np.arange(0, num_bases, stride, dtype=np.int64)
+    return np.stack([starts, np.minimum(starts + stride, num_bases)], axis=1)
+
+
+Tile = tuple[UInt8[np.ndarray, "base"], int, int]
+
+
+def _tiles(base_ids: UInt8[np.ndarray, "base"], tile_bases: int, margin: int) -> Iterator[Tile]:
+    """Slices with their context, each with the number of context bases before it and of its own bases."""
+    for start in range(0, len(base_ids), tile_bases):
+        end = min(start + tile_bases, len(base_ids))
+        first = max(0, start - margin)
+        yield base_ids[first : end + margin], start - first, end - start
+
+
+def _in_batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
+    """Runs of at most `size` tiles of equal length, so that no padding is needed."""
+    batch: list[Tile] = []
+    for tile in tiles:
+        if batch and (len(batch) == size or len(tile[0]) != len(batch[0][0])):
+            yield batch
+            batch = []
+        batch.append(tile)
+    if batch:
+        yield batch
+
+
+def _encode_tiles(tokenizer: Tokenizer, tiles: list[Tile], stride: int) -> Iterator[Int[np.ndarray, "position level"]]:
+    device = next(tokenizer.parameters()).device
+    stacked = torch.from_numpy(np.stack([bases for bases, _, _ in tiles])).to(device)
+    codes = tokenizer.encode(stacked).codes.cpu().numpy()
+    for row, (_, before, length) in zip(codes, tiles, strict=True):
+        yield row[before // stride : before // stride + -(-length // stride)]
+
+
+def cached_codes(
+    tokenizer: Tokenizer, base_ids: Sequence[UInt8[ndarray, "_"]], compute: Callable[[], CodeRows]
+) -> CodeRows:
+    """Codes of each record, from the cache or from `compute`, whose result is then kept.
+
+    Hand-made tokenizers are faster than the disk and are not cached.
+    """
+    if (tokenizer.vector_size is None and not tokenizer.context_bases) or not len(base_ids):
+        return compute()
+    path = cache_folder() / f"{codes_key(tokenizer, base_ids)}.npz"
+    held = _read(path)
+    if held is not None:
+        return held
+    rows = compute()
+    with atomic_output(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, codes=np.concatenate(rows), lengths=np.array([len(row) for row in rows]))
+    return rows
+
+
+def cache_folder() -> Path:
+    """Folder of the cached codes, below VQDNA_CACHE or the user's cache."""
+    root = os.environ.get("VQDNA_CACHE")
+    return (Path(root) if root else Path("~/.cache/vqdna").expanduser()) / "codes"
+
+
+def codes_key(tokenizer: Tokenizer, base_ids: Sequence[UInt8[ndarray, "_"]]) -> str:
+    """Hash of everything the codes depend on."""
+    digest = hashlib.sha256(json.dumps(tokenizer.settings(), sort_keys=True, default=str).encode())
+    for name, tensor in sorted(tokenizer.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(np.array([len(row) for row in base_ids]).tobytes())
+    digest.update(np.concatenate(base_ids).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _read(path: Path) -> CodeRows | None:
+    """Cached codes, or None where there are none or the file is damaged (it is then written anew)."""
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return list(np.split(held["codes"], np.cumsum(held["lengths"])[:-1]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

@@ -61,3 +61,35 @@ def length_buckets(lengths: Sequence[int] | Int[ndarray, "row"], bases_per_batch
         if end == len(order) or (end + 1 - start) * int(lengths[order[end]]) > bases_per_batch:
             yield order[start:end]
             start = end
+
+
+def pad_codes(rows: CodeRows) -> tuple[Int[Tensor, "batch position level"], Bool[Tensor, "batch position"]]:
+    """Codes of some records padded with 0 to the longest, and the mask of the positions that hold a token."""
+    lengths = np.array([len(row) for row in rows])
+    codes = np.zeros((len(rows), lengths.max(), rows[0].shape[1]), dtype=np.int64)
+    for number, row in enumerate(rows):
+        codes[number, : len(row)] = row
+    return torch.from_numpy(codes), torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+
+
+CodeRows = list[Int[ndarray, "_ level"]]
+
+
+BATCH_SIZE = 64
+
+
+TOKENS_PER_BATCH = 32_768
+"""Padded tokens that the encoder sees at once, however large the batch size; a longer row goes alone."""
+
+
+def similar_batches(
+    lengths: Sequence[int], batch_size: int, most_tokens: int = TOKENS_PER_BATCH
+) -> Iterator[Int[ndarray, "_"]]:
+    """Row numbers of each batch, shortest rows first: at most `batch_size` rows, `most_tokens` padded tokens."""
+    order = np.argsort(np.asarray(lengths), kind="stable")
+    start = 0
+    for end in range(1, len(order) + 1):
+        is_full = end - start == batch_size
+        if end == len(order) or is_full or (end + 1 - start) * lengths[order[end]] > most_tokens:
+            yield order[start:end]
+            start = end

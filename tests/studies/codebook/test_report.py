@@ -10,13 +10,15 @@ from example_runs import write_probe, write_run, write_vocabulary
 from example_study import COMMAND, write_cell, write_learned, write_study
 from page import Page
 
-from vqdna.reports import write_report, write_summary
 from vqdna.reports.charts.sweep_chart import Level, Sweep, spread, sweep_chart
+from vqdna.reports.content import Score
+from vqdna.reports.main_numbers import write_summary
 from vqdna.reports.runs import find_runs
 from vqdna.studies.codebook.report.published import PUBLISHED
-from vqdna.studies.codebook.report.rows import Score, StudyRow, study_rows, swept
+from vqdna.studies.codebook.report.rows import StudyRow, study_rows, swept
 from vqdna.studies.codebook.report.section import verdicts
 from vqdna.studies.codebook.summary import write_summary as write_study_summary
+from vqdna.whole_report import write_report
 
 
 def report(*folders: Path) -> Page:

@@ -6,8 +6,8 @@ import pytest
 from example_runs import write_run
 from page import Page
 
-from vqdna.reports import write_report
 from vqdna.studies.pretraining.summary import write_summary
+from vqdna.whole_report import write_report
 
 SCORES = {
     "probe:kmer:6": (None, 0.1, 0.5),

@@ -12,7 +12,7 @@ from vqdna.studies.sars_cov_2.genomes import read_genomes, read_labels
 from vqdna.studies.sars_cov_2.planted import draw_substitutions, plant
 from vqdna.studies.sars_cov_2.sites import site_reader, site_recovery
 from vqdna.tokenizers import load_tokenizer
-from vqdna.tokenizers.tiling import encode_sequence
+from vqdna.tokenizers.encoding import encode_sequence
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 

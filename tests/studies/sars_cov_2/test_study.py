@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from vqdna.cli import main
+from vqdna.cli.study_sars_cov_2 import named_folders
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.errors import InputError
 from vqdna.experiments.locks import claimed
@@ -22,7 +23,7 @@ from vqdna.studies.sars_cov_2 import study as module
 from vqdna.studies.sars_cov_2.questions import Sizes
 from vqdna.studies.sars_cov_2.report.page import PAGE, write_lineage_page
 from vqdna.studies.sars_cov_2.study import SUMMARY_FILE, Inputs, run_lineage_study
-from vqdna.studies.sars_cov_2.systems import check_held_out, named_folders
+from vqdna.studies.sars_cov_2.systems import check_held_out
 from vqdna.tokenizers.vq import VqTokenizer
 
 SIZES = Sizes(

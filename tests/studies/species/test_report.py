@@ -7,11 +7,11 @@ from example_species import write_species_study
 from page import Page
 
 from vqdna.errors import InputError
-from vqdna.reports import write_report
 from vqdna.reports.runs import find_runs
 from vqdna.studies.species.report.page import write_species_page
 from vqdna.studies.species.report.rows import left_out, row_of, species_rows
 from vqdna.studies.species.report.section import composition_share, findings
+from vqdna.whole_report import write_report
 
 
 @pytest.fixture(scope="module")

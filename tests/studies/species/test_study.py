@@ -8,7 +8,7 @@ import pytest
 from example_clades import best_guess, write_clade
 from rich.console import Console
 
-from vqdna.benchmark.named import named_sources
+from vqdna.cli.options import named_sources
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.experiments.locks import claimed

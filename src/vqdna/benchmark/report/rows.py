@@ -10,7 +10,6 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vqdna.reports.content import plural
 from vqdna.reports.runs import Run, nested, number
 
 PROTOCOLS = ("full", "reduced", "covid-like")
@@ -135,18 +134,6 @@ class Grid:
     def costs(self, system: str, name: str) -> list[float]:
         """Known values of a cost over the datasets."""
         return [entry.costs[name] for entry in self.of_system(system) if name in entry.costs]
-
-
-def is_benchmark(run: Run) -> bool:
-    """Whether the run is a whole benchmark and not a cell of one."""
-    return run.stage == "benchmark" and "rows" in run.results
-
-
-def benchmark_outcome(run: Run) -> str:
-    """What a benchmark covers, in one line."""
-    rows = [row for row in run.items("rows") if isinstance(row, Mapping)]
-    systems, datasets = (len({str(row.get(key)) for row in rows}) for key in ("system", "dataset"))
-    return f"{plural(systems, 'system')} on {plural(datasets, 'dataset')}, see the benchmark"
 
 
 def grids(run: Run) -> list[Grid]:

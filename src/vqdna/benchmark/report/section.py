@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vqdna.benchmark.report.rows import Grid, grids, is_benchmark
+from vqdna.benchmark.report.rows import Grid, grids
 from vqdna.benchmark.report.tables import (
     FLOPS,
     cost_of,
@@ -25,7 +25,7 @@ from vqdna.reports.charts.interval_chart import Bar, interval_chart
 from vqdna.reports.charts.rank_diagram import rank_diagram
 from vqdna.reports.comparison import METRICS
 from vqdna.reports.content import MISSING, Block, Drawing, Figure, Section, duration, known, listed, plural
-from vqdna.reports.runs import Run
+from vqdna.reports.runs import Run, is_benchmark
 
 PROTOCOL_WORDS = {
     "full": (

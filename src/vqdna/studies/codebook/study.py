@@ -16,7 +16,6 @@ from typing import Any
 from rich.console import Console
 
 from vqdna.baselines.probe import Limits, run_probe
-from vqdna.benchmark.protocols import read_dataset
 from vqdna.config import completed
 from vqdna.errors import InputError
 from vqdna.experiments.locks import claimed
@@ -24,23 +23,14 @@ from vqdna.experiments.records import held_cell
 from vqdna.results import RESULTS_FILE, command_line, write_json
 from vqdna.studies.codebook.cells import BPE, HAND_MADE, Cell, Preset, cells, find_preset, paper_width, row_config
 from vqdna.studies.codebook.summary import write_summary
-from vqdna.tasks.loading import LabelledSequences
-from vqdna.tasks.registry import DatasetFiles, dataset, files_in_folder, find_dataset
+from vqdna.tasks.loading import LabelledSequences, read_dataset
+from vqdna.tasks.registry import GUE_13, DatasetFiles, _files, dataset
 from vqdna.tokenizers import Tokenizer, load_tokenizer
 from vqdna.tokenizers.learning import learn_bpe
 from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 
 Record = dict[str, Any]
 
-GUE_13 = (
-    *(f"tf/{number}" for number in range(5)),
-    *(f"mouse/{number}" for number in (0, 2, 3, 4)),
-    "prom_core_all",
-    "prom_core_notata",
-    "prom_core_tata",
-    "prom_300_tata",
-)
-"""GUE's sets with three complete splits at hand."""
 
 DATASETS = ("covid-windows", *GUE_13)
 
@@ -217,10 +207,6 @@ def _probe(tokenizer: Tokenizer, probing: Probing, seed: int) -> Record:
     record = run_probe(tokenizer, train, test, dev, seed=seed, limits=probing.limits, metric=probing.metric)
     left_out = ("stage", "system", "seed", "dev_source", "predictions")
     return {"metric": probing.metric, **{key: value for key, value in record.items() if key not in left_out}}
-
-
-def _files(name: str, data_root: Path | None) -> DatasetFiles:
-    return files_in_folder(Path(name), name) if Path(name).is_dir() else find_dataset(name, data_root)
 
 
 def _probing(name: str, study: Study, files: DatasetFiles) -> Probing:

@@ -6,16 +6,16 @@ Flow: OUT/<row>/seed-<n>/results.json -> summary rows -> summary.json and summar
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vqdna.errors import InputError
+from vqdna.experiments.records import Score, mean_and_sd
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 from vqdna.tasks.metrics import metric_value
 
 Record = dict[str, Any]
-Score = dict[str, float | None]
 
 BEST_KMER = "kmer_best"
 """Row put together from the k-mer rows: on each dataset the k that does best on dev."""
@@ -115,13 +115,6 @@ def _best_kmer(records: Sequence[Record]) -> Record:
 
 def _dev_score(probe: Record) -> float:
     return metric_value(probe["dev"], probe["metric"])
-
-
-def mean_and_sd(values: Iterable[float | None]) -> Score:
-    """Mean and sample standard deviation (n - 1) of the values that are known; None where too few are."""
-    known = [value for value in values if value is not None]
-    mean = statistics.fmean(known) if known else None
-    return {"mean": mean, "sd": statistics.stdev(known) if len(known) > 1 else None}
 
 
 def _table(columns: dict[str, Callable[[Record], str]], rows: Sequence[Record]) -> str:

@@ -18,21 +18,20 @@ import numpy as np
 from rich.console import Console
 
 from vqdna.baselines.probe import run_probe
-from vqdna.benchmark.encoders import fresh_encoder
 from vqdna.config import completed, load_config, read_yaml
 from vqdna.encoder.saved_models import load_encoder
 from vqdna.errors import InputError
 from vqdna.experiments.locks import claimed
 from vqdna.experiments.records import check_settings
 from vqdna.finetune.settings import FinetuneConfig
+from vqdna.finetune.starting_weights import fresh_encoder
 from vqdna.finetune.train import run_finetune
 from vqdna.genome.bases import from_base_ids
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
-from vqdna.simulation.genomes import write_labelled_csv
-from vqdna.studies.codebook.study import GUE_13
 from vqdna.studies.pretraining.summary import write_summary
 from vqdna.tasks.loading import read_labelled
-from vqdna.tasks.registry import DatasetFiles, files_in_folder, find_dataset
+from vqdna.tasks.registry import GUE_13, DatasetFiles, files_in_folder, find_dataset
+from vqdna.tasks.tables import write_labelled_csv
 from vqdna.tokenizers import load_tokenizer
 
 Record = dict[str, Any]

@@ -17,18 +17,18 @@ from sklearn.metrics import f1_score
 
 from vqdna.baselines.logistic_regression import fit_probe
 from vqdna.config import load_config
-from vqdna.encoder.saved_models import load_classifier
 from vqdna.finetune.evaluation import predict_sequences
+from vqdna.finetune.heads import load_classifier
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.genome import from_base_ids
-from vqdna.simulation.genomes import write_labelled_csv
 from vqdna.studies.sars_cov_2.genome_codes import encode_genomes
 from vqdna.studies.sars_cov_2.genome_windows import GenomeWindows, tiled_windows
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.representations import Representation, code_counts
 from vqdna.studies.sars_cov_2.separation import Interval, bootstrap
 from vqdna.studies.sars_cov_2.splits import PARTS
+from vqdna.tasks.tables import write_labelled_csv
 from vqdna.tokenizers import Tokenizer
 
 METRIC = "f1_macro"

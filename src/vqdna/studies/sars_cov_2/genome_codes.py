@@ -17,7 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from scipy.sparse import csr_matrix
 
 from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.tiling import token_spans
+from vqdna.tokenizers.encoding import token_spans
 from vqdna.tokenizers.vq import VqTokenizer
 
 TILE_BASES = 64

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from vqdna.benchmark.named import named_sources
 from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.genome import N, read_sequences
@@ -65,19 +64,6 @@ class System:
             "bases_per_position": self.tokenizer.bases_per_position,
             "context_bases": self.tokenizer.context_bases,
         }
-
-
-def named_folders(given: Sequence[str]) -> dict[str, Path]:
-    """Folders of `NAME=DIR` options by name.
-
-    Raises:
-        InputError: one is not so written, or a name comes twice or is one of the study's own.
-    """
-    folders = named_sources(given, "--vocabulary", "DIR")
-    for name in folders:
-        if name in (*TRAINED, BPE, KMERS, SHIPPED):
-            raise InputError(f"--vocabulary: the name '{name}' is one of the study's own, choose another")
-    return {name: Path(folder) for name, folder in folders.items()}
 
 
 def train_systems(

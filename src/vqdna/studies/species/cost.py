@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vqdna.benchmark.cost import memory_status, peak_memory, reset_peak_memory
+from vqdna.devices import memory_status, peak_memory, reset_peak_memory
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.long_rows import CHUNK_TOKENS
 from vqdna.errors import InputError
@@ -33,7 +33,7 @@ from vqdna.studies.species.features import (
 )
 from vqdna.studies.species.systems import SystemSpec
 from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.tiling import TILES_AT_A_TIME
+from vqdna.tokenizers.encoding import TILES_AT_A_TIME
 
 LEAST_MEASURED_SECONDS = 0.3
 MOST_REPEATS = 5

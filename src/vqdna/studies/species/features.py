@@ -28,8 +28,8 @@ from vqdna.genome.bases import N
 from vqdna.genome.corpus import Corpus
 from vqdna.studies.species.splits import Part, Windows
 from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.encoding import encode_sequences, pad_codes
-from vqdna.tokenizers.tiling import encode_sequence
+from vqdna.tokenizers.encoding import encode_sequence, encode_sequences
+from vqdna.tokenizers.padding import pad_codes
 
 LONGEST_WORD = 6
 """k of the longest k-mers that spectra count."""

@@ -16,9 +16,9 @@ from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.genome.bases import from_base_ids
 from vqdna.genome.corpus import Corpus
-from vqdna.simulation.genomes import write_labelled_csv
 from vqdna.studies.species.splits import Windows
 from vqdna.studies.species.systems import SystemSpec
+from vqdna.tasks.tables import write_labelled_csv
 
 CONFIG = "small"
 EPOCHS = 3

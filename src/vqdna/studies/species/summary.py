@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vqdna.errors import InputError
+from vqdna.experiments.records import mean_and_sd
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
-from vqdna.studies.codebook.summary import mean_and_sd
 from vqdna.studies.species.cells import length_name
 
 Record = dict[str, Any]

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from vqdna.reports.content import Score
 from vqdna.reports.runs import Run, nested, number
 
 BEST_KMER = "kmer_best"
@@ -18,14 +19,6 @@ HAND_MADE = ("hand-made", "bpe")
 LEARNED_NAME = re.compile(r"(vq|hrq)_([kd])(\d+)")
 STANDARD = {"k": 512, "d": 384}
 """K and width of the paper; its rows over width have this K, and the other way round."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """Mean over seeds and sample standard deviation (n - 1), None for fewer than two."""
-
-    mean: float
-    deviation: float | None = None
 
 
 @dataclass(frozen=True)

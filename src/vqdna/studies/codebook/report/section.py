@@ -15,6 +15,7 @@ from vqdna.reports.content import (
     Block,
     Cell,
     Figure,
+    Score,
     Section,
     Table,
     duration,
@@ -25,7 +26,7 @@ from vqdna.reports.content import (
 )
 from vqdna.reports.runs import Run, nested
 from vqdna.studies.codebook.report.published import PUBLISHED
-from vqdna.studies.codebook.report.rows import BEST_KMER, Score, StudyRow, datasets_of, study_rows, swept
+from vqdna.studies.codebook.report.rows import BEST_KMER, StudyRow, datasets_of, study_rows, swept
 
 QUANTIZERS = {"vq": "VQ", "hrq": "HRQ"}
 METRICS = {"f1_macro": "macro-F1", "mcc": "MCC"}

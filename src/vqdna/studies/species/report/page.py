@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from vqdna.errors import InputError
-from vqdna.reports.page import write_report
-from vqdna.reports.runs import SUMMARY_FILE
+from vqdna.reports.page import render_page
+from vqdna.reports.runs import SUMMARY_FILE, find_runs
+from vqdna.results import write_atomically
+from vqdna.studies.species.report.section import species_section
 
 PAGE = "species.html"
 TITLE = "Which species is it? Classification from 1k to 450k bases"
@@ -24,5 +26,8 @@ def write_species_page(folder: Path) -> Path:
     sets = sorted(path.parent for path in folder.glob(f"*/{SUMMARY_FILE}"))
     if not sets:
         raise InputError(f"{folder}: no results of a species study yet")
-    write_report(sets, folder / PAGE, title=TITLE)
+    runs = find_runs(sets)
+    section = species_section(runs)
+    page = render_page(runs, [section] if section else [], title=TITLE)
+    write_atomically(folder / PAGE, page.encode())
     return folder / PAGE

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vqdna.reports.content import Score
 from vqdna.reports.runs import Run, nested, number
-from vqdna.studies.codebook.report.rows import Score
 
 SPECTRUM, COMPOSITION = "spectrum", "nucleotide"
 """Systems that need no learning: k-mers of the best k, and single bases, which are composition alone."""

@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vqdna.reports.charts.sweep_chart import Level, Sweep, sweep_chart
-from vqdna.reports.content import MISSING, Block, Cell, Figure, Section, Table, decimal, known, number_cell, plural
+from vqdna.reports.content import (
+    MISSING,
+    Block,
+    Cell,
+    Figure,
+    Score,
+    Section,
+    Table,
+    decimal,
+    known,
+    number_cell,
+    plural,
+)
 from vqdna.reports.runs import Run
 from vqdna.studies.codebook.report.published import SPECIES
-from vqdna.studies.codebook.report.rows import Score
 from vqdna.studies.species.report.rows import (
     COMPOSITION,
     SPECTRUM,
