@@ -14,7 +14,7 @@ CHECKED = (
     "genome", "vocabulary", "tokenizers", "encoder", "pretrain", "finetune", "tasks", "simulation", "baselines",
     "benchmark", "studies", "inference", "audit", "checkpoints",
 )  # fmt: skip
-install_import_hook([f"vqdna.{package}" for package in CHECKED], "beartype.beartype")
+install_import_hook([f"vqdna.{package}" for package in CHECKED], "shape_checks.checked")
 
 import pytest
 import torch

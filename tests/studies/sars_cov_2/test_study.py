@@ -128,7 +128,7 @@ def test_steps_that_are_there_are_not_run_again(done, inputs, monkeypatch):
         raise AssertionError(system)
 
     monkeypatch.setattr(module, "STEPS", dict.fromkeys(module.STEPS, run_again))
-    monkeypatch.setattr(module.steps, "fine_tuned_step", run_again)
+    monkeypatch.setattr(module.questions, "fine_tuned_step", run_again)
     again = run_lineage_study(inputs, out, sizes=SIZES)
     assert again["steps"] == summary["steps"]
 
