@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from vqdna.genome.bases import BASES, EncodedText, N, from_base_ids, reverse_complement, to_base_ids
 from vqdna.genome.corpus import Corpus, WindowPlace, WindowSampler
+from vqdna.genome.intervals import Interval
 from vqdna.genome.sequences import Sequence, read_sequences
 
 __all__ = [
     "BASES",
     "Corpus",
     "EncodedText",
+    "Interval",
     "N",
     "Sequence",
     "WindowPlace",
