@@ -1,6 +1,7 @@
 # Each target makes .venv by itself. `make demo` and `make test` are all a newcomer needs.
+# `make test PYTHON=python3.13` does the same beside it, in .venv-python3.13.
 PYTHON ?= python3
-VENV := .venv
+VENV := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FAST := -m "not slow"
@@ -44,4 +45,4 @@ bench: $(INSTALLED)
 	$(RUN)/python speed/bench_vocabulary.py
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf .venv .venv-* demo

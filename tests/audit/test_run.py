@@ -8,7 +8,7 @@ import pytest
 import torch
 from known_tokenizers import MOTIF, planted_contig, random_contig
 
-from vqdna.audit import run_audit
+from vqdna.audit.run import run_audit
 from vqdna.cli import main
 from vqdna.errors import InputError
 from vqdna.simulation.genomes import write_fasta
