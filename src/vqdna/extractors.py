@@ -217,4 +217,4 @@ def position_of_base(spans: Int[ndarray, "position 2"], num_bases: int) -> Int[n
 
 
 def _changed(options: EmbedOptions, **changes: object) -> EmbedOptions:
-    return EmbedOptions(**{**vars(options), "window": None, **changes})  # type: ignore[arg-type]
+    return EmbedOptions(**{**vars(options), "window": None, **changes})

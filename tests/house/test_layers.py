@@ -168,6 +168,52 @@ def test_no_file_imports_what_stands_above_it():
     assert faults(lambda path: imported_parts(path) - allowed_for(path)) == []
 
 
+def test_studies_benchmark_and_audit_are_clients_of_the_product():
+    """The command line alone starts them, and the page on everything shows them; no study knows another."""
+
+    def rule(path: Path) -> set[str]:
+        part = part_of(path)
+        clients = {"studies", "benchmark", "audit"} - ({"benchmark"} if part == "studies" else set()) - {part}
+        return set() if part in ("cli", "whole_report") else imported_parts(path) & clients
+
+    def other_studies(path: Path) -> set[str]:
+        own = path.relative_to(PACKAGE).parts[:2]
+        names = {tuple(name.split(".")[1:3]) for name in imported_modules(path) if name.startswith("vqdna.studies.")}
+        return {".".join(name) for name in names if part_of(path) == "studies" and name != own}
+
+    assert faults(rule) + faults(other_studies) == []
+
+
+def test_a_package_with_a_page_has_an_empty_init():
+    """So a page can be made without what the package runs."""
+    inits = [folder.parent / "__init__.py" for folder in PACKAGE.rglob("report") if folder.is_dir()]
+    assert len(inits) >= 6
+    assert faults(lambda path: {name for name in imported_at_the_head(path) if name.startswith("vqdna.")}, inits) == []
+
+
+def imported_at_the_head(path: Path) -> set[str]:
+    """Modules of ours that are imported whenever the file is: outside functions and `if TYPE_CHECKING`."""
+    found: set[str] = set()
+    for node in tree_of(path).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vqdna"):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def test_no_file_needs_itself():
+    """No circle of imports among files, not even one that Python could resolve."""
+    names = {".".join(("vqdna", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in SOURCES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {name: (imported_at_the_head(path) & set(names)) - {name} for name, path in names.items()}
+    # `from vqdna.genome import x` needs the package's __init__, which may take x from a file of the package.
+    done: set[str] = set()
+    while ready := {name for name in graph if name not in done and graph[name] <= done}:
+        done |= ready
+    assert sorted(set(graph) - done) == []
+
+
 def test_no_import_hides_where_it_leads():
     assert faults(lambda path: {name for name in imported_modules(path) if name.startswith(".")}) == []
 

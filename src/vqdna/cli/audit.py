@@ -40,8 +40,8 @@ def audit(
     quiet: Quiet = False,
 ) -> None:
     """What the codes of a vocabulary hold, beside a second tokenizer: numbers and an HTML page."""
-    from vqdna.audit import run_audit
     from vqdna.audit.report.page import needed_for_audit, write_audit_page
+    from vqdna.audit.run import run_audit
     from vqdna.genome.streams import sequence_files
 
     prepare(quiet)

@@ -105,7 +105,7 @@ def _open_text(path: Path) -> Iterator[io.TextIOBase]:
         compressed = probe.read(2) == b"\x1f\x8b"
     try:
         with (gzip.open if compressed else open)(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            yield stream  # type: ignore[misc]
+            yield stream
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise InputError(f"{path}: the gzip data is truncated or damaged; copy the file again") from None
     except UnicodeDecodeError:

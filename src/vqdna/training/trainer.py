@@ -174,7 +174,7 @@ class StageTrainer(Trainer):
         if self._shards:
             shard(self._own_model(), self.accelerator.device)
             prepare = self.accelerator.prepare_model
-            self.accelerator.prepare_model = lambda model, **_: prepare(  # type: ignore[method-assign]
+            self.accelerator.prepare_model = lambda model, **_: prepare(
                 model, device_placement=False, evaluation_mode=True
             )  # no copy per rank (DDP) around a model that is split
         return super().create_optimizer(model)

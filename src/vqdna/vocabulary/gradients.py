@@ -63,7 +63,7 @@ class _Settle(torch.autograd.Function):
         return chosen, distance, distance.clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, vectors: Tensor | None, commitment: Tensor | None, codebook: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, None]:

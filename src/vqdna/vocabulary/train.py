@@ -82,7 +82,7 @@ class VocabularySettings(StrictModel):
     def _is_known(cls, name: str) -> str:
         if name not in QUANTIZERS:
             known = ", ".join(QUANTIZERS)
-            raise PydanticCustomError("quantizer", f"expected one of {known}{nearest_name_hint(name, QUANTIZERS)}")  # type: ignore[arg-type]
+            raise PydanticCustomError("quantizer", f"expected one of {known}{nearest_name_hint(name, QUANTIZERS)}")
         return name
 
 
@@ -219,7 +219,7 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
 
 def parameter_counts(model: VQVAE) -> dict[str, int]:
     """Parameters by part; those of the quantizer include its code vectors, however they learn."""
-    parts: dict[str, nn.Module] = dict(model.named_children())  # type: ignore[arg-type]
+    parts: dict[str, nn.Module] = dict(model.named_children())
     counts = {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()}
     learned = sum(w.numel() for name, w in model.quantizer.named_parameters() if "code_vectors" in name)
     counts["quantizer"] += model.quantizer.num_code_values - learned

@@ -38,12 +38,3 @@ PUBLISHED: dict[str, Published] = {
     "bpe_4096": Published(None, 36.53),
 }
 """K = 512 is also the row of width 384: 99.5 / 44.8 for VQ and 99.6 / 48.9 for HRQ stand in both of their tables."""
-
-SPECIES: dict[str, dict[int, float]] = {
-    "HyenaDNA": {1000: 61.13, 20_000: 87.42, 32_000: 93.42, 250_000: 97.90, 450_000: 99.40},
-    "DNABERT": {1000: 39.61, 20_000: 76.21, 32_000: 91.93},
-    "DNABERT-2": {1000: 61.04, 20_000: 86.83, 32_000: 99.28},
-    "VQDNA (HRQ)": {1000: 61.57, 20_000: 88.05, 32_000: 99.46},
-}
-"""Top-1 percentages of species classification by length in bases. NT-500M-1000g is left out: the poster prints
-DNABERT-2's numbers for it, so one of the two rows is a slip."""

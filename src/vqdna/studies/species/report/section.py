@@ -23,9 +23,9 @@ from vqdna.reports.content import (
     plural,
 )
 from vqdna.reports.runs import Run
-from vqdna.studies.codebook.report.published import SPECIES
 from vqdna.studies.species.report.rows import (
     COMPOSITION,
+    SPECIES,
     SPECTRUM,
     LeftOut,
     SpeciesRow,
