@@ -21,11 +21,11 @@ import torch
 from clock import DEVICE, seconds
 
 from vqdna.config import load_config
+from vqdna.encoder.encoded_sequences import encode_sequences
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.pretrain.train import PretrainConfig
 from vqdna.tokenizers import load_tokenizer
-from vqdna.tokenizers.encoding import encode_sequences
 from vqdna.tokenizers.padding import pad_codes
 from vqdna.weights import DEFAULT, part_folder, shipped
 

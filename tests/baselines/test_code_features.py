@@ -13,7 +13,8 @@ from vqdna.tokenizers import load_tokenizer
 def test_histogram_by_hand():
     base_ids = torch.tensor([[0, 0, 1, 3], [2, 4, 0, 0]], dtype=torch.uint8)
     mask = torch.tensor([[True] * 4, [True, True, False, False]])
-    histogram = code_histogram(TwoLevelTokenizer().encode(base_ids, mask), (2, 5)).toarray()
+    tokens = TwoLevelTokenizer().encode(base_ids, mask)
+    histogram = code_histogram(tokens.codes, tokens.attention_mask, (2, 5)).toarray()
     assert histogram.tolist() == [[0.5, 0.5, 0.5, 0.25, 0, 0.25, 0], [1, 0, 0, 0, 0.5, 0, 0.5]]
 
 
@@ -42,7 +43,7 @@ def test_mean_vector_leaves_out_padding():
     base_ids = torch.tensor([[0, 1, 1, 1], [2, 0, 0, 0], [0, 0, 0, 0]], dtype=torch.uint8)
     mask = torch.tensor([[True] * 4, [True, False, False, False], [False] * 4])
     tokenizer = TwoLevelTokenizer()
-    means = mean_code_vector(tokenizer, tokenizer.encode(base_ids, mask))
+    means = mean_code_vector(tokenizer, tokenizer.encode(base_ids, mask).codes, mask)
     assert means.tolist() == [[0.25, 0.75, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
 
 

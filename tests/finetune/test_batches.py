@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from vqdna.encoder.encoded_sequences import EncodedSequences
 from vqdna.finetune.batches import EpochDataset, collate, shuffled_by_length
-from vqdna.tokenizers.encoding import EncodedSequences
 
 LENGTHS = np.random.default_rng(0).integers(1, 60, 1003)
 

@@ -3,11 +3,11 @@ import pytest
 import torch
 from example_tasks import MODERNBERT, tiny_encoder, tiny_vocabulary
 
+from vqdna.encoder.encoded_sequences import EncodedSequences
 from vqdna.finetune.evaluation import coding_batches, predict_codes
 from vqdna.finetune.head_start import pooled_features, start_head
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import HeadStart
-from vqdna.tokenizers.encoding import EncodedSequences
 
 BASES = torch.randint(0, 4, (60, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

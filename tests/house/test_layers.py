@@ -104,7 +104,6 @@ ALLOWED: dict[str, set[str]] = {
     "registration": set(),  # names the modules of the models, and imports none
     **{name: set() for name in FREE},
 }
-LEFT = {"tokenizers": {"encoder"}}
 """What each package, or module directly below `vqdna`, may import besides itself and the free modules."""
 
 
@@ -125,7 +124,7 @@ def part_of(path: Path) -> str:
 def allowed_for(path: Path) -> set[str]:
     """Parts that the file may import: its own, the free ones, those of the table; pages also the toolkit of pages."""
     page = {"reports"} if "report" in path.relative_to(PACKAGE).parts[:-1] else set()
-    return ALLOWED[part_of(path)] | FREE | {part_of(path)} | page | LEFT.get(part_of(path), set())
+    return ALLOWED[part_of(path)] | FREE | {part_of(path)} | page
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -214,7 +214,7 @@ def test_bfloat16_is_near(fasta):
 
 
 def test_a_sequence_that_is_too_long_is_named_and_windows_of_it_are_not(fasta, monkeypatch):
-    monkeypatch.setattr("vqdna.tokenizers.encoding.MAX_BASES", 50)
+    monkeypatch.setattr("vqdna.encoder.encoded_sequences.MAX_BASES", 50)
     with pytest.raises(InputError, match=r"in.fa: 's\d' 0-\d+: got \d+ bases, expected at most 50; cut the sequence"):
         embedded(encoder(), fasta)
     assert not fasta.with_suffix(".parquet").exists()

@@ -1,99 +1,86 @@
+"""Codes and spans of tiles and batches against each sequence read whole, for every tokenizer there is."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from example_tasks import BERT, tiny_encoder, tiny_vocabulary
+from example_tasks import tiny_vocabulary
 
-from vqdna.errors import InputError
-from vqdna.genome.bases import reverse_complement
-from vqdna.tokenizers import encoding
-from vqdna.tokenizers.encoding import encode_sequences
+from vqdna.tokenizers import Tokenizer, load_tokenizer
+from vqdna.tokenizers.base_words import BaseWordTokenizer
+from vqdna.tokenizers.bpe import BpeTokenizer
+from vqdna.tokenizers.encoding import encode_rows, encode_rows_with_spans, encode_sequence
 from vqdna.tokenizers.kmer import KmerTokenizer
-from vqdna.tokenizers.nucleotide import NucleotideTokenizer
-from vqdna.tokenizers.padding import pad_codes
+from vqdna.tokenizers.published_words import PublishedWordTokenizer
 
 
-def random_rows(*lengths: int) -> list[np.ndarray]:
-    random = np.random.default_rng(0)
-    return [random.integers(0, 5, length).astype(np.uint8) for length in lengths]
+def random_bases(length: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).choice(5, length, p=[0.24] * 4 + [0.04]).astype(np.uint8)
 
 
-def place(row: int) -> str:
-    return f"table.csv: record {row + 1}"
+def whole(tokenizer: Tokenizer, base_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    tokens = tokenizer.encode(torch.from_numpy(base_ids)[None])
+    return tokens.codes[0].numpy(), tokens.spans[0].numpy()
 
 
-@pytest.mark.parametrize("tokenizer", [NucleotideTokenizer(), KmerTokenizer(6, 6), tiny_vocabulary()])
-def test_codes_are_those_of_each_record_alone_in_the_order_given(tokenizer):
-    rows = random_rows(33, 7, 90, 33, 52)
-    encoded = encode_sequences(tiny_encoder(tokenizer), rows, place, both_strands=True)
-    for strand, given in ((encoded.codes, rows), (encoded.reverse_codes, [reverse_complement(row) for row in rows])):
-        for codes, bases in zip(strand, given, strict=True):
-            assert np.array_equal(codes, tokenizer.encode(torch.from_numpy(bases.copy())[None]).codes[0])
+TOKENIZERS = {
+    "vq": tiny_vocabulary(),
+    "nucleotide": load_tokenizer("nucleotide"),
+    **{
+        f"kmer:{k}:{stride}": KmerTokenizer(k, stride) for k, stride in ((1, 1), (3, 1), (6, 1), (6, 2), (5, 3), (4, 4))
+    },
+    "bpe": BpeTokenizer.learn(["ACGTTGCATGCAAATCG" * 9], 40),
+    "dnabert": PublishedWordTokenizer("dnabert", 6),
+    "nucleotide_transformer": PublishedWordTokenizer("nucleotide_transformer", 6),
+    "hyenadna": PublishedWordTokenizer("hyenadna", 1),
+    "bases and k-mers": BaseWordTokenizer(KmerTokenizer(5, 3)),
+    "bases and learned words": BaseWordTokenizer(tiny_vocabulary()),
+}
 
 
-def test_one_strand_unless_asked():
-    assert encode_sequences(tiny_encoder(), random_rows(10), place).reverse_codes is None
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("tile_bases", [1, 7, 24])
+def test_codes_and_spans_in_tiles_are_those_of_the_whole(name, tile_bases):
+    tokenizer = TOKENIZERS[name]
+    for length in (0, 1, 2, 5, 6, 7, 8, 23, 24, 25, 26, 27, 28, 29, 30, 31, 50, 97):
+        base_ids = random_bases(length)
+        codes, spans = encode_sequence(tokenizer, base_ids, tile_bases=tile_bases)
+        expected = (
+            whole(tokenizer, base_ids) if length else (np.zeros((0, len(tokenizer.level_sizes))), np.zeros((0, 2)))
+        )
+        np.testing.assert_array_equal(codes, expected[0], err_msg=f"{length} bases")
+        np.testing.assert_array_equal(spans, expected[1], err_msg=f"{length} bases")
 
 
-def test_pad_codes_fills_with_zeros_that_the_mask_leaves_out():
-    codes, mask = pad_codes([np.array([[3, 1]]), np.array([[5, 2], [6, 4]])])
-    assert codes.tolist() == [[[3, 1], [0, 0]], [[5, 2], [6, 4]]]
-    assert mask.tolist() == [[True, False], [True, True]]
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_rows_in_batches_are_those_of_each_row_alone_in_the_order_given(name, monkeypatch):
+    monkeypatch.setattr("vqdna.tokenizers.encoding.BASES_PER_BATCH", 60)
+    monkeypatch.setattr("vqdna.tokenizers.encoding.TILE_BASES", 24)
+    tokenizer, rows = TOKENIZERS[name], [random_bases(length, length) for length in (33, 7, 90, 33, 8, 52)]
+    codes, spans = encode_rows_with_spans(tokenizer, rows)
+    for row, coded, covered in zip(rows, codes, spans, strict=True):
+        np.testing.assert_array_equal(coded, whole(tokenizer, row)[0])
+        np.testing.assert_array_equal(covered, whole(tokenizer, row)[1])
+    for one, other in zip(codes, encode_rows(tokenizer, rows, bases_per_batch=1), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-def test_bert_has_a_last_position_and_modernbert_none():
-    assert tiny_encoder(backbone=BERT).max_positions == 80
-    assert tiny_encoder().max_positions is None
+def test_no_rows_have_no_codes():
+    assert encode_rows(load_tokenizer("kmer:3"), []) == []
 
 
-def test_a_sequence_too_long_for_the_backbone_is_named():
-    encoder = tiny_encoder(NucleotideTokenizer(), BERT)
-    assert len(encode_sequences(encoder, random_rows(80), place)) == 1
-    message = (
-        r"^table.csv: record 2: its 81 bases make 81 tokens, and the bert backbone holds at most 80; cut the sequence$"
-    )
-    with pytest.raises(InputError, match=message):
-        encode_sequences(encoder, random_rows(10, 81), place)
+def test_a_row_that_the_batch_padded_is_held_by_itself():
+    codes = encode_rows(load_tokenizer("nucleotide"), [random_bases(2), random_bases(1000)])
+    assert codes[0].base is None
 
 
-def test_a_sequence_without_token_is_named():
-    with pytest.raises(InputError, match="record 1: its 0 bases make no token"):
-        encode_sequences(tiny_encoder(), random_rows(0, 4), place)
-
-
-def test_more_bases_than_one_row_may_have_are_refused_before_any_work(monkeypatch):
-    monkeypatch.setattr(encoding, "MAX_BASES", 90)
-    encoder = tiny_encoder(NucleotideTokenizer())
-    assert len(encode_sequences(encoder, random_rows(90), place)) == 1
-    monkeypatch.setattr(encoding, "_strand_codes", lambda *_: pytest.fail("work was done"))
-    with pytest.raises(InputError, match=r"^table.csv: record 2: got 91 bases, expected at most 90; cut the sequence"):
-        encode_sequences(encoder, random_rows(5, 91), place)
-
-
-def test_a_stem_gives_a_backbone_room_for_as_many_more_tokens():
-    encoder = tiny_encoder(NucleotideTokenizer(), BERT)
-    encoder.merge = 4
-    assert len(encode_sequences(encoder, random_rows(320), place)) == 1
-    with pytest.raises(InputError, match="321 tokens, and the bert backbone holds at most 320"):
-        encode_sequences(encoder, random_rows(321), place)
-
-
-def test_long_rows_of_a_learned_tokenizer_go_through_in_tiles(monkeypatch):
-    tokenizer, rows = tiny_vocabulary(), random_rows(700, 80)
-    monkeypatch.setattr(encoding, "BASES_PER_BATCH", 100)
-    monkeypatch.setattr("vqdna.tokenizers.encoding.TILE_BASES", 64)
-    seen, encode = [], tokenizer.encode
-    encoder = tiny_encoder(tokenizer)
+@pytest.mark.parametrize("name", ["vq", "kmer:6:2", "dnabert"])
+def test_no_tile_is_longer_than_its_bases_and_context(name, monkeypatch):
+    tokenizer, seen = TOKENIZERS[name], []
+    encode = tokenizer.encode
     monkeypatch.setattr(
-        encoder.tokenizer, "encode", lambda bases, *mask: (seen.append(bases.shape[1]), encode(bases, *mask))[1]
+        tokenizer, "encode", lambda bases, *mask: (seen.append(bases.shape[1]), encode(bases, *mask))[1]
     )
-    encoded = encode_sequences(encoder, rows, place)
-    for codes, bases in zip(encoded.codes, rows, strict=True):
-        assert np.array_equal(codes, encode(torch.from_numpy(bases)[None]).codes[0])
-    assert max(seen) < 700
-
-
-def test_codes_are_held_in_as_few_bytes_as_they_need():
-    assert encode_sequences(tiny_encoder(KmerTokenizer(3)), random_rows(9), place).codes[0].dtype == np.int16
-    assert encode_sequences(tiny_encoder(KmerTokenizer(8)), random_rows(9), place).codes[0].dtype == np.int32
+    encode_sequence(tokenizer, random_bases(3000), tile_bases=60)
+    assert max(seen) <= 60 + 2 * (tokenizer.context_bases + tokenizer.max_span)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from vqdna.tokenizers import Tokenizer
+from vqdna.tokenizers.encoding import encode_rows_with_spans
 
-BASES_PER_BATCH = 16_384
+BASES_AT_A_TIME = 1 << 18
+"""Bases between two reports of progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,17 +90,16 @@ class CodeReader:
 
     def read(self, base_ids: UInt8[np.ndarray, "window base"]) -> CodedPositions:
         """Every position of every window."""
-        size = max(1, BASES_PER_BATCH // max(1, base_ids.shape[1]))
-        parts = [self._read_batch(base_ids[start : start + size], start) for start in range(0, len(base_ids), size)]
+        size = max(1, BASES_AT_A_TIME // max(1, base_ids.shape[1]))
+        parts = []
+        for first in range(0, len(base_ids), size):
+            windows = base_ids[first : first + size]
+            codes, spans = encode_rows_with_spans(self.tokenizer, list(windows))
+            numbers = np.repeat(np.arange(first, first + len(windows)), [len(row) for row in codes])
+            start, end = np.concatenate(spans).T
+            parts.append(CodedPositions(numbers, start, end, np.concatenate(codes).astype(np.int64)))
+            self.on_bases(windows.size)
         return joined(parts, len(self.tokenizer.level_sizes))
-
-    @torch.no_grad()
-    def _read_batch(self, base_ids: UInt8[np.ndarray, "window base"], first: int) -> CodedPositions:
-        tokens = self.tokenizer.encode(torch.from_numpy(np.ascontiguousarray(base_ids)))
-        kept: Bool[np.ndarray, "window place"] = tokens.attention_mask.numpy()
-        start, end = tokens.spans.numpy()[kept].T
-        self.on_bases(base_ids.size)
-        return CodedPositions(np.nonzero(kept)[0] + first, start, end, tokens.codes.numpy()[kept])
 
 
 def joined(parts: Sequence[CodedPositions], num_levels: int) -> CodedPositions:

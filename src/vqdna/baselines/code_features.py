@@ -12,12 +12,14 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 from scipy.sparse import csr_matrix, vstack
+from torch import Tensor
 
-from vqdna.tokenizers import Tokenizer, Tokens
-from vqdna.tokenizers.padding import length_buckets, pad_rows
+from vqdna.tokenizers import Tokenizer
+from vqdna.tokenizers.encoding import encode_rows
+from vqdna.tokenizers.padding import length_buckets, pad_codes
 
 BASES_PER_BATCH = 32_768
 
@@ -33,15 +35,14 @@ def extract_features(
     Sequences of like length go together, in padded batches of at most `bases_per_batch` bases, which changes speed and
     memory only.
     """
-    device = next((tensor.device for tensor in tokenizer.state_dict().values()), torch.device("cpu"))
+    codes = encode_rows(tokenizer, rows, bases_per_batch=bases_per_batch)
     buckets = list(length_buckets([len(row) for row in rows], bases_per_batch))
     means, histograms = [], []
     for bucket in buckets:
-        base_ids, mask = pad_rows([rows[number] for number in bucket])
-        tokens = tokenizer.encode(base_ids.to(device), mask.to(device))
-        histograms.append(code_histogram(tokens, tokenizer.level_sizes))
+        padded, kept = (part.to(tokenizer.device) for part in pad_codes([codes[number] for number in bucket]))
+        histograms.append(code_histogram(padded, kept, tokenizer.level_sizes))
         if tokenizer.vector_size is not None:
-            means.append(mean_code_vector(tokenizer, tokens))
+            means.append(mean_code_vector(tokenizer, padded, kept))
     original_order = np.argsort(np.concatenate(buckets))
     features: dict[str, Features] = {"mean": np.concatenate(means)[original_order]} if means else {}
     return features | histograms_of(vstack(histograms, format="csr")[original_order], tokenizer.level_sizes)
@@ -58,21 +59,25 @@ def histograms_of(counts: csr_matrix, level_sizes: Sequence[int]) -> dict[str, c
     return {"histogram": counts, "coarse": counts[:, :num_coarse], "fine": counts[:, num_coarse:]}
 
 
-def code_histogram(tokens: Tokens, level_sizes: Sequence[int]) -> csr_matrix:
+def code_histogram(
+    codes: Int[Tensor, "row position level"], mask: Bool[Tensor, "row position"], level_sizes: Sequence[int]
+) -> csr_matrix:
     """Fraction of each sequence's positions that hold each code, levels side by side; zeros for rows without tokens."""
     offsets = np.cumsum([0, *level_sizes])
-    kept = tokens.attention_mask.cpu().numpy()
+    kept = mask.cpu().numpy()
     row, _ = np.nonzero(kept)
-    columns = tokens.codes.cpu().numpy()[kept] + offsets[:-1]
+    columns = codes.cpu().numpy()[kept] + offsets[:-1]
     fractions = np.repeat(1.0 / np.maximum(kept.sum(axis=1), 1)[row], len(level_sizes))
     shape = (len(kept), int(offsets[-1]))
     return csr_matrix((fractions, (np.repeat(row, len(level_sizes)), columns.ravel())), shape=shape)
 
 
-def mean_code_vector(tokenizer: Tokenizer, tokens: Tokens) -> Float[ndarray, "row width"]:
+def mean_code_vector(
+    tokenizer: Tokenizer, codes: Int[Tensor, "row position level"], mask: Bool[Tensor, "row position"]
+) -> Float[ndarray, "row width"]:
     """Mean over each sequence's positions of their merged code vectors; zero for rows without tokens."""
     # Double precision: sums of like codes then agree to the last printed digit whatever the padding behind them.
-    kept = tokens.attention_mask[..., None].double()
-    total = (tokenizer.code_vectors(tokens.codes).double() * kept).sum(dim=1)
+    kept = mask[..., None].double()
+    total = (tokenizer.code_vectors(codes).double() * kept).sum(dim=1)
     mean: ndarray = (total / kept.sum(dim=1).clamp(min=1)).cpu().numpy()
     return mean

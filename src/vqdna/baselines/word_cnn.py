@@ -8,7 +8,6 @@ a word says of a training sequence is soon learned by heart. It must not know wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vqdna.baselines.cnn import NUM_BASES, CnnConfig, Network, OneHotCnn, Reader, one_hot, padded
-from vqdna.baselines.code_features import BASES_PER_BATCH
 from vqdna.genome.bases import reverse_complement
 from vqdna.tasks.loading import LabelledSequences
 from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.base_words import levels_of_few_codes, words_at_bases
-from vqdna.tokenizers.padding import length_buckets, pad_codes
+from vqdna.tokenizers.base_words import BaseWordTokenizer, levels_of_few_codes, words_at_bases
+from vqdna.tokenizers.encoding import encode_rows
+from vqdna.tokenizers.padding import pad_codes
 
 
 @dataclass(frozen=True)
@@ -109,23 +108,11 @@ class WordNetwork(Network):
         strands = [split.base_ids]
         if config.shares_strands:
             strands.append([reverse_complement(row) for row in split.base_ids])
-        words = [words_of_rows(self.tokenizer, rows, device) for rows in strands]
+        tokenizer = BaseWordTokenizer(self.tokenizer).to(device)  # whose level 0 is the base itself
+        words = [[codes[:, 1:] for codes in encode_rows(tokenizer, rows, device=device)] for rows in strands]
 
         def read(rows: Int[ndarray, "row"]) -> tuple[Tensor, ...]:
             bases = padded([split.base_ids[row] for row in rows], device)
             return (*bases, *(pad_codes([held[row] for row in rows])[0].to(device) for held in words))
 
         return read
-
-
-@torch.inference_mode()
-def words_of_rows(
-    tokenizer: Tokenizer, rows: Sequence[UInt8[ndarray, "_"]], device: torch.device
-) -> list[Int[ndarray, "_ level"]]:
-    """The word at each base of each row, see `vqdna.tokenizers.base_words`."""
-    tokenizer = tokenizer.to(device)
-    words: dict[int, Int[ndarray, "_ level"]] = {}
-    for bucket in length_buckets([len(row) for row in rows], BASES_PER_BATCH):
-        codes = words_at_bases(tokenizer, *padded([rows[row] for row in bucket], device)).int().cpu().numpy()
-        words |= {int(row): codes[place, : len(rows[row])] for place, row in enumerate(bucket)}
-    return [words[row] for row in range(len(rows))]

@@ -16,7 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vqdna.tokenizers.encoding import EncodedSequences
+from vqdna.encoder.encoded_sequences import EncodedSequences
 from vqdna.tokenizers.padding import CodeRows, pad_codes
 
 BATCHES_PER_POOL = 32

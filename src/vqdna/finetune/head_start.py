@@ -14,11 +14,11 @@ from jaxtyping import Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
+from vqdna.encoder.encoded_sequences import EncodedSequences
 from vqdna.finetune.batches import label_tensor
 from vqdna.finetune.evaluation import in_batches
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import HeadStart
-from vqdna.tokenizers.encoding import EncodedSequences
 
 
 def start_head(

@@ -17,6 +17,7 @@ import numpy as np
 from transformers import PreTrainedModel, set_seed
 
 from vqdna.devices import own_device
+from vqdna.encoder.encoded_sequences import EncodedSequences, encode_sequences
 from vqdna.encoder.genome_encoder import GenomeEncoderConfig
 from vqdna.encoder.saved_models import load_encoder, model_folder
 from vqdna.errors import InputError
@@ -32,7 +33,6 @@ from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Splits, Task, read_splits
 from vqdna.tasks.metrics import Metrics
 from vqdna.tasks.registry import known_dataset
-from vqdna.tokenizers.encoding import EncodedSequences, encode_sequences
 from vqdna.tokenizers.loading import tokenizer_name
 from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from vqdna.devices import own_device
+from vqdna.encoder.encoded_sequences import encode_sequences
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.pooling import pool_positions
 from vqdna.errors import InputError, check_name
@@ -26,7 +27,6 @@ from vqdna.genome.bases import Gaps
 from vqdna.inference.embedding_table import EmbeddingRows, check_output, embedding_writer
 from vqdna.inference.regions import Piece, regions_of_records, whole_records, windows_of_records
 from vqdna.quiet import is_watched
-from vqdna.tokenizers.encoding import encode_sequences, token_spans
 from vqdna.tokenizers.padding import BATCH_SIZE, CodeRows, pad_codes, similar_batches
 from vqdna.training.settings import uses_bfloat16
 
@@ -130,12 +130,16 @@ def embed_pieces(
         [piece.base_ids for piece in pieces],
         lambda row: f"{source}: {pieces[row]}",
         both_strands=options.both_strands,
+        with_spans=options.pool == "none",
     )
     vectors = _strand_vectors(encoder, encoded.codes, options)
     if encoded.reverse_codes is not None:
         others = _strand_vectors(encoder, encoded.reverse_codes, options)
         vectors = [(one + other) / 2 for one, other in zip(vectors, others, strict=True)]
-    spans = [_row_spans(encoder, piece, options) for piece in pieces]
+    if encoded.spans is None:
+        spans = [np.array([[piece.start, piece.end]]) for piece in pieces]
+    else:
+        spans = [_position_spans(encoder, *both) for both in zip(pieces, encoded.spans, strict=True)]
     return EmbeddingRows(
         names=[piece.name for piece, rows in zip(pieces, vectors) for _ in rows],
         starts=np.concatenate(spans)[:, 0],
@@ -163,11 +167,10 @@ def _strand_vectors(encoder: GenomeEncoder, rows: CodeRows, options: EmbedOption
     return [vectors[row] for row in range(len(rows))]
 
 
-def _row_spans(encoder: GenomeEncoder, piece: Piece, options: EmbedOptions) -> Int[np.ndarray, "row 2"]:
-    """Bases of each row of a piece, on the plus strand of its sequence."""
-    if options.pool != "none":
-        return np.array([[piece.start, piece.end]])
-    tokens = token_spans(encoder.tokenizer, piece.base_ids)
+def _position_spans(
+    encoder: GenomeEncoder, piece: Piece, tokens: Int[np.ndarray, "token 2"]
+) -> Int[np.ndarray, "row 2"]:
+    """Bases of each position of a piece, on the plus strand of its sequence."""
     last = np.minimum(np.arange(encoder.merge, len(tokens) + encoder.merge, encoder.merge), len(tokens)) - 1
     spans = np.stack([tokens[:: encoder.merge, 0], tokens[last, 1]], axis=1)
     return piece.start + spans if piece.strand == "+" else piece.end - spans[:, ::-1]

@@ -35,6 +35,7 @@ class BaseWordTokenizer(Tokenizer):
         self.bases, self.words = NucleotideTokenizer(), levels_of_few_codes(words).requires_grad_(False)
         self.level_sizes = (*self.bases.level_sizes, *(size + 1 for size in self.words.level_sizes))
         self.bases_per_position = self.bases.bases_per_position
+        self.tile_step = self.words.tile_step
         self.context_bases = self.words.context_bases + self.words.max_span - 1
 
     @torch.no_grad()

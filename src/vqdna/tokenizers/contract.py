@@ -10,8 +10,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
@@ -44,6 +46,8 @@ class Tokenizer(nn.Module, ABC):
         context_bases: bases on either side of a position's span that can change its code; 0 for hand-made tokenizers.
         vector_size: width of the code vectors, or None where codes have none (hand-made tokenizers).
         max_span: bases of the longest span.
+        tile_step: a sequence may be cut at multiples of so many bases: a piece from there, with `context_bases` on
+            either side, has the codes of the whole. None where a token's start depends on all before it (BPE).
     """
 
     kind: ClassVar[str]
@@ -52,6 +56,12 @@ class Tokenizer(nn.Module, ABC):
     context_bases: int = 0
     vector_size: int | None = None
     max_span: int = 1
+    tile_step: int | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors lie; the processor for a tokenizer that has none."""
+        return next(chain(self.parameters(), self.buffers()), torch.empty(0, device="cpu")).device
 
     @abstractmethod
     def encode(

@@ -1,8 +1,8 @@
-"""From bases to codes: whole sequences in tiles, many sequences in batches, and codes kept on disk between runs.
+"""The one loop from bases to codes: rows of similar length in batches, long rows in tiles, codes kept on disk.
 
-Flow: base_ids, one array per record -> batches of similar length -> tokenizer -> EncodedSequences(codes
-[position, level] per record, of one strand or both) -> pad_codes -> (codes [batch, position, level], position_mask).
-It must not know labels or heads.
+Flow: base_ids [base] of many rows -> batches of similar length -> tokenizer -> codes [position, level] of each row, and
+where asked spans [position, 2]. A long row is cut into tiles, each with all that its codes look at, so its codes are
+those of the whole row. It must not know encoders, labels or sequence files.
 """
 
 from __future__ import annotations
@@ -11,19 +11,15 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 
-from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.long_rows import MAX_BASES
-from vqdna.errors import InputError
-from vqdna.genome.bases import reverse_complement
 from vqdna.results import atomic_output
 from vqdna.tokenizers.contract import Tokenizer
 from vqdna.tokenizers.padding import CodeRows, length_buckets, pad_rows
@@ -31,167 +27,111 @@ from vqdna.tokenizers.padding import CodeRows, length_buckets, pad_rows
 BASES_PER_BATCH = 16_384
 """Padded bases that the tokenizer sees at once."""
 
-
-@dataclass(frozen=True)
-class EncodedSequences:
-    """Codes of each record, without padding.
-
-    Attributes:
-        codes: of the strand as given.
-        reverse_codes: of the reverse complement, or None where nothing needs it.
-    """
-
-    codes: CodeRows
-    reverse_codes: CodeRows | None = None
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def rows(self, chosen: Sequence[int] | Int[ndarray, "row"], *, pairs: bool = False) -> CodeRows:
-        """Codes of the chosen records; with `pairs` behind them those of their reverse complements."""
-        strands = [self.codes, *([self.reverse_codes] if pairs and self.reverse_codes is not None else [])]
-        return [strand[row] for strand in strands for row in chosen]
-
-
-def encode_sequences(
-    encoder: GenomeEncoder,
-    base_ids: Sequence[UInt8[ndarray, "_"]],
-    place: Callable[[int], str],
-    *,
-    both_strands: bool = False,
-    keep: bool = False,
-) -> EncodedSequences:
-    """Codes of all sequences by the encoder's tokenizer, in the order given.
-
-    Args:
-        encoder: its tokenizer and its backbone's number of positions count.
-        base_ids: one array per record.
-        place: where record i comes from, for messages.
-        both_strands: also encodes the reverse complements.
-        keep: looks the codes up in the cache on disk, and puts them there.
-
-    Raises:
-        InputError: a sequence makes no token, has too many bases, or makes more positions than the backbone has; names
-            the record.
-    """
-    _check_bases(base_ids, place)
-    strands = [list(base_ids)] + ([[reverse_complement(row) for row in base_ids]] if both_strands else [])
-    encoded = [_strand_codes(encoder, strand, keep) for strand in strands]
-    codes, reverse = encoded[0], encoded[1] if both_strands else None
-    for strand in (codes, reverse or []):
-        _check_positions(strand, base_ids, place, encoder)
-    return EncodedSequences(codes, reverse)
-
-
-def _strand_codes(encoder: GenomeEncoder, base_ids: Sequence[UInt8[ndarray, "_"]], keep: bool) -> CodeRows:
-    def compute() -> CodeRows:
-        return _encode_strand(encoder.tokenizer, base_ids, encoder.device)
-
-    return cached_codes(encoder.tokenizer, base_ids, compute) if keep else compute()
-
-
-@torch.no_grad()
-def _encode_strand(tokenizer: Tokenizer, base_ids: Sequence[UInt8[ndarray, "_"]], device: torch.device) -> CodeRows:
-    codes: dict[int, Int[ndarray, "_ level"]] = {}
-    kind = np.int16 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else np.int32
-    for rows in length_buckets([len(row) for row in base_ids], BASES_PER_BATCH):
-        encoded = _encode_batch(tokenizer, [base_ids[row] for row in rows], device)
-        codes |= {int(row): part.astype(kind) for row, part in zip(rows, encoded, strict=True)}
-    return [codes[row] for row in range(len(base_ids))]
-
-
-def _encode_batch(
-    tokenizer: Tokenizer, rows: Sequence[UInt8[ndarray, "_"]], device: torch.device
-) -> list[Int[ndarray, "_ level"]]:
-    """Codes of rows of similar length; a long one of a learned tokenizer goes through its convolutions in tiles."""
-    if len(rows) == 1 and len(rows[0]) > BASES_PER_BATCH and tokenizer.vector_size is not None:
-        return [encode_sequence(tokenizer, rows[0])[0]]
-    bases, attention_mask = pad_rows(rows)
-    tokens = tokenizer.encode(bases.to(device), attention_mask.to(device))
-    lengths = tokens.attention_mask.sum(dim=1).tolist()
-    return [padded[:length] for padded, length in zip(tokens.codes.cpu().numpy(), lengths, strict=True)]
-
-
-def _check_bases(base_ids: Sequence[UInt8[ndarray, "_"]], place: Callable[[int], str]) -> None:
-    for number, row in enumerate(base_ids):
-        if len(row) > MAX_BASES:
-            raise InputError(
-                f"{place(number)}: got {len(row)} bases, expected at most {MAX_BASES}; cut the sequence into windows"
-            )
-
-
-def _check_positions(
-    codes: CodeRows, base_ids: Sequence[UInt8[ndarray, "_"]], place: Callable[[int], str], encoder: GenomeEncoder
-) -> None:
-    limit, backbone = encoder.max_positions, encoder.config.backbone.get("model_type", "modernbert")
-    for number, row in enumerate(codes):
-        if not len(row):
-            raise InputError(f"{place(number)}: its {len(base_ids[number])} bases make no token")
-        if limit is not None and len(row) > limit * encoder.merge:
-            raise InputError(
-                f"{place(number)}: its {len(base_ids[number])} bases make {len(row)} tokens,"
-                f" and the {backbone} backbone holds at most {limit * encoder.merge}; cut the sequence"
-            )
-
-
 TILE_BASES = 8192
-
+"""Bases of a tile, besides the context on either side."""
 
 TILES_AT_A_TIME = 8
 
+Encoded: TypeAlias = tuple[Int[ndarray, "position level"], Int[ndarray, "position 2"]]
+"""Codes of a sequence, and the first base and the end of each position."""
+
+
+class Tile(NamedTuple):
+    """Bases `first` to `end` of a sequence; of their positions the tile keeps `num_kept`, after the first `skipped`."""
+
+    first: int
+    end: int
+    skipped: int
+    num_kept: int | None
+    """None for the last tile, which keeps all that follow."""
+
 
 def encode_sequence(
-    tokenizer: Tokenizer, base_ids: UInt8[np.ndarray, "base"], *, tile_bases: int | None = None
-) -> tuple[Int[np.ndarray, "position level"], Int[np.ndarray, "position 2"]]:
-    """Codes and base spans of a whole sequence.
+    tokenizer: Tokenizer,
+    base_ids: UInt8[ndarray, "base"],
+    *,
+    tile_bases: int | None = None,
+    device: torch.device | None = None,
+) -> Encoded:
+    """Codes and base spans of a whole sequence, in tiles where the tokenizer's codes can be told tile by tile.
 
     Args:
-        tokenizer: a learned tokenizer, whose `bases_per_position` is a whole number.
+        tokenizer: any.
         base_ids: the sequence.
-        tile_bases: bases encoded at a time, besides the context on either side; changes memory, not codes. None takes
-            `TILE_BASES`.
+        tile_bases: bases encoded at a time, besides their context; changes memory, not codes. None takes `TILE_BASES`.
+        device: where the tokenizer works; None takes the device of its tensors.
     """
+    codes = [np.zeros((0, len(tokenizer.level_sizes)), dtype=np.int64)]
+    spans = [np.zeros((0, 2), dtype=np.int64)]
+    for batch in _of_equal_length(tiles(tokenizer, len(base_ids), tile_bases or TILE_BASES)):
+        stacked = np.stack([base_ids[tile.first : tile.end] for tile in batch])
+        tokens = tokenizer.encode(torch.from_numpy(stacked).to(device or tokenizer.device))
+        for tile, coded, covered in zip(batch, tokens.codes.cpu().numpy(), tokens.spans.cpu().numpy(), strict=True):
+            kept = slice(tile.skipped, None if tile.num_kept is None else tile.skipped + tile.num_kept)
+            codes.append(coded[kept])
+            spans.append(covered[kept] + tile.first)
+    return np.concatenate(codes), np.concatenate(spans)
+
+
+def encode_rows(
+    tokenizer: Tokenizer,
+    rows: Sequence[UInt8[ndarray, "_"]],
+    *,
+    device: torch.device | None = None,
+    keep: bool = False,
+    bases_per_batch: int | None = None,
+) -> CodeRows:
+    """Codes of each row, in the order given and in the fewest bytes that hold them.
+
+    Args:
+        tokenizer: any.
+        rows: base ids of each sequence.
+        device: where the tokenizer works; None takes the device of its tensors.
+        keep: looks the codes up in the cache on disk, and puts them there.
+        bases_per_batch: padded bases at once; changes speed and memory, not codes. None takes `BASES_PER_BATCH`.
+    """
+
+    def compute() -> CodeRows:
+        return _encode_rows(tokenizer, rows, device, bases_per_batch)[0]
+
+    return cached_codes(tokenizer, rows, compute) if keep else compute()
+
+
+def encode_rows_with_spans(
+    tokenizer: Tokenizer, rows: Sequence[UInt8[ndarray, "_"]], *, device: torch.device | None = None
+) -> tuple[CodeRows, list[Int[ndarray, "_ 2"]]]:
+    """Codes of each row as `encode_rows` gives them, and the base spans of their positions."""
+    return _encode_rows(tokenizer, rows, device, None, with_spans=True)
+
+
+def tiles(tokenizer: Tokenizer, num_bases: int, tile_bases: int) -> Iterator[Tile]:
+    """Tiles of a sequence whose kept positions, side by side, are those of the whole; one where it cannot be cut."""
+    step = tokenizer.tile_step
+    if step is None:
+        yield from [Tile(0, num_bases, 0, None)] if num_bases else []
+        return
     stride = int(tokenizer.bases_per_position)
-    tile_bases = max(1, (tile_bases or TILE_BASES) // stride) * stride
-    margin = -(-tokenizer.context_bases // stride) * stride
-    codes = [
-        tile
-        for batch in _in_batches(_tiles(base_ids, tile_bases, margin), TILES_AT_A_TIME)
-        for tile in _encode_tiles(tokenizer, batch, stride)
-    ]
-    joined = np.concatenate(codes) if codes else np.zeros((0, len(tokenizer.level_sizes)), dtype=np.int64)
-    return joined, _strides(len(base_ids), stride)
+    own = max(1, tile_bases // step) * step
+    # A tile with its context begins at a multiple of the step too, else its positions would lie off the whole's grid.
+    margin = -(-tokenizer.context_bases // step) * step
+    # Overlapping k-mers reach beyond the bases by which their positions advance.
+    overhang = tokenizer.max_span - stride
+    # Too few bases behind a tile for one more k-mer: they are tokens by themselves, of which the tile has read some.
+    shortest = tokenizer.max_span if overhang else 1
+    for start in range(0, num_bases, own):
+        first, end = max(0, start - margin), start + own
+        skipped = (start - first) // stride
+        if num_bases - end < shortest:
+            yield Tile(first, num_bases, skipped, None)
+            return
+        yield Tile(first, min(end + margin + overhang, num_bases), skipped, own // stride)
 
 
-def token_spans(tokenizer: Tokenizer, base_ids: UInt8[np.ndarray, "base"]) -> Int[np.ndarray, "position 2"]:
-    """First base and end of each token of a sequence, whatever its tokenizer."""
-    if tokenizer.vector_size is not None:
-        return _strides(len(base_ids), int(tokenizer.bases_per_position))
-    spans: Int[np.ndarray, "position 2"] = tokenizer.encode(torch.from_numpy(base_ids)[None]).spans[0].cpu().numpy()
-    return spans
-
-
-def _strides(num_bases: int, stride: int) -> Int[np.ndarray, "position 2"]:
-    starts = np.arange(0, num_bases, stride, dtype=np.int64)
-    return np.stack([starts, np.minimum(starts + stride, num_bases)], axis=1)
-
-
-Tile = tuple[UInt8[np.ndarray, "base"], int, int]
-
-
-def _tiles(base_ids: UInt8[np.ndarray, "base"], tile_bases: int, margin: int) -> Iterator[Tile]:
-    """Slices with their context, each with the number of context bases before it and of its own bases."""
-    for start in range(0, len(base_ids), tile_bases):
-        end = min(start + tile_bases, len(base_ids))
-        first = max(0, start - margin)
-        yield base_ids[first : end + margin], start - first, end - start
-
-
-def _in_batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
-    """Runs of at most `size` tiles of equal length, so that no padding is needed."""
+def _of_equal_length(cut: Iterator[Tile]) -> Iterator[list[Tile]]:
+    """Batches of tiles that need no padding: all but a sequence's first and last are of one length."""
     batch: list[Tile] = []
-    for tile in tiles:
-        if batch and (len(batch) == size or len(tile[0]) != len(batch[0][0])):
+    for tile in cut:
+        if batch and (len(batch) == TILES_AT_A_TIME or tile.end - tile.first != batch[0].end - batch[0].first):
             yield batch
             batch = []
         batch.append(tile)
@@ -199,12 +139,40 @@ def _in_batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
         yield batch
 
 
-def _encode_tiles(tokenizer: Tokenizer, tiles: list[Tile], stride: int) -> Iterator[Int[np.ndarray, "position level"]]:
-    device = next(tokenizer.parameters()).device
-    stacked = torch.from_numpy(np.stack([bases for bases, _, _ in tiles])).to(device)
-    codes = tokenizer.encode(stacked).codes.cpu().numpy()
-    for row, (_, before, length) in zip(codes, tiles, strict=True):
-        yield row[before // stride : before // stride + -(-length // stride)]
+def _encode_rows(
+    tokenizer: Tokenizer,
+    rows: Sequence[UInt8[ndarray, "_"]],
+    device: torch.device | None,
+    bases_per_batch: int | None,
+    *,
+    with_spans: bool = False,
+) -> tuple[CodeRows, list[Int[ndarray, "_ 2"]]]:
+    """Codes of each row and, where asked, its spans, in the order of the rows."""
+    kind = np.int16 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else np.int32
+    most = bases_per_batch or BASES_PER_BATCH
+    device = device or tokenizer.device
+    codes: dict[int, Int[ndarray, "_ level"]] = {}
+    spans: dict[int, Int[ndarray, "_ 2"]] = {}
+    for batch in length_buckets([len(row) for row in rows], most):
+        for number, (coded, covered) in zip(batch, _encode_batch(tokenizer, [rows[n] for n in batch], device, most)):
+            # A copy: a view would hold the whole padded batch in memory as long as one of its rows is in use.
+            codes[int(number)] = coded.astype(kind)
+            if with_spans:
+                spans[int(number)] = covered.copy()
+    return [codes[row] for row in range(len(rows))], [spans[row] for row in range(len(rows))] if with_spans else []
+
+
+def _encode_batch(
+    tokenizer: Tokenizer, rows: Sequence[UInt8[ndarray, "_"]], device: torch.device, most: int
+) -> Iterator[Encoded]:
+    if len(rows) == 1 and len(rows[0]) > most:
+        yield encode_sequence(tokenizer, rows[0], device=device)
+        return
+    bases, attention_mask = pad_rows(rows)
+    tokens = tokenizer.encode(bases.to(device), attention_mask.to(device))
+    codes, spans = tokens.codes.cpu().numpy(), tokens.spans.cpu().numpy()
+    for row, length in enumerate(tokens.attention_mask.sum(dim=1).tolist()):
+        yield codes[row, :length], spans[row, :length]
 
 
 def cached_codes(

@@ -43,7 +43,7 @@ class KmerTokenizer(Tokenizer):
         self.k = k
         self.stride = stride
         self.level_sizes = (4**k + 5,)
-        self.bases_per_position = float(stride)
+        self.bases_per_position, self.tile_step = float(stride), stride
         self.max_span = k
 
     @property

@@ -24,7 +24,7 @@ class NucleotideTokenizer(Tokenizer):
     def __init__(self) -> None:
         super().__init__()
         self.level_sizes = (5,)
-        self.bases_per_position = 1.0
+        self.bases_per_position, self.tile_step = 1.0, 1
 
     def encode(
         self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None

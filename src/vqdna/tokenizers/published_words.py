@@ -115,6 +115,7 @@ class PublishedWordTokenizer(Tokenizer):
         self.level_sizes = (num_words or most,)
         self.bases_per_position = 1.0 if self.words_of.overlapping else float(k)
         self.max_span = k
+        self.tile_step = 1 if self.words_of.overlapping else None
         self._numbers = {word: number for number, word in enumerate(words)}
 
     @property

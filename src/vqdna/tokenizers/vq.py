@@ -47,7 +47,7 @@ class VqTokenizer(Tokenizer):
         self.bases_per_position = float(self.config.bases_per_position)
         self.context_bases = _context_bases(self.config, self.num_levels)
         self.vector_size = self.config.width
-        self.max_span = self.config.bases_per_position
+        self.max_span = self.tile_step = self.config.bases_per_position
         self._tables: WordTables | None = None
         self.register_load_state_dict_post_hook(_forget_tables)
         self.requires_grad_(False)

@@ -17,14 +17,13 @@ from jaxtyping import Float, Int, UInt8
 from scipy.sparse import csr_matrix
 
 from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.encoding import token_spans
+from vqdna.tokenizers.encoding import encode_rows, encode_rows_with_spans, tiles
 from vqdna.tokenizers.vq import VqTokenizer
 
 TILE_BASES = 64
-TILES_AT_A_TIME = 256
 
-Tile = tuple[bytes, int, int]
-"""Bases of a tile with its context, how many of them stand before its own, and the number of its own positions."""
+Tile = tuple[bytes, int, int | None]
+"""Bases of a tile with its context, positions of the context before it, and of its own; None for all that follow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,56 +107,22 @@ def level_means(codes: GenomeCodes) -> list[Float[np.ndarray, "genome width"]] |
 
 
 def _encode_in_tiles(tokenizer: VqTokenizer, genomes: Sequence[UInt8[np.ndarray, "_"]]) -> GenomeCodes:
-    stride = int(tokenizer.bases_per_position)
-    own = max(1, TILE_BASES // stride) * stride
-    margin = -(-tokenizer.context_bases // stride) * stride
     numbers: dict[Tile, int] = {}
-    rows = [
-        np.array([numbers.setdefault(tile, len(numbers)) for tile in _tiles(genome, own, margin, stride)])
-        for genome in genomes
-    ]
-    return GenomeCodes(tokenizer, _encode_tiles(tokenizer, list(numbers), stride), rows, None)
-
-
-def _tiles(base_ids: UInt8[np.ndarray, "base"], own: int, margin: int, stride: int) -> list[Tile]:
-    tiles = []
-    for start in range(0, len(base_ids), own):
-        first, end = max(0, start - margin), min(start + own, len(base_ids))
-        tiles.append((base_ids[first : end + margin].tobytes(), start - first, -(-(end - start) // stride)))
-    return tiles
-
-
-@torch.inference_mode()
-def _encode_tiles(tokenizer: VqTokenizer, tiles: list[Tile], stride: int) -> list[Int[np.ndarray, "_ level"]]:
-    """Codes of each tile; those of one length go together, so that nothing is padded."""
-    kind = np.int16 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else np.int32
-    by_length: dict[int, list[int]] = {}
-    for number, (bases, _, _) in enumerate(tiles):
-        by_length.setdefault(len(bases), []).append(number)
-    coded: dict[int, Int[np.ndarray, "_ level"]] = {}
-    for numbers in by_length.values():
-        for start in range(0, len(numbers), TILES_AT_A_TIME):
-            batch = numbers[start : start + TILES_AT_A_TIME]
-            stacked = np.stack([np.frombuffer(tiles[number][0], np.uint8) for number in batch])
-            codes = tokenizer.encode(torch.from_numpy(stacked)).codes.numpy().astype(kind)
-            for number, row in zip(batch, codes):
-                _, before, length = tiles[number]
-                coded[number] = row[before // stride : before // stride + length].copy()
-    return [coded[number] for number in range(len(tiles))]
-
-
-@torch.inference_mode()
-def _encode_whole(tokenizer: Tokenizer, genomes: Sequence[UInt8[np.ndarray, "_"]]) -> GenomeCodes:
-    kind = np.int16 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else np.int32
-    tiles, starts = [], []
+    rows = []
     for genome in genomes:
-        tokens = tokenizer.encode(torch.from_numpy(genome)[None])
-        tiles.append(tokens.codes[0].numpy().astype(kind))
-        starts.append(tokens.spans[0, :, 0].numpy())
+        cut = tiles(tokenizer, len(genome), TILE_BASES)
+        shared = [(genome[tile.first : tile.end].tobytes(), tile.skipped, tile.num_kept) for tile in cut]
+        rows.append(np.array([numbers.setdefault(tile, len(numbers)) for tile in shared]))
+    coded = encode_rows(tokenizer, [np.frombuffer(bases, np.uint8) for bases, _, _ in numbers])
+    own = [
+        row[skipped : None if num_kept is None else skipped + num_kept].copy()
+        for row, (_, skipped, num_kept) in zip(coded, numbers, strict=True)
+    ]
+    return GenomeCodes(tokenizer, own, rows, None)
+
+
+def _encode_whole(tokenizer: Tokenizer, genomes: Sequence[UInt8[np.ndarray, "_"]]) -> GenomeCodes:
+    codes, spans = encode_rows_with_spans(tokenizer, genomes)
+    starts = [row[:, 0] for row in spans]
     on_a_grid = all(np.array_equal(row, np.arange(len(row)) * (row[1] if len(row) > 1 else 1)) for row in starts)
-    return GenomeCodes(tokenizer, tiles, [np.array([n]) for n in range(len(tiles))], None if on_a_grid else starts)
-
-
-def spans_of(codes: GenomeCodes, base_ids: UInt8[np.ndarray, "base"]) -> Int[np.ndarray, "position 2"]:
-    """First base and end of each position of a genome."""
-    return token_spans(codes.tokenizer, base_ids)
+    return GenomeCodes(tokenizer, codes, [np.array([n]) for n in range(len(codes))], None if on_a_grid else starts)

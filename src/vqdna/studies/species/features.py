@@ -22,13 +22,14 @@ from numpy import ndarray
 from scipy.sparse import csr_matrix
 
 from vqdna.baselines.code_features import Features, histograms_of
+from vqdna.encoder.encoded_sequences import encode_sequences
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.pooling import POOLINGS, pool_positions
 from vqdna.genome.bases import N
 from vqdna.genome.corpus import Corpus
 from vqdna.studies.species.splits import Part, Windows
 from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.encoding import encode_sequence, encode_sequences
+from vqdna.tokenizers.encoding import encode_sequence
 from vqdna.tokenizers.padding import pad_codes
 
 LONGEST_WORD = 6
@@ -203,15 +204,15 @@ class EncoderFeatures(SpeciesFeatures):
 def read_tokens(tokenizer: Tokenizer, base_ids: UInt8[ndarray, "base"]) -> TokenRow:
     """Tokens of a sequence of any length, read in tiles; learned codes are those of the sequence read whole."""
     kind = np.int16 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else np.int32
-    if tokenizer.vector_size is not None:
-        codes, spans = encode_sequence(tokenizer, base_ids, tile_bases=TILE_BASES)
-        return TokenRow(codes.astype(kind), spans[:, 0].astype(np.int32), spans[:, 1].astype(np.int32))
-    tiles = [
-        _hand_made_tile(tokenizer, base_ids[first : first + HAND_MADE_TILE_BASES], first)
-        for first in range(0, len(base_ids), HAND_MADE_TILE_BASES)
-    ]
-    codes, spans = (np.concatenate(parts) for parts in zip(*tiles, strict=True))
-    return TokenRow(codes.astype(kind), spans[:, 0].astype(np.int32), spans[:, 1].astype(np.int32))
+    # Hand-made tokens do not cross the ends of a piece, as in the committed results; memory is bounded for BPE too.
+    piece = len(base_ids) if tokenizer.vector_size is not None else HAND_MADE_TILE_BASES
+    codes, spans = [], []
+    for first in range(0, len(base_ids), piece):
+        coded, covered = encode_sequence(tokenizer, base_ids[first : first + piece], tile_bases=TILE_BASES)
+        codes.append(coded)
+        spans.append(covered.astype(np.int32) + np.int32(first))
+    starts, ends = np.concatenate(spans).T
+    return TokenRow(np.concatenate(codes).astype(kind), starts, ends)
 
 
 def code_shares(codes: Int[ndarray, "token level"], level_sizes: Sequence[int]) -> Float[ndarray, "code"]:
@@ -264,13 +265,6 @@ def _named(rows: Sequence[Pooled]) -> dict[str, Features]:
     """Representations by the name of the pooling."""
     means = np.stack([row.mean for row in rows])
     return dict(zip(POOLINGS, (means, np.concatenate([means, [row.maximum for row in rows]], axis=1)), strict=True))
-
-
-def _hand_made_tile(
-    tokenizer: Tokenizer, base_ids: UInt8[ndarray, "base"], first: int
-) -> tuple[Int[ndarray, "token level"], Int[ndarray, "token 2"]]:
-    tokens = tokenizer.encode(torch.from_numpy(np.array(base_ids))[None])
-    return tokens.codes[0].numpy(), tokens.spans[0].numpy() + first
 
 
 def _word_counts(base_ids: UInt8[ndarray, "base"]) -> Int[ndarray, "word"]:
