@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from vqdna.benchmark.budget import BUDGET_FILE
-from vqdna.benchmark.cells import Cell
+from vqdna.benchmark.trials import Cell
 from vqdna.benchmark.summary import read_cells, summarize
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 

@@ -15,7 +15,7 @@ from vqdna.benchmark import estimate, systems
 from vqdna.benchmark import grid as work
 from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget, load_budget
-from vqdna.benchmark.cells import Cell, kept_outcome
+from vqdna.benchmark.trials import Cell, kept_outcome
 from vqdna.benchmark.grid import Grid, work_through
 from vqdna.benchmark.outcomes import Outcome, read_outcome
 from vqdna.benchmark.protocols import TaskData, read_task_data

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vqdna.benchmark.cells import Cell, known_record
+from vqdna.benchmark.trials import Cell, known_record
 from vqdna.benchmark.encoders import RIVALS, is_ready, pretraining_of
 from vqdna.benchmark.grid import Grid
 from vqdna.benchmark.outcomes import Record

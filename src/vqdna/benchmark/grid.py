@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.cells import Cell, known_record, run_cell
+from vqdna.benchmark.trials import Cell, known_record, run_cell
 from vqdna.benchmark.encoders import is_ready, prepare_encoder
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.protocols import Protocol, TaskData, read_task_data

@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from vqdna.benchmark.cells import Cell, known_record
+from vqdna.benchmark.trials import Cell, known_record
 from vqdna.benchmark.grid import Grid
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.summary_tables import percent

@@ -313,7 +313,7 @@ def _average_system(name: str, members: Sequence[System]) -> System:
 
 
 def _not_run(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
-    """Averages are made of their members' outcomes, see `vqdna.benchmark.cells`."""
+    """Averages are made of their members' outcomes, see `vqdna.benchmark.trials`."""
     raise TypeError("an average is made of outcomes, it has no run of its own")
 
 
