@@ -18,8 +18,8 @@ import json
 from pathlib import Path
 
 from vqdna.benchmark.budget import BUDGET_FILE
-from vqdna.benchmark.trials import Cell
 from vqdna.benchmark.summary import read_cells, summarize
+from vqdna.benchmark.trials import Trial
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 
 CHOICES = {
@@ -131,7 +131,7 @@ def restore(cells: Path, folder: Path) -> None:
     if not (folder / BUDGET_FILE).is_file():
         write_json(folder / BUDGET_FILE, first["budget"])
     for record in records:
-        cell = Cell(record["protocol"], record["system"], record["dataset"], record["seed"])
+        cell = Trial(record["protocol"], record["system"], record["dataset"], record["seed"])
         if not (cell.folder(folder) / RESULTS_FILE).is_file():
             write_json(cell.folder(folder) / RESULTS_FILE, record)
 

@@ -4,7 +4,9 @@ import io
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,15 +17,16 @@ from vqdna.benchmark import estimate, systems
 from vqdna.benchmark import grid as work
 from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget, load_budget
-from vqdna.benchmark.trials import Cell, kept_outcome
 from vqdna.benchmark.grid import Grid, work_through
 from vqdna.benchmark.outcomes import Outcome, read_outcome
 from vqdna.benchmark.protocols import TaskData, read_task_data
 from vqdna.benchmark.runner import checked_grid, run_benchmark
 from vqdna.benchmark.systems import RIVALS, SYSTEM_NAMES, System, find_system, run_best_kmer
+from vqdna.benchmark.trials import Trial, kept_outcome
 from vqdna.config import load_config
 from vqdna.errors import InputError
-from vqdna.experiments.locks import claimed
+from vqdna.experiments import cells
+from vqdna.experiments.locks import locked
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.results import read_json
 from vqdna.tasks.loading import LabelledSequences
@@ -187,21 +190,28 @@ def test_progress_says_what_is_left_names_every_cell_and_ends_with_the_table(dat
 
 def test_the_estimate_grows_with_the_bases_and_shrinks_with_workers(data_root, tmp_path, fake):
     grid = Grid(["cnn"], {"mouse/3": "full", "tf/0": "full"}, [0, 1], WHOLE, tmp_path / "out", (), data_root)
-    one = estimate.estimate(grid, grid.cells()[:1])
-    four = estimate.estimate(grid, grid.cells())
+    one = estimate.estimate(grid, grid.trials()[:1])
+    four = estimate.estimate(grid, grid.trials())
     assert four.seconds == pytest.approx(4 * one.seconds)
-    assert estimate.estimate(grid, grid.cells(), workers=2).seconds == pytest.approx(2 * one.seconds)
+    assert estimate.estimate(grid, grid.trials(), workers=2).seconds == pytest.approx(2 * one.seconds)
     assert estimate.estimate(grid, []).sentence() == "0 cells to run, 4 known"
 
 
-def test_what_another_process_is_at_is_left_to_it(data_root, tmp_path, fake):
+def test_what_another_process_is_at_is_left_to_it(data_root, tmp_path, fake, monkeypatch):
     grid = Grid(["cnn"], {"mouse/3": "full"}, [0], WHOLE, tmp_path / "out", (), data_root)
-    folder = Cell("full", "cnn", "mouse/3", 0).folder(grid.out)
+    folder = Trial("full", "cnn", "mouse/3", 0).folder(grid.out)
     told: list[str] = []
-    with claimed(folder):
-        assert not work._attempt_cell(grid.cells()[0], grid, told.append)
-    assert (fake.calls, told) == ([], [])
-    work_through(grid, told.append)
+    with ExitStack() as other_process:
+        other_process.enter_context(locked(folder))
+        seen_while_locked: list[int] = []
+
+        def wait(seconds: float) -> None:
+            seen_while_locked.append(len(fake.calls))
+            other_process.close()
+
+        monkeypatch.setattr(cells, "time", SimpleNamespace(sleep=wait))
+        work_through(grid, told.append)
+    assert seen_while_locked == [0]
     assert len(fake.calls) == len(told) == 1
 
 
@@ -318,7 +328,7 @@ def test_every_system_name_is_found(tmp_path):
 
 def test_cells_of_different_systems_have_different_folders(tmp_path):
     names = ("kmer-logreg", "kmer-logreg:3", "encoder:a/b", "probe:nucleotide")
-    assert len({Cell("full", name, "mouse/3", 0).folder(tmp_path) for name in names}) == len(names)
+    assert len({Trial("full", name, "mouse/3", 0).folder(tmp_path) for name in names}) == len(names)
 
 
 def test_the_controls_learn_a_composition(data_root, tmp_path):
@@ -356,7 +366,7 @@ def test_an_average_waits_for_its_members_encoders_and_is_estimated_by_them(data
     assert not average.is_seedless
     assert find_system("average:kmer-logreg+probe:small", WHOLE, tmp_path).is_seedless
     seconds = [
-        estimate.estimate(grid, grid.cells()).seconds
+        estimate.estimate(grid, grid.trials()).seconds
         for names in (["cnn:1"], ["kmer-logreg"], ["average:cnn:1+kmer-logreg"], ["average:cnn:1+kmer-logreg", "cnn:1"])
         for grid in [checked_grid(names, ["mouse/3"], 3, tmp_path / "out", data_root, budget=WHOLE)]
     ]
@@ -371,7 +381,7 @@ def test_the_estimate_knows_how_often_a_system_reads_the_training_split(data_roo
 
     def bases(name: str) -> float:
         one = checked_grid([name], ["mouse/3"], 1, tmp_path / "out", data_root, budget=WHOLE)
-        return estimate.estimate(one, one.cells()).seconds
+        return estimate.estimate(one, one.trials()).seconds
 
     assert bases("cnn:5") - bases("cnn:1") == pytest.approx(4 * 3 * once)
     assert bases("kmer-lightgbm") == pytest.approx(bases("cnn:1"))
@@ -424,5 +434,5 @@ def test_a_trial_reads_a_few_sequences_once_however_long_a_system_trains(system,
     monkeypatch.setattr(estimate, "TRIAL_BASES", 1200)
     grid = checked_grid([system], ["mouse/3"], 1, tmp_path / "out", data_root, budget=WHOLE)
     assert int(grid.data("full", "mouse/3").train.lengths.sum()) == 1800
-    assert estimate.estimate(grid, grid.cells()).seconds > 0
+    assert estimate.estimate(grid, grid.trials()).seconds > 0
     assert trained == [(1, 1200)]

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vqdna.benchmark.trials import Cell, known_record
 from vqdna.benchmark.encoders import RIVALS, is_ready, pretraining_of
 from vqdna.benchmark.grid import Grid
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.protocols import DRAW_SEED, TaskData, read_task_data
 from vqdna.benchmark.systems import ONLY, STRANDS, run_encoder
+from vqdna.benchmark.trials import Trial, known_record
 from vqdna.quiet import silenced
 from vqdna.tasks.loading import limited
 
@@ -52,11 +52,11 @@ class Estimate:
         return f"{made}{self.cells} cells to run, {self.known} known{time}"
 
 
-def estimate(grid: Grid, waiting: Sequence[Cell], workers: int = 1) -> Estimate:
+def estimate(grid: Grid, waiting: Sequence[Trial], workers: int = 1) -> Estimate:
     """What is left, at the speed that finished cells or a trial show."""
     encoders = [name for name in grid.rivals() if not is_ready(name, grid.out)]
     total = _encoder_seconds(grid, encoders) + _cell_seconds(grid, waiting)
-    return Estimate(len(waiting), len(grid.cells()) - len(waiting), len(encoders), total / max(1, workers))
+    return Estimate(len(waiting), len(grid.trials()) - len(waiting), len(encoders), total / max(1, workers))
 
 
 def bases_read(data: TaskData, training_bases: int) -> int:
@@ -64,7 +64,7 @@ def bases_read(data: TaskData, training_bases: int) -> int:
     return int(3 * training_bases + data.dev.lengths.sum() + data.test.lengths.sum())
 
 
-def _cell_seconds(grid: Grid, waiting: Sequence[Cell]) -> float:
+def _cell_seconds(grid: Grid, waiting: Sequence[Trial]) -> float:
     """Seconds of all waiting cells, averages by what their members wait for; runs that no seed changes count once."""
     if not waiting:
         return 0.0
@@ -97,7 +97,7 @@ def _timed_as(grid: Grid, system: str) -> str:
 
 
 def _seconds_per_base(grid: Grid, system: str) -> float:
-    cells = dict.fromkeys(replace(cell, system=system) for cell in grid.cells())
+    cells = dict.fromkeys(replace(cell, system=system) for cell in grid.trials())
     known = [record for cell in cells if (record := known_record(cell, grid.out))]
     return statistics.median(map(_speed_of, known)) if known else _trial(grid, system)
 
@@ -186,6 +186,6 @@ def _duration(seconds: float) -> str:
 
 def estimated(grid: Grid, workers: int) -> Estimate:
     """What is left of a grid and about how long it takes."""
-    waiting = [cell for cell in grid.cells() if known_record(cell, grid.out) is None]
+    waiting = [cell for cell in grid.trials() if known_record(cell, grid.out) is None]
     with silenced():
         return estimate(grid, waiting, workers)

@@ -1,29 +1,25 @@
-"""The units of a benchmark and how processes share them: encoders to make first, then the cells, seed by seed.
+"""Everything that a benchmark runs: encoders to make first, then the trials, seed by seed.
 
-Flow: Grid -> units in order -> each process takes the first that is neither done nor another's, until none is left.
-Seed by seed, so that a benchmark that is cut short has whole tables of fewer seeds. It must not know how a unit works.
+Flow: Grid -> cells in order -> `vqdna.experiments.cells`, until every one is done by this process or another. Seed by
+seed, so that a benchmark that is cut short has whole tables of fewer seeds. It must not know how a system works.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.trials import Cell, known_record, run_cell
 from vqdna.benchmark.encoders import is_ready, prepare_encoder
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.protocols import Protocol, TaskData, read_task_data
 from vqdna.benchmark.systems import System, find_system
-from vqdna.experiments.locks import BusyError, claimed
+from vqdna.benchmark.trials import Trial, known_record, run_trial
+from vqdna.experiments.cells import Cell, run_cells
 
-PATIENCE = 1.0
-"""Seconds until a process looks again whether others have finished what it waits for."""
-
-CLAIMS = "claims"
-"""Folder of the claims on encoders: a run folder has to be empty when its run starts."""
+LOCKS = "locks"
+"""Folder of the locks on encoders: a run folder has to be empty when its run starts."""
 
 Tell = Callable[[str], None]
 
@@ -55,21 +51,21 @@ class Grid:
         """System called `name`."""
         return find_system(name, self.budget, self.out)
 
-    def cells(self) -> list[Cell]:
-        """All cells, in the order in which they are run."""
+    def trials(self) -> list[Trial]:
+        """All trials, in the order in which they are run."""
         return [
-            Cell(protocol, system, name, seed)
+            Trial(protocol, system, name, seed)
             for seed in self.seeds
             for name, protocol in self.datasets.items()
             for system in self.systems
         ]
 
     def rivals(self) -> list[str]:
-        """Encoders that cells need and that the benchmark makes."""
+        """Encoders that trials need and that the benchmark makes."""
         return list(dict.fromkeys(rival for name in self.systems for rival in self.system(name).rivals))
 
     def tokenizers(self) -> list[str]:
-        """Specs of the tokenizers that cells load."""
+        """Specs of the tokenizers that trials load."""
         return list(dict.fromkeys(spec for name in self.systems for spec in self.system(name).tokenizers))
 
     def data(self, protocol: Protocol, name: str) -> TaskData:
@@ -82,56 +78,69 @@ class Grid:
 
 
 def work_through(grid: Grid, tell: Tell) -> None:
-    """Runs what is left of the grid, until every unit is done by this process or another."""
-    waiting: list[str | Cell] = [*grid.rivals(), *grid.cells()]
-    while waiting:
-        left = [unit for unit in waiting if not _attempt(unit, grid, tell)]
-        if len(left) == len(waiting):
-            time.sleep(PATIENCE)
-        waiting = left
+    """Runs what is left of the grid, until every part is done by this process or another."""
+    encoders = [_EncoderCell(name, grid, tell) for name in grid.rivals()]
+    trials = [_TrialCell(trial, grid) for trial in grid.trials()]
+    run_cells([*encoders, *trials], tell, waits=True)
 
 
-def _attempt(unit: str | Cell, grid: Grid, tell: Tell) -> bool:
-    """Whether the unit is done, now or before."""
-    return _attempt_cell(unit, grid, tell) if isinstance(unit, Cell) else _attempt_encoder(unit, grid, tell)
+@dataclass(frozen=True)
+class _EncoderCell(Cell[str]):
+    """A tokenizer and its pre-trained encoder; the record is the encoder's own run folder."""
+
+    system: str
+    grid: Grid
+    tell: Tell
+
+    @property
+    def name(self) -> str:
+        return f"encoder of {self.system}"
+
+    @property
+    def lock(self) -> Path:
+        return self.grid.out / LOCKS / self.system
+
+    def known(self) -> str | None:
+        return "ready" if is_ready(self.system, self.grid.out) else None
+
+    def run(self) -> str:
+        self.tell(f"{self.name}: tokenizer and pre-training")
+        prepare_encoder(self.system, self.grid.budget, self.grid.genomes, self.grid.out)
+        return "ready"
+
+    def told(self, record: str) -> str:
+        return record
 
 
-def _attempt_encoder(name: str, grid: Grid, tell: Tell) -> bool:
-    if is_ready(name, grid.out):
-        return True
-    with claimed(grid.out / CLAIMS / name) as ours:
-        if not ours:
-            return False
-        tell(f"encoder of {name}: tokenizer and pre-training")
-        prepare_encoder(name, grid.budget, grid.genomes, grid.out)
-    tell(f"encoder of {name}: ready")
-    return True
+@dataclass(frozen=True)
+class _TrialCell(Cell[Record]):
+    """A trial of the grid."""
 
+    trial: Trial
+    grid: Grid
 
-def _attempt_cell(cell: Cell, grid: Grid, tell: Tell) -> bool:
-    if known_record(cell, grid.out) is not None:
-        return True
-    system = grid.system(cell.system)
-    if not all(is_ready(rival, grid.out) for rival in system.rivals):
-        return False
-    with claimed(cell.folder(grid.out)) as ours:
-        if not ours:
-            return False
-        if known_record(cell, grid.out) is None:
-            try:
-                record = run_cell(cell, system, lambda name: grid.data(cell.protocol, name), grid.budget, grid.out)
-            except BusyError:
-                return False
-            tell(told(cell, record))
-    return True
+    @property
+    def name(self) -> str:
+        return f"{self.trial.protocol} {self.trial.dataset} {self.trial.system} seed {self.trial.seed}"
 
+    @property
+    def lock(self) -> Path:
+        return self.trial.folder(self.grid.out)
 
-def told(cell: Cell, record: Record) -> str:
-    """A finished cell in one line."""
-    score = record["test"].get("mcc")
-    shown = "undefined" if score is None else f"{100 * score:.1f}"
-    chance = " (at chance)" if record.get("collapsed") else ""
-    return (
-        f"{cell.protocol} {cell.dataset} {cell.system} seed {cell.seed}:"
-        f" test MCC {shown}{chance} ({record['seconds']:.0f} s)"
-    )
+    @property
+    def is_ready(self) -> bool:
+        return all(is_ready(rival, self.grid.out) for rival in self.grid.system(self.trial.system).rivals)
+
+    def known(self) -> Record | None:
+        return known_record(self.trial, self.grid.out)
+
+    def run(self) -> Record:
+        trial, grid = self.trial, self.grid
+        system = grid.system(trial.system)
+        return run_trial(trial, system, lambda name: grid.data(trial.protocol, name), grid.budget, grid.out)
+
+    def told(self, record: Record) -> str:
+        score = record["test"].get("mcc")
+        shown = "undefined" if score is None else f"{100 * score:.1f}"
+        chance = " (no better than chance)" if record.get("collapsed") else ""
+        return f"test MCC {shown}{chance} ({record['seconds']:.0f} s)"

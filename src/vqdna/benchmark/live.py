@@ -1,7 +1,7 @@
-"""A benchmark while it runs: on a terminal a table that fills up, elsewhere a line for each finished cell.
+"""A benchmark while it runs: on a terminal a table that fills up, elsewhere a line for each finished trial.
 
-Flow: messages of the processes + results files -> a row for each system: cells done, mean score so far, time. It must
-not know how a cell runs.
+Flow: messages of the processes + results files -> a row for each system: trials done, mean score so far, time. It must
+not know how a trial runs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from vqdna.benchmark.trials import Cell, known_record
 from vqdna.benchmark.grid import Grid
 from vqdna.benchmark.outcomes import Record
 from vqdna.benchmark.summary_tables import percent
+from vqdna.benchmark.trials import Trial, known_record
 from vqdna.quiet import is_quiet
 
 REFRESHES_PER_SECOND = 0.5
@@ -33,8 +33,8 @@ class LiveTable:
 
     def __init__(self, grid: Grid, console: Console) -> None:
         self.grid, self.console = grid, console
-        self.cells = grid.cells()
-        self.records: dict[Cell, Record] = {}
+        self.trials = grid.trials()
+        self.records: dict[Trial, Record] = {}
         self.messages: list[str] = []
         self.is_quiet = is_quiet()
         shows = console.is_terminal and not self.is_quiet
@@ -63,7 +63,7 @@ class LiveTable:
         self.messages.append(message)
         if not self.live and not self.is_quiet:
             self._look()
-            count = f"[{len(self.records)}/{len(self.cells)}]"
+            count = f"[{len(self.records)}/{len(self.trials)}]"
             self.console.print(f"{count} {message}", markup=False, soft_wrap=True)
 
     def follow(self, told: Queue[str], processes: Sequence[BaseProcess]) -> None:
@@ -81,18 +81,18 @@ class LiveTable:
 
     def table(self) -> Table:
         """A row for each system."""
-        table = Table("system", "cells", "mean MCC so far", "seconds a cell")
+        table = Table("system", "trials", "mean MCC so far", "seconds a trial")
         for system in self.grid.systems:
-            own = [cell for cell in self.cells if cell.system == system]
-            known = [self.records[cell] for cell in own if cell in self.records]
+            own = [trial for trial in self.trials if trial.system == system]
+            known = [self.records[trial] for trial in own if trial in self.records]
             table.add_row(system, f"{len(known)}/{len(own)}", _mean_score(known), _mean_seconds(known))
         return table
 
     def _look(self) -> None:
-        """Reads the results of cells that were finished since."""
-        for cell in self.cells:
-            if cell not in self.records and (record := known_record(cell, self.grid.out)):
-                self.records[cell] = record
+        """Reads the results of trials that were finished since."""
+        for trial in self.trials:
+            if trial not in self.records and (record := known_record(trial, self.grid.out)):
+                self.records[trial] = record
 
 
 def _mean_score(records: Sequence[Record]) -> str:

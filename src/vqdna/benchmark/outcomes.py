@@ -18,7 +18,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from vqdna.errors import InputError
-from vqdna.experiments.locks import BusyError, claimed
+from vqdna.experiments.locks import BusyError, locked
 from vqdna.results import atomic_output
 
 Record = dict[str, Any]
@@ -80,7 +80,7 @@ def kept_or_made(folder: Path, make: Callable[[], Outcome]) -> Outcome:
         BusyError: another process is at it.
         InputError: the file is damaged.
     """
-    with claimed(folder) as ours:
+    with locked(folder) as ours:
         held = read_outcome(folder)
         if held is not None:
             return held

@@ -1,7 +1,7 @@
-"""One cell of the grid: a system on a dataset with a seed, under a protocol; its outcome, scored once.
+"""One trial of the grid: a system on a dataset with a seed, under a protocol; its outcome, scored once.
 
-Flow: Cell -> settings chosen on dev (`chosen_candidate`) -> Outcome, kept in OUT/runs/ -> scores ->
-OUT/<protocol>/<system>/<dataset>/seed-<n>/results.json, written when the cell is done. It must not know how a system
+Flow: Trial -> settings chosen on dev (`chosen_candidate`) -> Outcome, kept in OUT/runs/ -> scores ->
+OUT/<protocol>/<system>/<dataset>/seed-<n>/results.json, written when the trial is done. It must not know how a system
 works.
 """
 
@@ -34,7 +34,7 @@ ReadData = Callable[[str], TaskData]
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One system on one dataset with one seed."""
 
     protocol: Protocol
@@ -43,78 +43,78 @@ class Cell:
     seed: int
 
     def folder(self, out: Path) -> Path:
-        """Folder of the cell under `out`; characters that do not belong in folder names become `-`."""
+        """Folder of the trial under `out`; characters that do not belong in folder names become `-`."""
         return out / self.protocol / slug(self.system) / self.dataset / f"seed-{self.seed}"
 
 
-def known_record(cell: Cell, out: Path) -> Record | None:
-    """Record of the cell as an earlier call wrote it, or None.
+def known_record(trial: Trial, out: Path) -> Record | None:
+    """Record of the trial as an earlier call wrote it, or None.
 
     Raises:
         InputError: the file is damaged, or of another system whose name makes the same folder.
     """
-    path = cell.folder(out) / RESULTS_FILE
+    path = trial.folder(out) / RESULTS_FILE
     if not path.is_file():
         return None
     record = read_json(path)
-    if record.get("system") != cell.system:
+    if record.get("system") != trial.system:
         raise InputError(
-            f"{path}: holds results of '{record.get('system')}', expected '{cell.system}'; use another folder"
+            f"{path}: holds results of '{record.get('system')}', expected '{trial.system}'; use another folder"
         )
     return record
 
 
-def run_cell(cell: Cell, system: System, data_of: ReadData, budget: Budget, out: Path) -> Record:
-    """Record of one cell, also written to its folder.
+def run_trial(trial: Trial, system: System, data_of: ReadData, budget: Budget, out: Path) -> Record:
+    """Record of one trial, also written to its folder.
 
     Raises:
-        BusyError: another process is at a run that the cell needs.
+        BusyError: another process is at a run that the trial needs.
     """
-    chosen, outcome = _outcome(cell, system, data_of, budget, out)
-    seed = _seed_of(cell, system, budget)
-    data = data_of(cell.dataset)
+    chosen, outcome = _outcome(trial, system, data_of, budget, out)
+    seed = _seed_of(trial, system, budget)
+    data = data_of(trial.dataset)
     record = {
         "stage": "benchmark",
-        "protocol": cell.protocol,
-        "system": cell.system,
-        "dataset": cell.dataset,
-        "seed": cell.seed,
+        "protocol": trial.protocol,
+        "system": trial.system,
+        "dataset": trial.dataset,
+        "seed": trial.seed,
         "command": command_line(),
         **chosen,
-        **({"same_as_seed": seed} if seed != cell.seed else {}),
+        **({"same_as_seed": seed} if seed != trial.seed else {}),
         **outcome.details,
         "task": data.train.task,
         "num_classes": data.train.num_classes,
         "num_sequences": {"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
         **scores_of(outcome, data),
     }
-    write_json(cell.folder(out) / RESULTS_FILE, record)
+    write_json(trial.folder(out) / RESULTS_FILE, record)
     return record
 
 
-def _outcome(cell: Cell, system: System, data_of: ReadData, budget: Budget, out: Path) -> tuple[Record, Outcome]:
-    """What was chosen for the cell, and its outcome; that of an average is made of its members' cells.
+def _outcome(trial: Trial, system: System, data_of: ReadData, budget: Budget, out: Path) -> tuple[Record, Outcome]:
+    """What was chosen for the trial, and its outcome; that of an average is made of its members' trials.
 
     Raises:
-        BusyError: another process is at a run that the cell needs.
+        BusyError: another process is at a run that the trial needs.
     """
     if system.members:
         made = {
-            member.name: _outcome(replace(cell, system=member.name), member, data_of, budget, out)
+            member.name: _outcome(replace(trial, system=member.name), member, data_of, budget, out)
             for member in system.members
         }
         outcomes = {name: outcome for name, (_, outcome) in made.items()}
         chosen_by_member = {name: chosen for name, (chosen, _) in made.items()}
-        return {"members": chosen_by_member}, averaged(outcomes, data_of(cell.dataset).dev)
-    candidate, searched = chosen_candidate(cell, system, data_of, budget, out)
+        return {"members": chosen_by_member}, averaged(outcomes, data_of(trial.dataset).dev)
+    candidate, searched = chosen_candidate(trial, system, data_of, budget, out)
     chosen = {"candidate": candidate, **({"searched": searched} if searched else {})}
-    seed = _seed_of(cell, system, budget)
-    return chosen, kept_outcome(cell.protocol, system, data_of(cell.dataset), candidate, seed, out)
+    seed = _seed_of(trial, system, budget)
+    return chosen, kept_outcome(trial.protocol, system, data_of(trial.dataset), candidate, seed, out)
 
 
-def _seed_of(cell: Cell, system: System, budget: Budget) -> int:
-    """Seed by which the cell is run: one for all where none changes anything."""
-    return budget.search_seed if system.is_seedless else cell.seed
+def _seed_of(trial: Trial, system: System, budget: Budget) -> int:
+    """Seed by which the trial is run: one for all where none changes anything."""
+    return budget.search_seed if system.is_seedless else trial.seed
 
 
 def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: str, seed: int, out: Path) -> Outcome:
@@ -135,9 +135,9 @@ def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: 
 
 
 def chosen_candidate(
-    cell: Cell, system: System, data_of: ReadData, budget: Budget, out: Path
+    trial: Trial, system: System, data_of: ReadData, budget: Budget, out: Path
 ) -> tuple[str, Record | None]:
-    """The system's settings for the cell's dataset, and how they were found: by dev scores of one run each.
+    """The system's settings for the trial's dataset, and how they were found: by dev scores of one run each.
 
     The runs are made on the dataset that the budget names for the group, so that a group costs no more than one search.
 
@@ -146,45 +146,45 @@ def chosen_candidate(
     """
     if len(system.candidates) == 1:
         return system.candidates[0], None
-    named = budget.search.get(dataset(cell.dataset).group, cell.dataset)
-    found = _known_search(named, cell, out)  # before anything is read: most cells find it
+    named = budget.search.get(dataset(trial.dataset).group, trial.dataset)
+    found = _known_search(named, trial, out)  # before anything is read: most trials find it
     if found is None:
-        data = _data_to_search(named, cell, data_of)
-        found = _known_search(data.dataset, cell, out) or _search(data, cell, system, budget, out)
+        data = _data_to_search(named, trial, data_of)
+        found = _known_search(data.dataset, trial, out) or _search(data, trial, system, budget, out)
     return found["best"], found
 
 
-def _search_file(name: str, cell: Cell, out: Path) -> Path:
-    return out / SEARCH / cell.protocol / slug(cell.system) / f"{slug(name)}.json"
+def _search_file(name: str, trial: Trial, out: Path) -> Path:
+    return out / SEARCH / trial.protocol / slug(trial.system) / f"{slug(name)}.json"
 
 
-def _known_search(name: str, cell: Cell, out: Path) -> Record | None:
-    path = _search_file(name, cell, out)
+def _known_search(name: str, trial: Trial, out: Path) -> Record | None:
+    path = _search_file(name, trial, out)
     return read_json(path) if path.is_file() else None
 
 
-def _search(data: TaskData, cell: Cell, system: System, budget: Budget, out: Path) -> Record:
+def _search(data: TaskData, trial: Trial, system: System, budget: Budget, out: Path) -> Record:
     """One run of each candidate; their dev scores and the best, also written to the search's file."""
     scores = {
         candidate: primary_score(
             data.dev.task,
             data.dev.labels,
-            kept_outcome(cell.protocol, system, data, candidate, budget.search_seed, out).dev,
+            kept_outcome(trial.protocol, system, data, candidate, budget.search_seed, out).dev,
         )
         for candidate in system.candidates
     }
     best = max(system.candidates, key=lambda candidate: scores[candidate])
     found = {"dataset": data.dataset, "seed": budget.search_seed, "dev": scores, "best": best}
-    write_json(_search_file(data.dataset, cell, out), found)
+    write_json(_search_file(data.dataset, trial, out), found)
     return found
 
 
-def _data_to_search(named: str, cell: Cell, data_of: ReadData) -> TaskData:
-    """The dataset that the budget names for the cell's group; the cell's own where that cannot be had."""
+def _data_to_search(named: str, trial: Trial, data_of: ReadData) -> TaskData:
+    """The dataset that the budget names for the trial's group; the trial's own where that cannot be had."""
     try:
         return data_of(named)
     except InputError:
-        return data_of(cell.dataset)
+        return data_of(trial.dataset)
 
 
 def scores_of(outcome: Outcome, data: TaskData) -> Record:
