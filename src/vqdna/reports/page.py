@@ -35,7 +35,7 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section], *, title: str 
     return str(template.render(title=title, sections=shown, records=records, plotly_js=get_plotlyjs()))
 
 
-def check_packages(names: Sequence[str], what: str) -> None:
+def check_packages(names: Sequence[str], what: str, extras: str = "report") -> None:
     """Checks that the packages that `what` needs are there.
 
     Raises:
@@ -43,7 +43,7 @@ def check_packages(names: Sequence[str], what: str) -> None:
     """
     missing = [name for name in names if find_spec(name) is None]
     if missing:
-        raise InputError(f"{what} needs {' and '.join(missing)}: pip install 'vqdna[report]'")
+        raise InputError(f"{what} needs {' and '.join(missing)}: pip install 'vqdna[{extras}]'")
 
 
 def breakable(text: str) -> Any:

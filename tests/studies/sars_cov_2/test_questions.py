@@ -96,7 +96,7 @@ def test_neighbor_joining_gives_back_an_additive_tree_with_uneven_branches():
     assert clades(tree) == {frozenset("ab"), frozenset("cd")}
     np.testing.assert_allclose(leaf_distances(tree, "abcd"), distances[:4, :4])
     assert clades(average_linkage(distances[:4, :4], "abcd")) != clades(tree)
-    assert ROOT not in tree.leaves
+    assert ROOT not in {leaf.name for leaf in tree.tips()}
 
 
 def test_steps_between_lineages_go_through_what_they_share():

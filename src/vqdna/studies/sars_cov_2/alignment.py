@@ -1,17 +1,17 @@
 """A genome laid against a close reference: which base stands where, and what differs.
 
-Flow: reference [base], genome [base] -> shared unique words -> the longest chain in one order -> what lies between,
-base by base -> Alignment(place of each reference base) -> mutations. For genomes that are nearly the reference, such
-as those of one virus: words of 24 bases must survive. It must not know what a mutation means.
+Flow: reference [base], genome [base] -> runs of equal bases (edlib) -> what lies between them with affine gaps
+(parasail) -> Alignment(place of each reference base) -> mutations. For genomes that are nearly the reference, such as
+those of one virus: runs of 24 equal bases must survive. It must not know what a mutation means.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -24,11 +24,15 @@ DENSE_REACH, DENSE_DIFFERENCES = 50, 12
 """Equal lengths are one diagonal unless so many of so many neighboring bases differ, as behind a hidden indel."""
 
 MAX_CELLS = 1 << 20
-"""Largest stretch, in cells of the alignment matrix, that is aligned base by base; longer ones stay open."""
+"""Largest span, in cells of the alignment matrix, that is aligned base by base; longer ones stay open."""
 
-MISMATCH, GAP_OPEN, GAP = -3, -4, -1
+MATCH, MISMATCH, GAP_FIRST, GAP_NEXT = 1, -3, 5, 1
 MISSING = -1
 _MUTATION = re.compile(rf"([{BASES}])(\d+)([{BASES}-])")
+_OPERATIONS = re.compile(r"(\d+)([=XID])")
+
+Block = tuple[int, int, int]
+"""Bases without a gap: start in the reference, start in the genome, number."""
 
 
 @dataclass(frozen=True, order=True)
@@ -89,7 +93,7 @@ class Alignment:
 def align(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> Alignment:
     """Alignment of a genome with a close reference; of a foreign one hardly a base is aligned.
 
-    What stands before the first shared word and behind the last is aligned without gaps, as far as both reach.
+    What stands before the first run of equal bases and behind the last is aligned without gaps, as far as both reach.
     """
     if len(reference) != len(genome):
         return _with_gaps(reference, genome)
@@ -97,31 +101,41 @@ def align(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other
     if not _has_dense_differences(reference, genome):
         return diagonal
     other = _with_gaps(reference, genome)
-    return min(diagonal, other, key=lambda found: _num_differences(reference, genome, found))
+
+    def num_differences(found: Alignment) -> int:
+        return len(mutations_of(reference, genome, found)) + found.num_inserted + int(found.open.sum())
+
+    return min(diagonal, other, key=num_differences)
 
 
 @lru_cache(maxsize=8)
 def _diagonal(num_bases: int) -> tuple[Int[np.ndarray, "base"], Bool[np.ndarray, "base"]]:
-    """Places of a genome without gaps, and that nothing is open; all such genomes share them, read-only."""
+    """Places of a genome without gaps, and that nothing is open."""
+    # Thousands of genomes are kept, most of them without a gap: they share these two arrays, which are read-only.
     places, is_open = np.arange(num_bases), np.zeros(num_bases, bool)
     places.flags.writeable = is_open.flags.writeable = False
     return places, is_open
 
 
 def _with_gaps(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> Alignment:
-    """Shared words in one order, and what lies between them base by base."""
     places = np.full(len(reference), MISSING, np.int64)
     is_open = np.ones(len(reference), bool)
-    blocks = _blocks(*_chain(*_shared_words(reference, genome)))
+    blocks = _blocks(reference, genome)
     for start, other, length in blocks:
         places[start : start + length] = np.arange(other, other + length)
-    for start, end, other, other_end in _between(blocks):
-        found = _align_stretch(reference[start:end], genome[other:other_end])
+    for (start, other, length), (end, other_end, _) in pairwise(blocks):
+        start, other = start + length, other + length
+        found = _align_between(reference[start:end], genome[other:other_end])
         if found is not None:
             places[start:end] = np.where(found >= 0, found + other, MISSING)
             is_open[start:end] = False
     if blocks:
-        _extend_ends(places, blocks, len(genome))
+        first, other, _ = blocks[0]
+        before = min(first, other)
+        places[first - before : first] = np.arange(other - before, other)
+        end, other_end = _ends(blocks[-1])
+        behind = min(len(reference) - end, len(genome) - other_end)
+        places[end : end + behind] = np.arange(other_end, other_end + behind)
     return _described(reference, genome, places, is_open & (places < 0))
 
 
@@ -141,13 +155,6 @@ def mutations_of(
     ]
 
 
-def _num_differences(
-    reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"], alignment: Alignment
-) -> int:
-    """Bases changed, lost, gained, or left open."""
-    return len(mutations_of(reference, genome, alignment)) + alignment.num_inserted + int(alignment.open.sum())
-
-
 def _has_dense_differences(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "base"]) -> bool:
     differs = (reference != genome) & (reference < N) & (genome < N)
     total = np.concatenate([[0], np.cumsum(differs)])
@@ -155,146 +162,116 @@ def _has_dense_differences(reference: UInt8[np.ndarray, "base"], genome: UInt8[n
     return bool((total[reach:] - total[:-reach] >= DENSE_DIFFERENCES).any()) if reach else False
 
 
-def _words(base_ids: UInt8[np.ndarray, "base"]) -> tuple[Int[np.ndarray, "word"], Int[np.ndarray, "word"]]:
-    """Words of `ANCHOR_BASES` bases that occur once, as base-4 numbers in order, and where each starts."""
-    count = len(base_ids) - ANCHOR_BASES + 1
-    if count <= 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    numbers, known = np.zeros(count, np.int64), np.ones(count, bool)
-    for place in range(ANCHOR_BASES):
-        bases = base_ids[place : place + count]
-        numbers = numbers * 4 + bases
-        known &= bases < N
-    starts = np.flatnonzero(known)
-    words, first, counts = np.unique(numbers[starts], return_index=True, return_counts=True)
-    return words[counts == 1], starts[first[counts == 1]]
+def _blocks(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> list[Block]:
+    """Runs of at least `ANCHOR_BASES` equal bases in one order; none of two foreign genomes."""
+    blocks = _equal_runs(reference, genome, "NW")
+    # Where an end of the genome is missing, an edit distance does not say where the bases before it belong: to spread
+    # them over what is missing costs no more than to keep them together. So what lies outside the blocks is sought
+    # once more, now with the reference free to begin and to end anywhere.
+    if blocks:
+        first, other, _ = blocks[0]
+        head = _equal_runs(reference[:first], genome[:other], "HW")
+        end, other_end = _ends(blocks[-1])
+        tail = _equal_runs(reference[end:], genome[other_end:], "HW")
+        blocks = [*head, *blocks, *((start + end, at + other_end, length) for start, at, length in tail)]
+    return _without_overlaps(blocks, reference, genome)
 
 
-def _shared_words(
-    reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]
-) -> tuple[Int[np.ndarray, "word"], Int[np.ndarray, "word"]]:
-    """Starts of the words that both have once, in the order of the reference."""
-    words, starts = _words(reference)
-    others, other_starts = _words(genome)
-    _, mine, theirs = np.intersect1d(words, others, assume_unique=True, return_indices=True)
-    order = np.argsort(starts[mine], kind="stable")
-    return starts[mine][order], other_starts[theirs][order]
+def _equal_runs(
+    reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"], mode: Literal["NW", "HW"]
+) -> list[Block]:
+    """Long runs of equal bases on a way of the least edit distance; N is taken for whatever stands against it."""
+    import edlib
 
-
-def _chain(
-    starts: Int[np.ndarray, "word"], others: Int[np.ndarray, "word"]
-) -> tuple[Int[np.ndarray, "kept"], Int[np.ndarray, "kept"]]:
-    """The longest subsequence in which both places rise (patience sorting)."""
-    tops: list[int] = []
-    top_words: list[int] = []
-    before = np.full(len(starts), MISSING, np.int64)
-    for word, other in enumerate(others.tolist()):
-        pile = bisect_left(tops, other)
-        before[word] = top_words[pile - 1] if pile else MISSING
-        tops[pile : pile + 1], top_words[pile : pile + 1] = [other], [word]
-    kept: list[int] = []
-    word = top_words[-1] if top_words else MISSING
-    while word >= 0:
-        kept.append(word)
-        word = int(before[word])
-    chosen = np.array(kept[::-1], np.int64)
-    return starts[chosen], others[chosen]
-
-
-def _blocks(starts: Int[np.ndarray, "word"], others: Int[np.ndarray, "word"]) -> list[tuple[int, int, int]]:
-    """Stretches without a gap (start, start in the genome, bases), from words that overlap on one diagonal.
-
-    Overlaps with the block before, which repeats on both sides of a gap bring, are cut off.
-    """
-    blocks: list[tuple[int, int, int]] = []
-    end = other_end = 0
-    for start, other in zip(starts.tolist(), others.tolist()):
-        if blocks and start - blocks[-1][0] == other - blocks[-1][1] and start <= end:
-            blocks[-1] = (blocks[-1][0], blocks[-1][1], start + ANCHOR_BASES - blocks[-1][0])
-        else:
-            overlap = max(0, end - start, other_end - other)
-            if overlap >= ANCHOR_BASES:
-                continue
-            blocks.append((start + overlap, other + overlap, ANCHOR_BASES - overlap))
-        end, other_end = blocks[-1][0] + blocks[-1][2], blocks[-1][1] + blocks[-1][2]
-    return blocks
-
-
-def _between(blocks: list[tuple[int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """What lies between neighboring blocks: start and end in the reference, then in the genome."""
+    if min(len(reference), len(genome)) < ANCHOR_BASES:
+        return []
+    found = edlib.align(
+        from_base_ids(genome),
+        from_base_ids(reference),
+        mode=mode,
+        task="path",
+        additionalEqualities=[("N", base) for base in BASES],
+    )
+    places = _places(found["cigar"], len(reference), found["locations"][0][0])
+    equal = np.zeros(len(reference), bool)
+    aligned = places >= 0
+    equal[aligned] = (genome[places[aligned]] == reference[aligned]) & (reference[aligned] < N)
+    # A run ends where a base differs and where the diagonal changes; -len marks what belongs to no run.
+    diagonal = np.where(equal, places - np.arange(len(reference)), -len(reference) - 1)
+    edges = [0, *(np.flatnonzero(np.diff(diagonal)) + 1).tolist(), len(reference)]
     return [
-        (start + length, following, other + length, other_following)
-        for (start, other, length), (following, other_following, _) in pairwise(blocks)
+        (start, int(places[start]), end - start)
+        for start, end in pairwise(edges)
+        if equal[start] and end - start >= ANCHOR_BASES
     ]
 
 
-def _extend_ends(places: Int[np.ndarray, "base"], blocks: list[tuple[int, int, int]], num_bases: int) -> None:
-    """Lays what stands before the first block and behind the last on their diagonals."""
-    start, other, _ = blocks[0]
-    before = min(start, other)
-    places[start - before : start] = np.arange(other - before, other)
-    last, last_other, length = blocks[-1]
-    behind = min(len(places) - last - length, num_bases - last_other - length)
-    places[last + length : last + length + behind] = np.arange(last_other + length, last_other + length + behind)
+def _without_overlaps(
+    blocks: list[Block], reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]
+) -> list[Block]:
+    """The blocks, each as far to the right as its bases are equal, and cut off where the one before it reaches.
+
+    Repeats on both sides of a gap leave its place open. So it always stands as far to the right as it can, which is
+    the rule of the Human Genome Variation Society.
+    """
+    kept: list[Block] = []
+    end = other_end = 0
+    for start, other, length in blocks:
+        overlap = max(0, end - start, other_end - other)
+        if overlap >= length:
+            continue
+        start, other = start + overlap, other + overlap
+        end, other_end = start + length - overlap, other + length - overlap
+        while end < len(reference) and other_end < len(genome) and reference[end] == genome[other_end] < N:
+            end, other_end = end + 1, other_end + 1
+        kept.append((start, other, end - start))
+    return kept
 
 
-def _align_stretch(
+def _ends(block: Block) -> tuple[int, int]:
+    start, other, length = block
+    return start + length, other + length
+
+
+def _align_between(
     reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]
 ) -> Int[np.ndarray, "base"] | None:
-    """Place of each reference base in a short stretch, -1 where it is lost; None where it is too long to tell."""
+    """Place of each reference base between two blocks, -1 where it is lost; None where it is too long to tell."""
+    import parasail
+
     size, other = len(reference), len(genome)
     if size == other and not _has_dense_differences(reference, genome):
         return np.arange(size)
     if not size or not other:
         return np.full(size, MISSING, np.int64)
-    return _best_path(reference, genome) if size * other <= MAX_CELLS else None
+    if size * other > MAX_CELLS:
+        return None
+    found = parasail.nw_trace_striped_32(
+        from_base_ids(genome), from_base_ids(reference), GAP_FIRST, GAP_NEXT, _score_matrix()
+    )
+    return _places(found.cigar.decode.decode(), size, 0)
 
 
-def _best_path(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> Int[np.ndarray, "base"]:
-    """Global alignment with affine gaps, traced back from the end. N stands against any base at no cost or gain.
+@cache
+def _score_matrix() -> Any:
+    """Scores of two bases; N stands against any base at no cost or gain."""
+    import parasail
 
-    Reference: Gotoh 1982, "An improved algorithm for matching biological sequences".
-    """
-    size, other = len(reference), len(genome)
-    unknown = (reference[:, None] >= N) | (genome >= N)
-    pair = np.where(unknown, 0, np.where(reference[:, None] == genome, 1, MISMATCH))
-    low = -(10**9)
-    best = [[low] * (other + 1) for _ in range(size + 1)]
-    lost = [[low] * (other + 1) for _ in range(size + 1)]
-    gained = [[low] * (other + 1) for _ in range(size + 1)]
-    best[0][0] = 0
-    for row in range(size + 1):
-        for column in range(other + 1):
-            if row:
-                lost[row][column] = max(best[row - 1][column] + GAP_OPEN, lost[row - 1][column]) + GAP
-            if column:
-                gained[row][column] = max(best[row][column - 1] + GAP_OPEN, gained[row][column - 1]) + GAP
-            through = (
-                best[row - 1][column - 1] + int(pair[row - 1, column - 1]) if row and column else best[row][column]
-            )
-            best[row][column] = max(through, lost[row][column], gained[row][column])
-    return _trace_back(best, lost, gained, pair)
+    scores = parasail.matrix_create(f"{BASES}N", MATCH, MISMATCH)
+    for base in range(N + 1):
+        scores[N, base] = scores[base, N] = 0
+    return scores
 
 
-def _trace_back(
-    best: list[list[int]], lost: list[list[int]], gained: list[list[int]], pair: Int[np.ndarray, "base other"]
-) -> Int[np.ndarray, "base"]:
-    row, column = pair.shape
-    places = np.full(row, MISSING, np.int64)
-    table = best
-    while row or column:
-        if table is best:
-            if row and column and best[row][column] == best[row - 1][column - 1] + pair[row - 1, column - 1]:
-                row, column = row - 1, column - 1
-                places[row] = column
-            else:
-                table = lost if best[row][column] == lost[row][column] else gained
-        elif table is lost:
-            row -= 1
-            table = lost if lost[row + 1][column] == lost[row][column] + GAP else best
-        else:
-            column -= 1
-            table = gained if gained[row][column + 1] == gained[row][column] + GAP else best
+def _places(cigar: str, num_bases: int, start: int) -> Int[np.ndarray, "base"]:
+    """Place in the genome of each reference base by a CIGAR whose first operation is at `start` of the reference."""
+    places = np.full(num_bases, MISSING, np.int64)
+    place = 0
+    for count, operation in ((int(count), operation) for count, operation in _OPERATIONS.findall(cigar)):
+        if operation in "=X":
+            places[start : start + count] = np.arange(place, place + count)
+        start += 0 if operation == "I" else count
+        place += 0 if operation == "D" else count
     return places
 
 

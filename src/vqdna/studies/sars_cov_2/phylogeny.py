@@ -10,39 +10,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.cluster.hierarchy import linkage
 from scipy.sparse import csr_matrix
 from scipy.spatial.distance import pdist, squareform
 
 from vqdna.studies.sars_cov_2.changes import CodeChanges
 
+if TYPE_CHECKING:
+    from skbio import DistanceMatrix, TreeNode
+
 Clades = frozenset[frozenset[str]]
 ROOT = "reference"
 NUM_RESAMPLES = 100
-
-
-@dataclass(frozen=True)
-class Node:
-    """A leaf with its name, or a node over others; `length` is that of the branch to the node above."""
-
-    name: str = ""
-    length: float = 0.0
-    children: tuple[Node, ...] = ()
-
-    @property
-    def leaves(self) -> tuple[str, ...]:
-        """Names of the leaves below, in the order drawn."""
-        return tuple(leaf for child in self.children for leaf in child.leaves) if self.children else (self.name,)
-
-    def newick(self) -> str:
-        """The tree as the field writes it, without the closing semicolon."""
-        inside = f"({','.join(child.newick() for child in self.children)})" if self.children else self.name
-        return f"{inside}:{self.length:.6g}"
 
 
 def site_distances(changes: CodeChanges, rows: Sequence[int]) -> Float[np.ndarray, "row row"]:
@@ -82,89 +64,49 @@ def between_groups(
     return np.asarray(means, dtype=np.float64)
 
 
-def average_linkage(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> Node:
+def average_linkage(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> TreeNode:
     """Hierarchical clustering of a distance matrix; every leaf is equally far from the root."""
-    symmetric = (distances + distances.T) / 2
-    np.fill_diagonal(symmetric, 0)
-    nodes, heights = [Node(name) for name in names], [0.0] * len(names)
-    for one, other, height, _ in linkage(squareform(symmetric, checks=False), "average"):
-        pair = [_over(nodes[int(i)], height / 2 - heights[int(i)]) for i in (one, other)]
-        nodes.append(Node(children=tuple(pair)))
-        heights.append(height / 2)
-    return nodes[-1]
+    from skbio.tree import upgma
+
+    return upgma(_matrix(distances, names))
 
 
-def neighbor_joining(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> Node:
-    """Neighbor-joining tree rooted where `ROOT`, one of the names, joins; branches of less than nothing have no length.
+def neighbor_joining(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> TreeNode:
+    """Neighbor-joining tree hung up where `ROOT`, one of the names, joins; negative branches have no length.
 
     Reference: Saitou and Nei 1987, "The neighbor-joining method".
     """
-    nodes, table = [Node(name) for name in names], (distances + distances.T) / 2
-    while len(nodes) > 2:
-        total, count = table.sum(axis=1), len(nodes)
-        score = (count - 2) * table - total[:, None] - total
-        np.fill_diagonal(score, np.inf)
-        one, other = sorted(map(int, np.unravel_index(int(score.argmin()), score.shape)))
-        first = table[one, other] / 2 + (total[one] - total[other]) / (2 * (count - 2))
-        joined = Node(children=(_over(nodes[one], first), _over(nodes[other], table[one, other] - first)))
-        to_joined = (table[one] + table[other] - table[one, other]) / 2
-        kept = [i for i in range(count) if i not in (one, other)]
-        table = np.block(
-            [[table[np.ix_(kept, kept)], to_joined[kept][:, None]], [to_joined[kept][None], np.zeros((1, 1))]]
-        )
-        nodes = [*(nodes[i] for i in kept), joined]
-    return _rooted(nodes[0], nodes[1], float(table[0, 1]))
+    from skbio.tree import nj
+
+    joined = nj(_matrix(distances, names), neg_as_zero=True)
+    # Rooted at the node beside the reference, and without it: clades are then sets of variants alone.
+    tree = joined.root_at(joined.find(ROOT).parent)
+    tree.remove(tree.find(ROOT))
+    return tree
 
 
-def _over(node: Node, length: float) -> Node:
-    """The node with a branch of the given length above it."""
-    return Node(node.name, max(0.0, float(length)), node.children)
+def _matrix(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> DistanceMatrix:
+    from skbio import DistanceMatrix
+
+    symmetric = (distances + distances.T) / 2
+    np.fill_diagonal(symmetric, 0)
+    return DistanceMatrix(symmetric, list(names))
 
 
-def _rooted(one: Node, other: Node, length: float) -> Node:
-    """The tree of two joined nodes, hung up at the leaf `ROOT`, which is left out."""
-    if ROOT in other.leaves:
-        one, other = other, one
-    above, branch = other, length
-    while one.children:
-        inner = next(child for child in one.children if ROOT in child.leaves)
-        beside = tuple(child for child in one.children if child is not inner)
-        above, branch = Node(children=(*beside, _over(above, branch))), inner.length
-        one = inner
-    return _over(above, 0.0)
-
-
-def clades(node: Node) -> Clades:
+def clades(tree: TreeNode) -> Clades:
     """Sets of two leaves or more, not all, that stand below one node."""
-    found, stack, everything = set(), [node], len(node.leaves)
-    while stack:
-        inner = stack.pop()
-        stack += inner.children
-        if 1 < len(inner.leaves) < everything:
-            found.add(frozenset(inner.leaves))
-    return frozenset(found)
+    return frozenset(tree.subsets())
 
 
-def leaf_distances(node: Node, names: Sequence[str]) -> Float[np.ndarray, "name name"]:
+def leaf_distances(tree: TreeNode, names: Sequence[str]) -> Float[np.ndarray, "name name"]:
     """Length of the way between every two leaves."""
-    place = {name: i for i, name in enumerate(names)}
-    distances = np.zeros((len(names), len(names)))
+    return np.asarray(tree.cophenet().filter(list(names)).data, dtype=np.float64)
 
-    def depths(inner: Node) -> dict[str, float]:
-        """Way from the start of the node's own branch to each of its leaves."""
-        if not inner.children:
-            return {inner.name: inner.length}
-        held: dict[str, float] = {}
-        for child in inner.children:
-            below = depths(child)
-            for one, far in held.items():
-                for other, near in below.items():
-                    distances[place[one], place[other]] = distances[place[other], place[one]] = far + near
-            held |= below
-        return {name: depth + inner.length for name, depth in held.items()}
 
-    depths(node)
-    return distances
+def newick(tree: TreeNode) -> str:
+    """The tree as the field writes it, without the closing semicolon; lengths with six digits."""
+    inside = f"({','.join(map(newick, tree.children))})" if tree.children else tree.name
+    return f"{inside}:{tree.length or 0:.6g}"
 
 
 def clades_of_paths(paths: Sequence[tuple[str, ...]], names: Sequence[str]) -> Clades:
@@ -240,7 +182,7 @@ def tree_record(
 
 
 def _against_paths(
-    method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], Node],
+    method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], TreeNode],
     distances: Float[np.ndarray, "row row"],
     variants: Sequence[str],
     names: Sequence[str],
@@ -254,7 +196,7 @@ def _against_paths(
     found = clades(tree)
     support = _support(method, distances, variants, leaves, seed)
     return {
-        "newick": tree.newick() + ";",
+        "newick": newick(tree) + ";",
         "num_clades": len(found),
         "num_clades_wanted": len(wanted),
         "num_clades_shared": len(found & wanted),
@@ -270,7 +212,7 @@ def _against_paths(
 
 
 def _support(
-    method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], Node],
+    method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], TreeNode],
     distances: Float[np.ndarray, "row row"],
     variants: Sequence[str],
     leaves: Sequence[str],

@@ -17,7 +17,7 @@ from vqdna.studies.sars_cov_2.report.results import Study
 from vqdna.studies.sars_cov_2.report.sections import lineage_sections
 
 PAGE = "sars_cov_2.html"
-NEEDED = ("plotly", "jinja2", "matplotlib")
+NEEDED = ("plotly", "jinja2", "matplotlib", "edlib", "parasail", "skbio")
 
 
 def needed_for_lineages() -> None:
@@ -26,7 +26,7 @@ def needed_for_lineages() -> None:
     Raises:
         InputError: one is not installed.
     """
-    check_packages(NEEDED, "the page of the study")
+    check_packages(NEEDED, "the study and its page", "report,study")
 
 
 def write_lineage_page(folder: Path) -> Path:
