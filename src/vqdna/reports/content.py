@@ -6,7 +6,8 @@ the few ways in which a number becomes text. Must not know where the numbers com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,6 +154,12 @@ def bytes_of(value: float | None) -> str:
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:g} B"
+
+
+def known_mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are there, or None where none is."""
+    found = [value for value in values if value is not None]
+    return statistics.fmean(found) if found else None
 
 
 def known(facts: list[tuple[str, str]]) -> list[tuple[str, str]]:

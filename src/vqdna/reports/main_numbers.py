@@ -18,7 +18,7 @@ def write_summary(runs: Sequence[Path], out: Path) -> None:
     Raises:
         InputError: a path does not exist, no run is found, or a run's file is broken.
     """
-    records = {run.name: without_long_lists(run.results) for run in find_runs([Path(path) for path in runs])}
+    records = {run.name: without_long_lists(run.record) for run in find_runs([Path(path) for path in runs])}
     write_json(out, {"runs": records})
 
 

@@ -41,7 +41,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 def test_the_study_has_a_section_of_its_own(page: Page) -> None:
     assert page.sections == ["overview", "pretraining", "runs"]
-    assert "16 cells, see the pretraining study" in page.text
+    assert "16 runs, see the pretraining study" in page.text
 
 
 def test_the_verdict_says_what_the_last_encoder_gains_and_where(page: Page) -> None:

@@ -110,7 +110,7 @@ def test_a_report_on_other_runs_has_the_section_too(folder: Path, tmp_path: Path
     write_report([folder], tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text())
     assert "species" in page.sections
-    assert "12 cells, see the species study" in page.text
+    assert "12 runs, see the species study" in page.text
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:

@@ -152,12 +152,12 @@ def family(dataset: str) -> str:
 def _grid(run: Run, protocol: str, rows: Sequence[Mapping[str, object]]) -> Grid:
     entries = {(entry.system, entry.dataset): entry for entry in map(_entry, rows)}
     datasets = _by_family(dict.fromkeys(dataset for _, dataset in entries))
-    given = _mapping(run.results.get("metric_by_dataset"))
+    given = _mapping(run.record.get("metric_by_dataset"))
     metrics = {name: str(given.get(name, METRICS[0])) for name in datasets}
-    published = _published(_mapping(nested(run.results, "published", protocol)), datasets)
-    costs = _mapping(run.results.get("published_cost"))
+    published = _published(_mapping(nested(run.record, "published", protocol)), datasets)
+    costs = _mapping(run.record.get("published_cost"))
     known_costs = {name: _numbers(_mapping(costs[name])) for name in published if name in costs}
-    ranks = _ranks(nested(run.results, "rankings", protocol), {system for system, _ in entries}, set(datasets))
+    ranks = _ranks(nested(run.record, "rankings", protocol), {system for system, _ in entries}, set(datasets))
     systems = tuple(dict.fromkeys(system for system, _ in entries))
     grid = Grid(protocol, entries, systems, datasets, metrics, ranks, published, known_costs)
     return Grid(protocol, entries, _ordered(grid), datasets, metrics, ranks, published, known_costs)

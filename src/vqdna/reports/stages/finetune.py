@@ -1,17 +1,19 @@
 """FINETUNE in the report: dev metric and training loss over epochs, all runs of a dataset in one picture.
 
-Owns the flow runs of stage 3 -> a block per dataset; every system has a color, which its seeds share. The
-test scores stand in the comparison. Must not know heads or adapters.
+Flow: runs of stage 3 -> a block per dataset; every system has a color, which its seeds share. The test scores stand in
+the comparison. Must not know heads or adapters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vqdna.reports.charts.figures import Line, line_chart
-from vqdna.reports.comparison import METRICS, NOT_A_PERCENTAGE, dataset_of, kind_of, metric_order
-from vqdna.reports.content import Block, Cell, Figure, Section, Table, decimal, duration, number_cell
-from vqdna.reports.runs import Run
+from vqdna.reports.comparison import METRICS, dataset_of, kind_of, metric_order, scale_of
+from vqdna.reports.content import Block, Cell, Section, Table, decimal, duration, number_cell
+from vqdna.reports.runs import Run, of_kind
+from vqdna.stage_results import LabelledResults
 
 INTRODUCTION = (
     "Stage 3 answers a question. The pre-trained encoder gets a small head and learns from labelled sequences: LoRA "
@@ -27,91 +29,81 @@ LOSS_CAPTION = (
 )
 
 
+@dataclass(frozen=True)
+class _Tuned:
+    """A fine-tuned run; `group` is its system with how it was trained."""
+
+    run: Run
+    results: LabelledResults
+    group: str
+
+
 def finetune_section(runs: Sequence[Run]) -> Section | None:
     """Curves of the fine-tuned systems by dataset, or None without a run of stage 3."""
-    datasets: dict[str, list[Run]] = {}
-    for run in runs:
+    datasets: dict[str, list[_Tuned]] = {}
+    for run, results in of_kind(runs, LabelledResults):
         if run.stage == "finetune" or (run.stage == "benchmark" and run.metrics):
-            datasets.setdefault(dataset_of(run), []).append(run)
+            tuned = _Tuned(run, results, f"{run.system} · {kind_of(results)}")
+            datasets.setdefault(dataset_of(results), []).append(tuned)
     if not datasets:
         return None
     blocks = [_dataset_block(dataset, datasets[dataset]) for dataset in sorted(datasets)]
     return Section("finetune", "Stage 3: finetune", list(INTRODUCTION), blocks)
 
 
-def _dataset_block(dataset: str, runs: list[Run]) -> Block:
-    """Table and pictures of one dataset."""
-    figures = [figure for figure in (_dev_figure(runs), _loss_figure(runs)) if figure is not None]
-    return Block(dataset, tables=[_table(dataset, runs)], rows=[figures])
+def _dataset_block(dataset: str, runs: list[_Tuned]) -> Block:
+    """Table and pictures of one dataset: dev metric and training loss, one line per run."""
+    metric = _dev_metric(runs)
+    figures = []
+    if metric is not None and (lines := _lines(runs, f"dev_{metric}", scale=scale_of(metric))):
+        name = f"dev {METRICS[metric]}" + (" × 100" if scale_of(metric) > 1 else "")
+        title = f"Dev {METRICS[metric]} by epoch"
+        figures.append(line_chart(title, lines, x="epoch", y=name, caption=DEV_CAPTION))
+    if lines := _lines(runs, "loss", scale=1):
+        figures.append(line_chart("Training loss", lines, x="epoch", y="loss", caption=LOSS_CAPTION))
+    return Block(dataset, tables=[_table(dataset, runs, metric)], rows=[figures])
 
 
-def _dev_metric(runs: Sequence[Run]) -> str | None:
+def _dev_metric(runs: Sequence[_Tuned]) -> str | None:
     """Metric that decides on the epoch, or the first that the runs' dev scores or curves have."""
-    for metric in metric_order(runs[0]):
-        if any(run.value("dev", metric) is not None or run.series(f"dev_{metric}")[0] for run in runs):
+    for metric in metric_order(runs[0].results):
+        if any(t.results.dev_score(metric) is not None or t.run.series(f"dev_{metric}")[0] for t in runs):
             return metric
     return None
 
 
-def _dev_figure(runs: Sequence[Run]) -> Figure | None:
-    """Dev metric per epoch, one line per run."""
-    metric = _dev_metric(runs)
-    if metric is None:
-        return None
-    is_share = metric not in NOT_A_PERCENTAGE
-    name = f"dev {METRICS[metric]}" + (" × 100" if is_share else "")
-    lines = _lines(runs, f"dev_{metric}", scale=100 if is_share else 1)
-    return (
-        line_chart(f"Dev {METRICS[metric]} by epoch", lines, x="epoch", y=name, caption=DEV_CAPTION) if lines else None
-    )
-
-
-def _loss_figure(runs: Sequence[Run]) -> Figure | None:
-    """Training loss over epochs, one line per run."""
-    lines = _lines(runs, "loss", scale=1)
-    return line_chart("Training loss", lines, x="epoch", y="loss", caption=LOSS_CAPTION) if lines else None
-
-
-def _lines(runs: Sequence[Run], key: str, *, scale: float) -> list[Line]:
+def _lines(runs: Sequence[_Tuned], key: str, *, scale: float) -> list[Line]:
     """A metric over epochs (steps where a run counts no epochs), one line per run, one color per system."""
-    groups = list(dict.fromkeys(_group(run) for run in runs))
+    groups = list(dict.fromkeys(tuned.group for tuned in runs))
     lines = []
-    for run in runs:
-        x, y = run.series(key, "epoch")
+    for tuned in runs:
+        x, y = tuned.run.series(key, "epoch")
         if not x:
-            x, y = run.series(key)
+            x, y = tuned.run.series(key)
         if x:
-            group = _group(run)
-            name = group if run.seed is None else f"{group}, seed {run.seed}"
-            lines.append(Line(name, x, [scale * value for value in y], groups.index(group), group=group))
+            name = tuned.group if tuned.run.seed is None else f"{tuned.group}, seed {tuned.run.seed}"
+            scaled = [scale * value for value in y]
+            lines.append(Line(name, x, scaled, groups.index(tuned.group), group=tuned.group))
     return lines
 
 
-def _group(run: Run) -> str:
-    """System with how it was trained."""
-    return f"{run.system} · {kind_of(run)}"
-
-
-def _table(dataset: str, runs: Sequence[Run]) -> Table:
+def _table(dataset: str, runs: Sequence[_Tuned], metric: str | None) -> Table:
     """A row per run: the epoch kept, and its dev score."""
-    metric = _dev_metric(runs)
-    columns = ["run", "system", "seed", "epoch kept", f"dev {METRICS[metric]}" if metric else "dev score", "time"]
+    scale = scale_of(metric) if metric else 100
     rows = []
-    for run in runs:
-        epoch, epochs, seconds = run.value("best_epoch"), run.value("epochs"), run.value("seconds")
-        of = f" of {epochs:g}" if epochs is not None else ""
-        score = run.value("dev", metric) if metric else None
-        if score is not None and metric not in NOT_A_PERCENTAGE:
-            score *= 100
+    for tuned in runs:
+        results, seed = tuned.results, tuned.run.seed
+        of = f" of {results.epochs:g}" if results.epochs is not None else ""
+        score = results.dev_score(metric) if metric else None
+        score = None if score is None else scale * score
         rows.append([
-            Cell(run.name),
-            Cell(_group(run)),
-            number_cell(run.seed, str(run.seed)),
-            number_cell(epoch, f"{epoch:g}{of}" if epoch is not None else ""),
+            Cell(tuned.run.name),
+            Cell(tuned.group),
+            number_cell(seed, str(seed)),
+            number_cell(results.best_epoch, f"{results.best_epoch or 0:g}{of}"),
             number_cell(score, decimal(score, 2)),
-            number_cell(seconds, duration(seconds)),
+            number_cell(results.seconds, duration(results.seconds)),
         ])  # fmt: skip
-    scale = " × 100" if metric not in NOT_A_PERCENTAGE else ""
-    return Table(
-        f"Runs fine-tuned on {dataset}; dev score{scale} of the epoch kept.", columns, rows, num_text_columns=2
-    )
+    columns = ["run", "system", "seed", "epoch kept", f"dev {METRICS[metric]}" if metric else "dev score", "time"]
+    caption = f"Runs fine-tuned on {dataset}; dev score{' × 100' if scale > 1 else ''} of the epoch kept."
+    return Table(caption, columns, rows, num_text_columns=2)

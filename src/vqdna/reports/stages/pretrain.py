@@ -1,6 +1,6 @@
 """PRETRAIN in the report: how well each genome encoder guesses masked codes, and how much its neighbours give away.
 
-Owns the flow runs of stage 2 -> facts, curves and the leak picture (masked accuracy against the distance to the
+Flow: results of stage 2 -> facts, curves and the leak picture (masked accuracy against the distance to the
 nearest visible position). Must not know the encoder or the tokenizer.
 """
 
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from vqdna.reports.charts.curves import Curves, LevelCurves, curve_figures
 from vqdna.reports.charts.figures import Line, line_chart
-from vqdna.reports.content import Block, Figure, Section, decimal, duration, known, magnitude, percent
-from vqdna.reports.runs import Run, nested, number
+from vqdna.reports.content import Block, Section, decimal, duration, known, magnitude, percent
+from vqdna.reports.runs import Run, of_kind
+from vqdna.stage_results import PretrainResults
 
 INTRODUCTION = (
     "Stage 2 learns the language. Some positions are hidden, and the genome encoder guesses their codes from the rest. "
@@ -60,18 +61,19 @@ QUESTIONS = Curves(
     "The other questions",
     y="told right",
     metrics={
-        "evaluation_contrast_accuracy": "which crops are of one stretch, held out",
+        "evaluation_contrast_accuracy": "which augmented views are of one span, held out",
         "contrast_accuracy": "the same, training",
-        "evaluation_shuffling_accuracy": "real or drawn, held out",
+        "evaluation_shuffling_accuracy": "real or dinucleotide-shuffled, held out",
     },
     percent=True,
-    caption="Some windows ask something else than what is masked: which of several crops is of the same stretch "
-    "(guessing is one over their number), or whether a position is real or drawn from pairs of bases (guessing: 1/2).",
+    caption="Some windows ask something other than what is masked. Which of several augmented views is of the same "
+    "span? Guessing is right once in their number. Is a position real or dinucleotide-shuffled? Guessing is right "
+    "half the time.",
 )
 MASKING = {
     "bases": "from the vocabulary as well as from the encoder, so no code can leak them",
     "fields": "from the encoder along with every code that looks at one of them, so no code can leak them",
-    "spans": "from the encoder only, in stretches, so the codes beside a stretch may leak it",
+    "spans": "from the encoder only, in spans, so the codes beside a span may leak it",
     "codes": "from the encoder only, one by one, so the codes beside them may leak them",
 }
 LEAK_CAPTION = (
@@ -84,61 +86,49 @@ LEAK_CAPTION = (
 
 def pretrain_section(runs: Sequence[Run]) -> Section | None:
     """Pictures of each genome encoder, or None without a run of stage 2."""
-    runs = [run for run in runs if run.stage == "pretrain"]
-    if not runs:
-        return None
-    return Section("pretrain", "Stage 2: pretrain", list(INTRODUCTION), [_run_block(run) for run in runs])
+    blocks = [_block(run, results) for run, results in of_kind(runs, PretrainResults)]
+    return Section("pretrain", "Stage 2: pretrain", list(INTRODUCTION), blocks) if blocks else None
 
 
-def _run_block(run: Run) -> Block:
-    """Facts and pictures of one genome encoder."""
-    return Block(
-        run.name,
-        [*_masking_sentences(run), *_leak_sentences(run)],
-        _facts(run),
-        rows=[_curve_figures(run), _leak_figures(run)],
-    )
+def _block(run: Run, results: PretrainResults) -> Block:
+    """Facts and pictures of one genome encoder: loss, masked accuracy (held out where measured), nats, and the leak."""
+    accuracy = curve_figures(run, [HELD_OUT_ACCURACY]) or curve_figures(run, [TRAINING_ACCURACY])
+    nats = curve_figures(run, [BASE_NATS]) or curve_figures(run, [NATS_PER_BASE])
+    curves = [*curve_figures(run, [LOSS]), *accuracy, *nats, *curve_figures(run, [QUESTIONS])]
+    leak = _leak_lines(results)
+    x, y = "distance to the nearest visible position", "codes guessed right"
+    pictures = [line_chart("Leak from neighbors", leak, x=x, y=y, caption=LEAK_CAPTION, percent=True)] if leak else []
+    sentences = [*_masking_sentences(results), *_leak_sentences(leak)]
+    return Block(run.name, sentences, _facts(results), rows=[curves, pictures])
 
 
-def _facts(run: Run) -> list[tuple[str, str]]:
+def _facts(results: PretrainResults) -> list[tuple[str, str]]:
     """Key numbers of one genome encoder, those it has."""
-    accuracies = enumerate(run.items("evaluation", "masked_accuracy"))
+    evaluation = results.evaluation
     return known([
-        *((f"masked accuracy, level {level}", percent(number(value))) for level, value in accuracies),
-        ("base nats", decimal(run.value("evaluation", "base_nats"), 4)),
-        ("code nats per base", decimal(run.value("evaluation", "nats_per_base"), 4)),
-        ("loss of the masked, held out", decimal(run.value("evaluation", "loss"))),
-        ("crops found", percent(run.value("evaluation", "contrast_accuracy"))),
-        ("parameters", magnitude(run.value("parameters", "total"))),
-        ("training time", duration(run.value("seconds"))),
+        *((f"masked accuracy, level {i}", percent(value)) for i, value in enumerate(evaluation.masked_accuracy)),
+        ("base nats", decimal(evaluation.base_nats, 4)),
+        ("code nats per base", decimal(evaluation.nats_per_base, 4)),
+        ("loss of the masked, held out", decimal(evaluation.loss)),
+        ("augmented views found", percent(evaluation.contrast_accuracy)),
+        ("parameters", magnitude(results.num_parameters)),
+        ("training time", duration(results.seconds)),
     ])  # fmt: skip
 
 
-def _curve_figures(run: Run) -> list[Figure]:
-    """Loss, masked accuracy (held out where that was measured) and nats over training."""
-    accuracy = curve_figures(run, [HELD_OUT_ACCURACY]) or curve_figures(run, [TRAINING_ACCURACY])
-    nats = curve_figures(run, [BASE_NATS]) or curve_figures(run, [NATS_PER_BASE])
-    return [*curve_figures(run, [LOSS]), *accuracy, *nats, *curve_figures(run, [QUESTIONS])]
-
-
-def _leak_points(run: Run) -> list[tuple[float, list[float | None], float]]:
-    """(distance, accuracy of each level, count) with rising distance."""
-    points = []
-    for record in run.items("leak"):
-        distance, accuracies = number(nested(record, "distance")), nested(record, "accuracy")
-        if distance is not None and isinstance(accuracies, list):
-            points.append((distance, [number(value) for value in accuracies], number(nested(record, "count")) or 0.0))
-    return sorted(points, key=lambda point: point[0])
-
-
-def _leak_lines(run: Run) -> list[Line]:
-    """Accuracy over distance, a line per level, points sized by count."""
-    points = _leak_points(run)
-    most = max((count for _, _, count in points), default=0.0)
+def _leak_lines(results: PretrainResults) -> list[Line]:
+    """Accuracy over rising distance, a line per level, points sized by count."""
+    placed = [(point.distance, point) for point in results.leak if point.distance is not None]
+    points = sorted(placed, key=lambda pair: pair[0])
+    most = max((point.count or 0.0 for _, point in points), default=0.0)
     lines = []
-    for level in range(max((len(accuracies) for _, accuracies, _ in points), default=0)):
-        known = [(distance, values[level], count) for distance, values, count in points if len(values) > level]
-        kept = [(distance, value, count) for distance, value, count in known if value is not None]
+    for level in range(max((len(point.accuracy) for _, point in points), default=0)):
+        kept = [
+            (distance, value, point.count or 0.0)
+            for distance, point in points
+            if len(point.accuracy) > level and (value := point.accuracy[level]) is not None
+        ]
+        # The area of a point grows with its count.
         sizes = [round(5 + 11 * (count / most) ** 0.5, 1) if most else 7.0 for _, _, count in kept]
         if kept:
             xs, ys = [distance for distance, _, _ in kept], [value for _, value, _ in kept]
@@ -146,33 +136,20 @@ def _leak_lines(run: Run) -> list[Line]:
     return lines
 
 
-def _leak_figures(run: Run) -> list[Figure]:
-    """Picture of the leak, where it was measured."""
-    lines = _leak_lines(run)
-    if not lines:
-        return []
-    x = "distance to the nearest visible position"
-    y = "codes guessed right"
-    return [line_chart("Leak from neighbors", lines, x=x, y=y, caption=LEAK_CAPTION, percent=True)]
-
-
-def _masking_sentences(run: Run) -> list[str]:
+def _masking_sentences(results: PretrainResults) -> list[str]:
     """How much was hidden, and from whom."""
-    fraction, unit = run.value("masking", "fraction"), nested(run.results, "masking", "unit")
-    if fraction is None or not isinstance(unit, str) or unit not in MASKING:
+    fraction, unit = results.masking.fraction, results.masking.unit
+    if fraction is None or unit not in MASKING:
         return []
     return [f"{percent(fraction, 0)} of the bases are hidden {MASKING[unit]}."]
 
 
-def _leak_sentences(run: Run) -> list[str]:
+def _leak_sentences(lines: Sequence[Line]) -> list[str]:
     """What the leak picture shows, in numbers."""
-    lines = [line for line in _leak_lines(run) if len(line.x) > 1]
     parts = [
         f"{percent(line.y[0])} at distance {line.x[0]:g} and {percent(line.y[-1])} at {line.x[-1]:g} ({line.name})"
         for line in lines
+        if len(line.x) > 1
     ]
-    return (
-        [f"Masked codes guessed right, by distance to the nearest visible position: {'; '.join(parts)}."]
-        if parts
-        else []
-    )
+    told = f"Masked codes guessed right, by distance to the nearest visible position: {'; '.join(parts)}."
+    return [told] if parts else []

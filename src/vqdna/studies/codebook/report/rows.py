@@ -60,7 +60,11 @@ def study_rows(run: Run) -> list[StudyRow]:
         if isinstance(cell, Mapping) and isinstance(cell.get("cell"), str):
             members.setdefault(str(cell["cell"]), []).append(cell)
     rows = [_row(name, cells) for name, cells in members.items()]
-    rows += [_summary_row(record) for record in run.items("rows") if nested(record, "cell") == BEST_KMER]
+    rows += [
+        _summary_row(record)
+        for record in run.items("rows")
+        if isinstance(record, Mapping) and nested(record, "cell") == BEST_KMER
+    ]
     return sorted(rows, key=_place)
 
 
