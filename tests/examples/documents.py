@@ -126,3 +126,28 @@ def table_rows(text: str, columns: tuple[str, ...]) -> list[Row]:
         elif tuple(header) == columns and not set("".join(cells)) <= set("-: "):
             rows.append(Row(number, dict(zip(columns, cells, strict=True))))
     return rows
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a Markdown text: paragraphs, list items and headings apart.
+
+    Tables, code blocks and addresses are left out; code in a line counts as one word.
+    """
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!-- table .*?<!-- /table -->", "", FENCE.sub("", text), flags=re.DOTALL)
+    text = re.sub(r"\[([^\]]*)\]\([^)\s]+\)", r"\1", INLINE_CODE.sub("CODE", text))
+    blocks: list[str] = [""]
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("|"):
+            blocks.append("")
+        elif re.match(r"\s*(?:[-*]|\d+\.|#+) ", line):
+            blocks.append(re.sub(r"^\s*(?:[-*]|\d+\.|#+) ", "", line))
+        else:
+            blocks[-1] += " " + line.strip()
+    ends = re.compile(r"(?<=[.!?])[*_)\"]*\s+(?=[*_(\"]*[A-Z0-9])")
+    return [sentence.strip() for block in blocks for sentence in ends.split(block) if sentence.strip()]
+
+
+def num_words(sentence: str) -> int:
+    """Words of a sentence: what holds a letter or digit."""
+    return sum(bool(re.search(r"\w", word)) for word in sentence.split())
