@@ -29,13 +29,14 @@ def test_keys_in_the_glossary_are_keys_that_runs_write():
     rows = table_rows(text_of("docs/glossary.md"), ("key", "means"))
     keys = {part for row in rows for key in row.code("key") for part in key.split(".")}
     assert len(keys) > 10
-    assert {key for key in keys if f'"{key}"' not in sources} == set()
+    written = {key for key in keys if re.search(rf'"{key}"|^    {key}: ', sources, re.MULTILINE)}
+    assert keys - written == set()
 
 
 def test_each_word_of_the_glossary_stands_there_once():
-    rows = table_rows(text_of("docs/glossary.md"), ("word", "means here", "not"))
+    rows = table_rows(text_of("docs/glossary.md"), ("word", "means here", "formerly"))
     words = [word for row in rows for word in row.cells["word"].split(", ")]
-    assert len(words) > 25
+    assert len(words) > 60
     assert len(words) == len(set(words))
 
 

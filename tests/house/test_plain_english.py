@@ -12,8 +12,10 @@ MAX_WORDS = 25
 MAX_README_LINES = 150
 DOCUMENTS = [
     ROOT / "README.md",
-    ROOT / "docs" / "guides" / "benchmark.md",
+    *sorted((ROOT / "docs" / "guides").glob("*.md")),
     *sorted((ROOT / "docs" / "results").glob("*.md")),
+    *sorted((ROOT / "docs" / "reference").glob("*.md")),
+    ROOT / "src" / "vqdna" / "weights" / "small" / "README.md",
 ]
 OLD_WORDS = {
     r"stretch(?:es)?": "window or span",
