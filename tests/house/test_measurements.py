@@ -199,7 +199,7 @@ def test_what_pre_training_on_a_gpu_was_worth_is_what_was_measured():
     for name, by_bases in results["short_fine_tunings"]["mcc"].items():
         means = [f"{100 * statistics.fmean(by_bases[bases].values()):.1f}" for bases in ("19.7M", "3.3M")]
         assert [name, *means] in rows
-    names = {"vqdna-views": "vqdna-views", "random-init": "the same, fresh weights", "nucleotide": "nucleotide"}
+    names = {"vqdna-views": "vqdna-views", "random-init": "the same, random initialization", "nucleotide": "nucleotide"}
     for run in results["fine_tunings"]:
         if run["learning_rate"] == 1e-3 and run["encoder"] in names:
             column = ["tf/2", "prom_300_tata", "mouse/0"].index(run["dataset"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -48,6 +49,18 @@ def test_every_command_shown_is_one_that_the_program_takes(command):
 def test_readme_shows_the_commands_of_all_three_stages():
     shown = {command.arguments[0] for command in commands(ROOT / "README.md") if command.program == "vqdna"}
     assert {"vocabulary", "pretrain", "finetune"} <= shown
+
+
+def first_python(name: str) -> str:
+    return next(block for language, block in FENCE.findall((ROOT / name).read_text()) if language == "python")
+
+
+def test_the_python_of_the_readme_and_of_the_extractors_runs():
+    names: dict[str, Any] = {}
+    exec(first_python("README.md"), names)
+    assert names["output"].last_hidden_state.shape == (1, 3, 128)
+    exec(first_python("docs/guides/extractors.md"), names)
+    assert (names["vectors"].shape, names["per_base"].shape) == ((2, 128), (12, 128))
 
 
 @pytest.mark.parametrize("command", called("make"), ids=str)
