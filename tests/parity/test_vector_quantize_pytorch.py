@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vqdna.vocabulary.baseline_quantizers import CosineQuantizer, FiniteScalarQuantizer, SimQuantizer
-from vqdna.vocabulary.gradients import settle
+from vqdna.vocabulary.gradients import straight_through
 from vqdna.vocabulary.quantizer import HierarchicalQuantizer, ResidualQuantizer
 
 reference_package = pytest.importorskip("vector_quantize_pytorch")
@@ -74,7 +74,7 @@ def test_residual_quantizer_agrees_over_five_steps():
         threshold_ema_dead_code=0, kmeans_init=False, eps=1e-5,
     )  # fmt: skip
     ours = ResidualQuantizer([16, SIZE], WIDTH, decay=DECAY, dead_code_threshold=0.0)
-    for book, layer in zip(ours.books, theirs.layers, strict=True):
+    for book, layer in zip(ours.codebooks, theirs.layers, strict=True):
         same_codes(book, layer._codebook, torch.randn(book.size, WIDTH))
     for _ in range(5):
         latents = torch.randn(4, 25, WIDTH)
@@ -84,7 +84,7 @@ def test_residual_quantizer_agrees_over_five_steps():
         assert torch.equal(output.codes, codes)
         assert torch.allclose(output.code_vectors, vectors, atol=1e-5)
         assert torch.allclose(output.commitment, losses.sum(), rtol=1e-5)
-        for book, layer in zip(ours.books, theirs.layers, strict=True):
+        for book, layer in zip(ours.codebooks, theirs.layers, strict=True):
             assert torch.allclose(book.code_vectors, layer._codebook.embed[0], atol=1e-5)
 
 
@@ -94,7 +94,7 @@ def test_cosine_quantizer_agrees_over_five_steps():
         rotation_trick=False, threshold_ema_dead_code=0, kmeans_init=False, eps=1e-5,
     )  # fmt: skip
     ours = CosineQuantizer(SIZE, WIDTH, code_dim=4, decay=DECAY, dead_code_threshold=0.0)
-    same_codes(ours.books[0], theirs._codebook, torch.nn.functional.normalize(torch.randn(SIZE, 4), dim=-1))
+    same_codes(ours.codebooks[0], theirs._codebook, torch.nn.functional.normalize(torch.randn(SIZE, 4), dim=-1))
     ours.narrow.load_state_dict(theirs.project_in.state_dict())
     ours.widen.load_state_dict(theirs.project_out.state_dict())
     for _ in range(5):
@@ -105,7 +105,7 @@ def test_cosine_quantizer_agrees_over_five_steps():
         assert torch.equal(output.codes[..., 0], codes)
         assert torch.allclose(output.code_vectors, vectors, atol=1e-5)
         assert torch.allclose(output.commitment, loss.sum(), rtol=1e-5)
-        assert torch.allclose(ours.books[0].code_vectors, theirs._codebook.embed[0], atol=1e-5)
+        assert torch.allclose(ours.codebooks[0].code_vectors, theirs._codebook.embed[0], atol=1e-5)
 
 
 def test_finite_scalars_agree():
@@ -157,7 +157,7 @@ def test_the_rotated_gradient_agrees():
 
     latents, chosen, weights = torch.randn(3, 50, WIDTH)
     gradients = []
-    for rotate in (lambda z: settle(z, chosen, "rotation").vectors, lambda z: rotate_to(z, chosen)):
+    for rotate in (lambda z: straight_through(z, chosen, "rotation").vectors, lambda z: rotate_to(z, chosen)):
         z = latents.clone().requires_grad_()
         vectors = rotate(z)
         assert torch.allclose(vectors, chosen, atol=1e-5)

@@ -13,6 +13,7 @@ from vqdna.vocabulary.codebook import UntrainedCodebookError
 from vqdna.vocabulary.configuration import FORMAT_VERSION, QUANTIZERS
 from vqdna.vocabulary.convolution import convolve
 from vqdna.vocabulary.evaluation import code_map, evaluate_vocabulary
+from vqdna.vocabulary.tapping import quantize_bases
 from vqdna.vocabulary.train import VocabularyConfig, VocabularySettings, build_vocabulary
 
 SMALL = {"width": 16, "stem_width": 12, "level_sizes": (8, 16)}
@@ -192,7 +193,10 @@ def test_saved_directory_gives_the_same_codes(options, tmp_path):
     assert torch.equal(loaded.decode(codes), model.decode(codes))
     tokenizer = VqTokenizer.from_directory(tmp_path)
     assert torch.equal(tokenizer.encode(bases()).codes, codes)
-    assert torch.equal(tokenizer.code_vectors(codes), model.quantize(bases()).code_vectors)
+    assert torch.equal(
+        tokenizer.code_vectors(codes),
+        quantize_bases(model.latent_encoder, model.quantizer, bases(), feed=model.config.feed).code_vectors,
+    )
 
 
 @every_quantizer
@@ -217,7 +221,7 @@ def test_a_vocabulary_in_bfloat16_still_encodes(options):
 def test_codes_of_every_quantizer_are_counted_and_mapped(options):
     model = trained(**options)
     evaluation, statistics = evaluate_vocabulary(model, bases(4))
-    assert [level["size"] for level in evaluation["levels"]] == list(model.config.level_sizes)
+    assert [level.size for level in evaluation.levels] == list(model.config.level_sizes)
     assert len(code_map(model, statistics)) == sum(int((level.counts > 0).sum()) for level in statistics)
 
 

@@ -194,7 +194,7 @@ def test_a_gradient_trained_codebook_starts_from_the_latents_and_revives_dead_co
     quantizer = untrained("vq", codebook_learning="gradient", dead_code_threshold=1.0).train()
     quantizer(latents())
     quantizer.update_codebooks()
-    book = quantizer.books[0]
+    book = quantizer.codebooks[0]
     with torch.no_grad():
         book.code_vectors[5] = 1e3
     seen = latents(seed=1)
@@ -234,7 +234,7 @@ def test_a_batch_cut_into_passes_starts_the_same_quantizer(name):
     whole, cut = untrained(name).train(), untrained(name).train()
     taps = latents()
     whole(taps)
-    start = cut.books[0] if name == "cosine" else cut
+    start = cut.codebooks[0] if name == "cosine" else cut
     start.gather()
     for part in range(3):
         cut([tap[2 * part : 2 * part + 2] for tap in taps])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vqdna.vocabulary.gradients import settle, turned_back
+from vqdna.vocabulary.gradients import rotated_gradient, straight_through
 
 
 def pair(width=5, rows=7, seed=0):
@@ -12,10 +12,10 @@ def pair(width=5, rows=7, seed=0):
 @pytest.mark.parametrize("gradient", ["straight_through", "rotation"])
 def test_the_vectors_are_the_chosen_ones_to_the_bit(gradient):
     latents, chosen = pair()
-    settled = settle(latents, chosen, gradient)
-    assert torch.equal(settled.vectors, chosen)
-    assert settled.commitment.item() == pytest.approx((latents - chosen).square().mean().item(), rel=1e-5)
-    assert settled.codebook.item() == settled.commitment.item()
+    passed = straight_through(latents, chosen, gradient)
+    assert torch.equal(passed.vectors, chosen)
+    assert passed.commitment.item() == pytest.approx((latents - chosen).square().mean().item(), rel=1e-5)
+    assert passed.codebook.item() == passed.commitment.item()
 
 
 def test_each_term_teaches_its_own_side():
@@ -27,7 +27,7 @@ def test_each_term_teaches_its_own_side():
         ("codebook", None, -slope),
     ):
         gradients = torch.autograd.grad(
-            getattr(settle(latents, chosen), term).sum(), (latents, chosen), allow_unused=True
+            getattr(straight_through(latents, chosen), term).sum(), (latents, chosen), allow_unused=True
         )
         for found, expected in zip(gradients, (of_latents, of_chosen), strict=True):
             assert (found is None or not found.any()) if expected is None else torch.allclose(found, expected)
@@ -36,8 +36,8 @@ def test_each_term_teaches_its_own_side():
 def test_gradients_of_all_terms_together_are_those_of_the_plain_formulas():
     latents, chosen = pair()
     weights = torch.randn(latents.shape)
-    settled = settle(latents, chosen)
-    (2 * (settled.vectors * weights).sum() + 3 * settled.commitment + 5 * settled.codebook).backward()
+    passed = straight_through(latents, chosen)
+    (2 * (passed.vectors * weights).sum() + 3 * passed.commitment + 5 * passed.codebook).backward()
     found = latents.grad.clone(), chosen.grad.clone()
     latents.grad = chosen.grad = None
     vectors = latents + (chosen - latents).detach()
@@ -64,7 +64,7 @@ def rotation_matrix(latent, chosen):
 def test_rotation_by_its_definition():
     latents, chosen = (vectors.detach() for vectors in pair(width=4))
     gradient = torch.randn(latents.shape)
-    found = turned_back(gradient, latents, chosen)
+    found = rotated_gradient(gradient, latents, chosen)
     for row in range(len(latents)):
         turn = rotation_matrix(latents[row], chosen[row]) * (chosen[row].norm() / latents[row].norm())
         assert torch.allclose(turn @ latents[row], chosen[row], atol=1e-5)  # it does bring the one onto the other
@@ -74,7 +74,7 @@ def test_rotation_by_its_definition():
 def test_rotation_keeps_the_angle_between_gradient_and_vector():
     latents, chosen = (vectors.detach() for vectors in pair())
     gradient = torch.randn(latents.shape)
-    found = turned_back(gradient, latents, chosen)
+    found = rotated_gradient(gradient, latents, chosen)
     assert torch.allclose(
         torch.cosine_similarity(found, latents, dim=-1), torch.cosine_similarity(gradient, chosen, dim=-1), atol=1e-5
     )
@@ -92,10 +92,10 @@ def test_rotation_keeps_the_angle_between_gradient_and_vector():
     ],
 )
 def test_rotation_stays_finite_where_it_has_no_direction(latent, chosen):
-    found = turned_back(torch.ones(1, 2), torch.tensor([latent]), torch.tensor([chosen]))
+    found = rotated_gradient(torch.ones(1, 2), torch.tensor([latent]), torch.tensor([chosen]))
     assert torch.isfinite(found).all()
     assert found.abs().max() < 10
 
 
 def test_a_latent_without_length_gets_the_gradient_as_it_is():
-    assert torch.equal(turned_back(torch.ones(1, 3), torch.zeros(1, 3), torch.ones(1, 3)), torch.ones(1, 3))
+    assert torch.equal(rotated_gradient(torch.ones(1, 3), torch.zeros(1, 3), torch.ones(1, 3)), torch.ones(1, 3))

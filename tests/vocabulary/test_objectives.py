@@ -15,10 +15,11 @@ from vqdna.vocabulary.objectives import (
     PointwiseDecoder,
     draw_hidden_bases,
     hidden,
+    known_base_loss,
     strand_disagreement,
-    window_loss,
     word_shares,
 )
+from vqdna.vocabulary.tapping import quantize_bases
 from vqdna.vocabulary.train import VocabularySettings, collate_vocabulary, loss_terms
 
 SMALL = {"width": 16, "stem_width": 12, "num_blocks": 2, "level_sizes": (16, 32)}
@@ -68,14 +69,14 @@ def test_targets_are_those_of_a_slow_loop(stride, reach):
     assert windows.shape[:3] == decoder.targets(base_ids, mask).shape
 
 
-def test_window_loss_is_that_of_a_slow_loop():
+def test_known_base_loss_is_that_of_a_slow_loop():
     logits, targets = torch.randn(2, 5, 3, 4), torch.randint(0, 5, (2, 5, 3), dtype=torch.uint8)
     found = []
     for index in np.ndindex(2, 5, 3):
         if targets[index] < N:
             found.append(-logits[index].log_softmax(-1)[int(targets[index])].item())
-    assert window_loss(logits, targets).item() == pytest.approx(sum(found) / len(found), rel=1e-5)
-    assert window_loss(logits, torch.full_like(targets, N)).item() == 0
+    assert known_base_loss(logits, targets).item() == pytest.approx(sum(found) / len(found), rel=1e-5)
+    assert known_base_loss(logits, torch.full_like(targets, N)).item() == 0
 
 
 def test_own_bases_stand_in_the_middle_of_the_windows_in_order():
@@ -102,8 +103,10 @@ def test_the_model_counts_and_averages_every_base_of_every_window(stride):
     output = model(base_ids, mask)
     targets = slow_targets(base_ids, mask, stride, 2)
     assert model.loss_items(base_ids, mask)["reconstruction"] == (targets < N).sum()
-    windows = model.base_decoder.windows(model.quantize(base_ids, mask).code_vectors)
-    assert output.reconstruction.item() == pytest.approx(window_loss(windows, targets).item(), rel=1e-5)
+    windows = model.base_decoder.windows(
+        quantize_bases(model.latent_encoder, model.quantizer, base_ids, mask).code_vectors
+    )
+    assert output.reconstruction.item() == pytest.approx(known_base_loss(windows, targets).item(), rel=1e-5)
     assert output.logits.shape == (3, 47, 4)
     assert torch.allclose(output.logits, model.decode(output.codes)[:, :47], atol=1e-5)
 
@@ -198,7 +201,9 @@ def test_neighbor_loss_teaches_the_latent_encoder_through_the_mean_token():
     model = trained(neighbor_weight=1.0, neighbor_bases=16, commitment_weight=0.0)
     output = model(bases(4, 64))
     gradient = torch.autograd.grad(
-        model.neighbor_head(model.quantize(bases(4, 64)).code_vectors, bases(4, 64)),
+        model.neighbor_head(
+            quantize_bases(model.latent_encoder, model.quantizer, bases(4, 64)).code_vectors, bases(4, 64)
+        ),
         model.latent_encoder.stem.weight,
     )[0]
     assert output.neighbor > 0

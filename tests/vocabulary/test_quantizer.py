@@ -146,7 +146,7 @@ def test_rvq_levels_commit_the_latent_to_the_sum_so_far():
     first = torch.zeros(2, 2).index_add_(
         0, output.codes[..., 0].flatten(), (2 * (sums[0] - z.detach()) / z.numel()).flatten(0, 1)
     )
-    assert torch.allclose(quantizer.books[0].code_vectors.grad, first, atol=1e-6)
+    assert torch.allclose(quantizer.codebooks[0].code_vectors.grad, first, atol=1e-6)
 
 
 def test_rvq_rest_shrinks_level_by_level_in_training():
@@ -177,7 +177,7 @@ def test_rotation_turns_the_gradient_of_each_level():
 def test_one_level_gives_its_code_vectors_without_a_change():
     quantizer = with_vectors(FINE).eval()
     output = quantizer([torch.randn(2, 7, 2)])
-    assert torch.equal(output.code_vectors, quantizer.books[0].lookup(output.codes[..., 0]))
+    assert torch.equal(output.code_vectors, quantizer.codebooks[0].lookup(output.codes[..., 0]))
 
 
 def test_product_by_hand():
@@ -207,9 +207,9 @@ def test_product_passes_each_latent_its_share_of_the_gradient_and_no_other_level
     output = quantizer(latents)
     output.code_vectors.sum().backward(retain_graph=True)
     assert all(torch.allclose(latent.grad, torch.full_like(latent, 1 / 3)) for latent in latents)
-    assert all(book.code_vectors.grad is None for book in quantizer.books)
+    assert all(book.code_vectors.grad is None for book in quantizer.codebooks)
     output.codebook.backward()
-    for level, (latent, book) in enumerate(zip(latents, quantizer.books, strict=True)):
+    for level, (latent, book) in enumerate(zip(latents, quantizer.codebooks, strict=True)):
         pull = 2 * (book.lookup(output.codes[..., level]) - latent).detach() / latent.numel() / 3
         expected = torch.zeros_like(book.code_vectors).index_add_(
             0, output.codes[..., level].flatten(), pull.flatten(0, 1)

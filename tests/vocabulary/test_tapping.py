@@ -5,7 +5,7 @@ import torch
 
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
-from vqdna.vocabulary.tapping import stepwise
+from vqdna.vocabulary.tapping import quantize_bases
 
 SHAPE = {"width": 16, "stem_width": 12, "level_sizes": (8, 16), "num_blocks": 4}
 
@@ -34,7 +34,7 @@ def read_by(block, model, base_ids):
 def test_block_3_reads_the_coarse_code_vectors_when_it_is_fed_quantized_ones():
     model = trained(feed="quantized")
     given, codes = read_by(3, model, bases())
-    assert torch.equal(given, model.quantizer.books[0].lookup(codes[..., 0]))
+    assert torch.equal(given, model.quantizer.codebooks[0].lookup(codes[..., 0]))
 
 
 def test_block_3_reads_the_first_taps_features_when_it_is_fed_continuous_ones():
@@ -45,7 +45,7 @@ def test_block_3_reads_the_first_taps_features_when_it_is_fed_continuous_ones():
 
 def test_the_fine_codes_by_hand():
     model = trained(feed="quantized")
-    encoder, (coarse, fine) = model.latent_encoder, model.quantizer.books
+    encoder, (coarse, fine) = model.latent_encoder, model.quantizer.codebooks
     features, keep = encoder.start(bases())
     z1 = encoder.blocks[1](encoder.blocks[0](features))
     e1 = coarse.lookup(torch.cdist(z1, coarse.code_vectors).argmin(dim=-1))
@@ -94,5 +94,6 @@ def test_blocks_before_the_tap_learn_through_the_codes_that_the_next_block_is_fe
 
 
 def test_only_a_quantizer_with_earlier_taps_can_feed_a_block():
+    model = VQVAE(VQVAEConfig(**{**SHAPE, "quantizer": "rvq"}))
     with pytest.raises(TypeError, match="feeds no block"):
-        stepwise(VQVAE(VQVAEConfig(**{**SHAPE, "quantizer": "rvq"})).quantizer)
+        quantize_bases(model.latent_encoder, model.quantizer, bases(), feed="quantized")

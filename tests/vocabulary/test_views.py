@@ -8,6 +8,7 @@ import torch
 from vqdna.tokenizers.loading import load_tokenizer, tokenizer_from_settings
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 from vqdna.vocabulary.convolution import reverse_complement
+from vqdna.vocabulary.tapping import quantize_bases
 from vqdna.vocabulary.views import ViewEncoder, ViewLayer
 
 VIEWS = {
@@ -153,7 +154,9 @@ def test_a_saved_directory_and_its_tokenizer_give_the_same_codes(tmp_path):
     assert torch.equal(tokens.codes, codes)
     assert tokens.spans[0, :3].tolist() == [[0, 1], [1, 2], [2, 3]]
     assert (tokenizer.level_sizes, tokenizer.context_bases) == ((64, 40, 64), 4)
-    assert torch.equal(tokenizer.code_vectors(codes), model.quantize(sequence).code_vectors)
+    assert torch.equal(
+        tokenizer.code_vectors(codes), quantize_bases(model.latent_encoder, model.quantizer, sequence).code_vectors
+    )
     again = tokenizer_from_settings(tokenizer.settings())
     again.load_state_dict(tokenizer.state_dict())
     assert torch.equal(again.encode(sequence).codes, codes)

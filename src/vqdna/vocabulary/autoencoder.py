@@ -28,14 +28,15 @@ from vqdna.vocabulary.convolution import (
     reverse_complement,
 )
 from vqdna.vocabulary.gradients import Gradient
-from vqdna.vocabulary.objectives import NeighborHead, PointwiseDecoder, hidden, strand_disagreement, window_loss
-from vqdna.vocabulary.quantizer import (
-    HierarchicalQuantizer,
-    ProductQuantizer,
-    Quantizer,
-    QuantizerOutput,
-    ResidualQuantizer,
+from vqdna.vocabulary.objectives import (
+    UNKNOWN,
+    NeighborHead,
+    PointwiseDecoder,
+    hidden,
+    known_base_loss,
+    strand_disagreement,
 )
+from vqdna.vocabulary.quantizer import HierarchicalQuantizer, ProductQuantizer, Quantizer, ResidualQuantizer
 from vqdna.vocabulary.tapping import Feed, encode_bases, quantize_bases
 from vqdna.vocabulary.views import ViewEncoder, ViewLayer
 
@@ -99,13 +100,6 @@ class VQVAE(PreTrainedModel):
         feed = cast(Feed, self.config.feed)
         return encode_bases(self.latent_encoder, self.quantizer, base_ids, attention_mask, feed)
 
-    def quantize(
-        self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
-    ) -> QuantizerOutput:
-        """Codes, code vectors and loss terms; in training mode the codebooks take note of the latents."""
-        feed = cast(Feed, self.config.feed)
-        return quantize_bases(self.latent_encoder, self.quantizer, base_ids, attention_mask, feed)
-
     def decode(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch base 4"]:
         """Base logits from codes; `codes[..., :q]` decodes from the q coarsest levels alone."""
         logits: Tensor = self.base_decoder(self.quantizer.lookup(codes).to(self.dtype))
@@ -130,14 +124,23 @@ class VQVAE(PreTrainedModel):
         """
         mask = torch.ones_like(base_ids, dtype=torch.bool) if attention_mask is None else attention_mask
         seen = hidden(base_ids, hidden_bases)
-        quantized = self.quantize(seen, mask)
+        quantized = quantize_bases(self.latent_encoder, self.quantizer, seen, mask, cast(Feed, self.config.feed))
         reconstruction, logits = self._rebuilt(quantized.code_vectors, base_ids, mask)
+        strand = neighbor = quantized.commitment.new_zeros(())
+        if self.config.strand_weight > 0:
+            other = self.latent_encoder(reverse_complement(seen), mask.flip(1))
+            strand = strand_disagreement(self.latent_encoder(seen, mask), other)
+        if self.config.neighbor_weight > 0:
+            known = torch.where(mask, base_ids, NUM_BASES).to(torch.uint8)
+            neighbor = self.neighbor_head(quantized.code_vectors, known)
         terms = {
             "reconstruction": reconstruction,
             "commitment": quantized.commitment,
             "codebook": quantized.codebook,
-            **self._further_terms(quantized, seen, base_ids, mask),
+            "strand": strand,
+            "neighbor": neighbor,
         }
+        # Each term is a mean over its own items; a pass of a larger batch counts by its share of the batch's items.
         terms = {name: term * (loss_shares or {}).get(name, 1) for name, term in terms.items()}
         return VQVAEOutput(
             loss=self._weighted(terms),
@@ -152,26 +155,11 @@ class VQVAE(PreTrainedModel):
         """Reconstruction loss, and the logits of the bases themselves."""
         if isinstance(self.base_decoder, PointwiseDecoder):
             windows = self.base_decoder.windows(code_vectors)
-            loss = window_loss(windows, self.base_decoder.targets(base_ids, mask))
+            loss = known_base_loss(windows, self.base_decoder.targets(base_ids, mask))
             return loss, self.base_decoder.own_bases(windows)[:, : base_ids.shape[1]]
         positions = positions_with_bases(mask, self.config.bases_per_position)
         logits = self.base_decoder(code_vectors, positions)[:, : base_ids.shape[1]]
         return reconstruction_loss(logits, base_ids, mask), logits
-
-    def _further_terms(
-        self, quantized: QuantizerOutput, seen: Tensor, base_ids: Tensor, mask: Tensor
-    ) -> dict[str, Float[Tensor, ""]]:
-        """What is asked for beside reconstruction."""
-        nothing = quantized.commitment.new_zeros(())
-        strand = neighbor = nothing
-        if self.config.strand_weight > 0:
-            other = self.latent_encoder(reverse_complement(seen), mask.flip(1))
-            strand = strand_disagreement(self.latent_encoder(seen, mask), other)
-        if self.config.neighbor_weight > 0:
-            neighbor = self.neighbor_head(
-                quantized.code_vectors, torch.where(mask, base_ids, NUM_BASES).to(torch.uint8)
-            )
-        return {"strand": strand, "neighbor": neighbor}
 
     def loss_items(
         self,
@@ -207,14 +195,8 @@ class VQVAE(PreTrainedModel):
 
 
 _SHARED_SHAPE = (
-    "width",
-    "stem_width",
-    "stem_kernel_size",
-    "bases_per_position",
-    "num_blocks",
-    "kernel_size",
-    "expansion",
-)
+    "width", "stem_width", "stem_kernel_size", "bases_per_position", "num_blocks", "kernel_size", "expansion",
+)  # fmt: skip
 
 
 def build_latent_encoder(config: VQVAEConfig) -> LatentEncoder | ViewEncoder:
@@ -253,7 +235,7 @@ def build_quantizer(config: VQVAEConfig) -> Quantizer:
         return FiniteScalarQuantizer(config.fsq_levels or (), width)
     if config.quantizer == "simvq":
         return SimQuantizer(sizes[0], width, gradient=gradient)
-    books: dict[str, Any] = {
+    codebooks: dict[str, Any] = {
         "learning": config.codebook_learning,
         "decay": config.codebook_decay,
         "warm_up_decay": config.codebook_warm_up_decay,
@@ -263,12 +245,12 @@ def build_quantizer(config: VQVAEConfig) -> Quantizer:
         "seed": config.codebook_seed,
     }
     if config.quantizer == "cosine":
-        return CosineQuantizer(sizes[0], width, code_dim=config.code_dim or width, **books)
+        return CosineQuantizer(sizes[0], width, code_dim=config.code_dim or width, **codebooks)
     if config.quantizer == "rvq":
-        return ResidualQuantizer(sizes, width, **books)
+        return ResidualQuantizer(sizes, width, **codebooks)
     if config.quantizer == "product":
-        return ProductQuantizer(sizes, width, **books)
-    return HierarchicalQuantizer(sizes, width, stop_residual_gradient=config.stop_residual_gradient, **books)
+        return ProductQuantizer(sizes, width, **codebooks)
+    return HierarchicalQuantizer(sizes, width, stop_residual_gradient=config.stop_residual_gradient, **codebooks)
 
 
 def reconstruction_loss(
@@ -277,11 +259,7 @@ def reconstruction_loss(
     attention_mask: Bool[Tensor, "batch base"],
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy in nats over the bases that are A, C, G or T and no padding; zero where there is none."""
-    known = attention_mask & (base_ids < NUM_BASES)
-    losses = nn.functional.cross_entropy(
-        logits.float().flatten(0, 1), base_ids.long().clamp_max(NUM_BASES - 1).flatten(), reduction="none"
-    )
-    return (losses * known.flatten()).sum() / known.sum().clamp_min(1)
+    return known_base_loss(logits, torch.where(attention_mask, base_ids, UNKNOWN))
 
 
 AutoConfig.register(VQVAEConfig.model_type, VQVAEConfig)

@@ -1,4 +1,4 @@
-"""Rivals of the paper's quantizers at the same rate: cosine codebook, FSQ and SimVQ, one level on the last tap.
+"""Baselines of the paper's quantizers at the same rate: cosine codebook, FSQ and SimVQ, one level on the last tap.
 
 Flow: latents [batch, position, width] -> codes [batch, position, 1] and code vectors [batch, position, width].
 FSQ's rounding and SimVQ's codebook are those of vector-quantize-pytorch (extra `rivals`). The cosine codebook is ours,
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, Unpack
 
@@ -21,8 +22,8 @@ from torch import Tensor, nn
 
 from vqdna.errors import InputError
 from vqdna.vocabulary.codebook import Codebook, CodebookSettings, UntrainedCodebookError, nearest_codes
-from vqdna.vocabulary.gradients import Gradient, settle
-from vqdna.vocabulary.quantizer import CodebookQuantizer, Quantizer, QuantizerOutput, codes_of
+from vqdna.vocabulary.gradients import Gradient, straight_through
+from vqdna.vocabulary.quantizer import CodebookQuantizer, Quantizer, QuantizerOutput
 from vqdna.vocabulary.row_sample import is_distributed
 
 
@@ -53,7 +54,7 @@ class CosineQuantizer(CodebookQuantizer):
         size: number of codes.
         width: length of latents and tokens.
         code_dim: dimensions in which codes are compared.
-        gradient: how the gradient passes, see `settle`.
+        gradient: how the gradient passes, see `straight_through`.
         seed: seed of the codebook's random draws.
         settings: how the codebook learns, see `Codebook`.
 
@@ -73,25 +74,23 @@ class CosineQuantizer(CodebookQuantizer):
         super().__init__([UnitCodebook(size, code_dim, seed=seed, **settings)], gradient)
         self.narrow, self.widen = nn.Linear(width, code_dim), nn.Linear(code_dim, width)
 
-    def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
+    def forward(
+        self, latents: Sequence[Float[Tensor, "batch position width"]], *, only_codes: bool = False
+    ) -> QuantizerOutput:
         """The last tap's directions; the distances are those between directions."""
-        output = self.settle_level(self.books[0], _unit(in_float32(self.narrow, latents[-1])))
-        return QuantizerOutput(
-            output.codes[..., None], in_float32(self.widen, output.code_vectors), output.commitment, output.codebook
-        )
-
-    def choose(self, latents: list[Float[Tensor, "batch position width"]]) -> Int[Tensor, "batch position level"]:
-        """Codes of the last tap's directions."""
-        return codes_of(self.books[0], _unit(in_float32(self.narrow, latents[-1])))[..., None]
+        with torch.autocast(latents[-1].device.type, enabled=False):
+            directions = _unit(_in_float32(self.narrow, latents[-1]))
+            output = self.quantize_level(0, directions, only_codes=only_codes)
+            return replace(output, code_vectors=_in_float32(self.widen, output.code_vectors))
 
     def lookup(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
         """Token of each position."""
-        return in_float32(self.widen, self.books[0].lookup(codes[..., 0]))
+        return _in_float32(self.widen, self.codebooks[0].lookup(codes[..., 0]))
 
     @torch.no_grad()
     def code_table(self, level: int) -> Float[Tensor, "size width"]:
         """Token of every code."""
-        return in_float32(self.widen, self.books[level].code_vectors)
+        return _in_float32(self.widen, self.codebooks[level].code_vectors)
 
 
 class LibraryQuantizer(Quantizer):
@@ -121,7 +120,11 @@ class LibraryQuantizer(Quantizer):
     def start(self) -> None:
         """The fit, to all that was gathered on all ranks."""
         if self._gathered is not None:
-            count, total, squares = _summed_over_ranks(torch.stack(self._gathered).sum(dim=0))
+            # Mean and deviation from sums alone, in double precision: sums add up over passes and ranks.
+            sums = torch.stack(self._gathered).sum(dim=0)
+            if is_distributed():
+                dist.all_reduce(sums)
+            count, total, squares = sums
             mean = total / count
             deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
             self._gathered = None
@@ -132,34 +135,25 @@ class LibraryQuantizer(Quantizer):
     def forget_observed(self) -> None:
         """Nothing: a library quantizer keeps no statistics between updates."""
 
-    def ready(self, latent: Float[Tensor, "batch position width"]) -> None:
-        """Fits the quantizer to its first training batch, as k-means does a codebook.
+    def _fit_to_first(self, latent: Float[Tensor, "batch position width"], *, learn: bool) -> None:
+        """Fits the quantizer to its first training batch, as k-means does a codebook; does nothing once it is fitted.
 
         Raises:
-            UntrainedCodebookError: in evaluation mode, before any training batch.
+            UntrainedCodebookError: it is not to learn, before any training batch.
         """
-        if not self.training or self.is_initialized:
-            return self.refuse_untrained()
-        if self._gathered is not None:
-            return self._gathered.append(self._moments(latent))
-        self.gather()
-        self.ready(latent)
-        self.start()
-
-    @torch.no_grad()
-    def _moments(self, latent: Tensor) -> Tensor:
-        """Count, sum and sum of squares of what is measured, [3, dim]."""
-        values = self.measured(latent.detach().reshape(-1, latent.shape[-1])).double()
-        return torch.stack([torch.full_like(values[0], len(values)), values.sum(dim=0), values.square().sum(dim=0)])
-
-    def refuse_untrained(self) -> None:
-        """Nothing, once there was a training batch.
-
-        Raises:
-            UntrainedCodebookError: there was none.
-        """
-        if not self.is_initialized:
+        if self.is_initialized:
+            return
+        if not learn:
             raise UntrainedCodebookError("this quantizer has never been trained; train a vocabulary or load one first")
+        is_alone = self._gathered is None  # nobody called `gather`: this batch is all there is to fit to
+        with torch.no_grad():
+            values = self.measured(latent.detach().reshape(-1, latent.shape[-1])).double()
+            count = torch.full_like(values[0], len(values))
+            self._gathered = [
+                *(self._gathered or []), torch.stack([count, values.sum(dim=0), values.square().sum(dim=0)]),
+            ]  # fmt: skip
+        if is_alone:
+            self.start()
 
     @abstractmethod
     def measured(self, rows: Float[Tensor, "row width"]) -> Float[Tensor, "row dim"]:
@@ -190,29 +184,28 @@ class FiniteScalarQuantizer(LibraryQuantizer):
 
     def measured(self, rows: Float[Tensor, "row width"]) -> Float[Tensor, "row dim"]:
         """The scalars before rounding."""
-        return in_float32(self.narrow, rows)
+        return _in_float32(self.narrow, rows)
 
     def fit(self, mean: Float[Tensor, "dim"], deviation: Float[Tensor, "dim"]) -> None:
         """Every scalar gets mean 0 and deviation 1 over the first latents, so that its steps are used."""
         self.narrow.weight.div_(deviation[:, None])
         self.narrow.bias.sub_(mean).div_(deviation)
 
-    def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
+    def forward(
+        self, latents: Sequence[Float[Tensor, "batch position width"]], *, only_codes: bool = False
+    ) -> QuantizerOutput:
         """The last tap's scalars, rounded with the straight-through gradient."""
-        self.ready(latents[-1])
-        scalars, codes = self._rounding(latents[-1].device)(in_float32(self.narrow, latents[-1]))
-        nothing = scalars.new_zeros(())
-        return QuantizerOutput(codes.long()[..., None], in_float32(self.widen, scalars), nothing, nothing)
-
-    def choose(self, latents: list[Float[Tensor, "batch position width"]]) -> Int[Tensor, "batch position level"]:
-        """Codes of the last tap's scalars."""
-        self.refuse_untrained()
-        codes: Tensor = self._rounding(latents[-1].device)(in_float32(self.narrow, latents[-1]))[1]
-        return codes.long()[..., None]
+        with torch.autocast(latents[-1].device.type, enabled=False):
+            latent = latents[-1].float()
+            self._fit_to_first(latent, learn=self.training and not only_codes)
+            scalars, codes = _finite_scalars(self.fsq_levels, latent.device)(_in_float32(self.narrow, latent))
+            nothing = scalars.new_zeros(())
+            return QuantizerOutput(codes.long()[..., None], _in_float32(self.widen, scalars), nothing, nothing)
 
     def lookup(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
         """Token of each position."""
-        return in_float32(self.widen, self._rounding(codes.device).indices_to_codes(codes[..., 0]))
+        rounding = _finite_scalars(self.fsq_levels, codes.device)
+        return _in_float32(self.widen, rounding.indices_to_codes(codes[..., 0]))
 
     @torch.no_grad()
     def code_table(self, level: int) -> Float[Tensor, "size width"]:
@@ -225,9 +218,6 @@ class FiniteScalarQuantizer(LibraryQuantizer):
         """None: the steps are fixed."""
         return 0
 
-    def _rounding(self, device: torch.device) -> Any:
-        return _finite_scalars(self.fsq_levels, device)
-
 
 class SimQuantizer(LibraryQuantizer):
     """SimVQ: code vectors are frozen random vectors times one learned matrix, so every step moves all codes.
@@ -238,7 +228,7 @@ class SimQuantizer(LibraryQuantizer):
     Args:
         size: number of codes.
         width: length of latents and code vectors.
-        gradient: how the gradient passes, see `settle`.
+        gradient: how the gradient passes, see `straight_through`.
 
     Reference: Zhu et al. 2024, through vector-quantize-pytorch's `SimVQ`.
     """
@@ -257,18 +247,17 @@ class SimQuantizer(LibraryQuantizer):
         target = (mean.square() + deviation.square()).mean().sqrt()
         self.library.code_transform.weight.mul_(target / self.library.codebook.square().mean().sqrt())
 
-    def quantize(self, latents: list[Float[Tensor, "batch position width"]]) -> QuantizerOutput:
+    def forward(
+        self, latents: Sequence[Float[Tensor, "batch position width"]], *, only_codes: bool = False
+    ) -> QuantizerOutput:
         """The last tap's nearest code vectors."""
-        self.ready(latents[-1])
-        table = self.library.codebook
-        codes = self._nearest(latents[-1], table)
-        settled = settle(latents[-1], nn.functional.embedding(codes, table), self.gradient)
-        return QuantizerOutput(codes[..., None], *settled)
-
-    def choose(self, latents: list[Float[Tensor, "batch position width"]]) -> Int[Tensor, "batch position level"]:
-        """Codes of the last tap."""
-        self.refuse_untrained()
-        return self._nearest(latents[-1], self.library.codebook)[..., None]
+        with torch.autocast(latents[-1].device.type, enabled=False):
+            latent = latents[-1].float()
+            self._fit_to_first(latent, learn=self.training and not only_codes)
+            table = self.library.codebook  # worked out anew from the matrix each time it is asked for
+            codes = nearest_codes(latent.detach().flatten(0, -2), table.detach()).view(latent.shape[:-1])
+            passed = straight_through(latent, nn.functional.embedding(codes, table), self.gradient)
+        return QuantizerOutput(codes[..., None], *passed)
 
     def lookup(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
         """Code vector of each position."""
@@ -287,21 +276,9 @@ class SimQuantizer(LibraryQuantizer):
         """Numbers in the frozen vectors."""
         return int(self.library.frozen_codebook.numel())
 
-    @staticmethod
-    def _nearest(latent: Tensor, table: Tensor) -> Tensor:
-        rows = latent.detach().reshape(-1, latent.shape[-1])
-        return nearest_codes(rows, table.detach()).view(latent.shape[:-1])
 
-
-def in_float32(linear: nn.Linear, values: Float[Tensor, "*position dim"]) -> Float[Tensor, "*position dim_out"]:
-    """The linear map in float32 whatever the precision of its weights."""
+def _in_float32(linear: nn.Linear, values: Float[Tensor, "*position dim"]) -> Float[Tensor, "*position dim_out"]:
     return nn.functional.linear(values.float(), linear.weight.float(), linear.bias.float())
-
-
-def _summed_over_ranks(values: Tensor) -> Tensor:
-    if is_distributed():
-        dist.all_reduce(values)
-    return values
 
 
 def _unit(vectors: Tensor) -> Tensor:

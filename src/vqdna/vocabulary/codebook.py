@@ -30,7 +30,6 @@ EPSILON = 1e-5
 START_ROWS_PER_CODE = 32
 """Rows per code of the sample that k-means starts from, at most."""
 
-
 MAX_REVIVAL_POOL = 4096
 """Latents drawn per update among which the farthest are looked for."""
 
@@ -53,17 +52,15 @@ class UntrainedCodebookError(RuntimeError):
 
 @torch.no_grad()
 def nearest_codes(latents: Float[Tensor, "row dim"], code_vectors: Float[Tensor, "size dim"]) -> Int[Tensor, "row"]:
-    """Code of the closest code vector for each latent, by squared Euclidean distance.
-
-    Ties go to the lowest code. Neither argument is normalized here. The latent's own norm is the same for all codes
-    and left out, so one matrix product does the work, in slices of at most `MAX_DISTANCE_ENTRIES` distances; besides
-    them only the codes are allocated.
+    """Code of the closest code vector for each latent, by squared Euclidean distance; ties go to the lowest code.
 
     Reference: VQDNA Eq. 1, see docs/paper.md.
     """
+    # |z - e|^2 / 2 = |z|^2 / 2 + |e|^2 / 2 - z.e, and |z|^2 is the same for all codes: a matrix product does the work.
     half_norms = code_vectors.square().sum(dim=1).mul_(0.5)
     most = MAX_DISTANCE_ENTRIES if latents.is_cuda else min(MAX_DISTANCE_ENTRIES, MAX_DISTANCE_ENTRIES_ON_CPU)
     rows_at_a_time = min(len(latents), max(1, most // len(code_vectors)))
+    # One buffer for all slices: a [row x code] matrix of a whole batch would take gigabytes.
     distances = code_vectors.new_empty(rows_at_a_time, len(code_vectors))
     codes = torch.empty(len(latents), dtype=torch.long, device=latents.device)
     for start in range(0, len(latents), max(1, rows_at_a_time)):
@@ -136,18 +133,25 @@ class Codebook(nn.Module):
         """Size, width and learning rule, for `print(model)`."""
         return f"{self.size} x {self.code_vectors.shape[1]}, learning={self.learning}"
 
-    def encode(self, latents: Float[Tensor, "row dim"]) -> Int[Tensor, "row"]:
-        """Nearest code of each latent.
+    def encode(self, latents: Float[Tensor, "*position dim"], *, learn: bool = False) -> Int[Tensor, "*position"]:
+        """Nearest code of each latent; where it is to learn, the codebook starts from them and takes note of them.
 
         Raises:
             UntrainedCodebookError: the codebook was never initialized from latents or loaded.
         """
-        if self._start is not None:
-            return torch.zeros(len(latents), dtype=torch.long, device=latents.device)
-        if not self.is_initialized:
+        rows = latents.detach().reshape(-1, latents.shape[-1])
+        if learn and not self.is_initialized:
+            self.initialize(rows)
+        if self._start is not None:  # there are no code vectors yet, and whoever asks wants a tensor of the right shape
+            codes = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        elif not self.is_initialized:
             raise UntrainedCodebookError("this codebook has never been trained; train a vocabulary or load one first")
-        with torch.autocast(latents.device.type, enabled=False):
-            return nearest_codes(latents.detach(), self.code_vectors.detach())
+        else:
+            with torch.autocast(rows.device.type, enabled=False):
+                codes = nearest_codes(rows, self.code_vectors.detach())
+        if learn:
+            self.observe(rows, codes)
+        return codes.view(latents.shape[:-1])
 
     def lookup(self, codes: Int[Tensor, "*position"]) -> Float[Tensor, "*position dim"]:
         """Code vector of each code."""
@@ -178,21 +182,19 @@ class Codebook(nn.Module):
         """Code vectors set to k-means centers of what was gathered."""
         if self._start is not None:
             sample, self._start = self._start.draw(START_ROWS_PER_CODE * self.size), None
-            self._start_from(sample)
+            # The sample is the same on every rank, and so is the generator: each rank works out the same centers.
+            generator = torch.Generator(device=sample.device).manual_seed(self._key(0))
+            with torch.no_grad(), torch.autocast(sample.device.type, enabled=False):
+                centers, counts = kmeans(sample, self.size, self.kmeans_iterations, generator)
+                self.code_vectors.copy_(centers)
+                # Counts of at least 1, or codes that k-means left empty would be dead before they were ever offered.
+                self.ema_counts.copy_(counts.clamp_min(1.0))
+                self.ema_sums.copy_(centers * self.ema_counts[:, None])
+                self.is_initialized.fill_(True)
 
     def forget_observed(self) -> None:
         """Drops what waits for `update`."""
         self._pending = self._candidates = None
-
-    @torch.no_grad()
-    def _start_from(self, sample: Tensor) -> None:
-        generator = torch.Generator(device=sample.device).manual_seed(self._key(0))
-        with torch.autocast(sample.device.type, enabled=False):
-            centers, counts = kmeans(sample, self.size, self.kmeans_iterations, generator)
-        self.code_vectors.copy_(centers)
-        self.ema_counts.copy_(counts.clamp_min(1.0))
-        self.ema_sums.copy_(centers * self.ema_counts[:, None])
-        self.is_initialized.fill_(True)
 
     @torch.no_grad()
     def observe(self, latents: Float[Tensor, "row dim"], codes: Int[Tensor, "row"]) -> None:
@@ -204,11 +206,12 @@ class Codebook(nn.Module):
             return
         latents = latents.detach().float()
         counts, sums = self._waiting()
+        # Sums, not means: those of passes and ranks add up to what one pass over the joint batch would give.
         counts += torch.bincount(codes, minlength=self.size)
         sums.index_add_(0, codes, latents)
         if self.dead_code_threshold > 0:
             self._candidates = self._candidates or self._no_candidates()
-            self._candidates.add(latents)
+            self._candidates.add(latents)  # before it is known whether a code is dead: latents are gone by then
 
     @torch.no_grad()
     def update(self) -> None:
@@ -221,12 +224,18 @@ class Codebook(nn.Module):
             return
         counts, sums = self._waiting()
         if is_distributed():
+            # Also by a rank that saw nothing: a collective that one rank leaves out blocks all the others.
             dist.all_reduce(self._pending)
         if counts.any():
-            rate = 1 - self._decay_now()
-            self.ema_counts.lerp_(counts, rate)
-            self.ema_sums.lerp_(sums, rate)
+            decay = self.decay
+            if self.warm_up_decay:
+                updates = int(self.num_updates)
+                decay = min(decay, (1 + updates) / (10 + updates))
+            self.ema_counts.lerp_(counts, 1 - decay)
+            self.ema_sums.lerp_(sums, 1 - decay)
             if self.learning == "ema":
+                # The mean of a code's latents is sum / count, both decayed alike. A code that no latent chose keeps its
+                # vector, as both shrink by one factor; only its count tells that it is dying.
                 torch.div(self.ema_sums, smoothed_counts(self.ema_counts)[:, None], out=self.code_vectors)
             self._revive()
             self.num_updates += 1
@@ -238,12 +247,6 @@ class Codebook(nn.Module):
             self._pending = self.ema_sums.new_zeros(self.ema_counts.numel() + self.ema_sums.numel())
         return self._pending[: self.size], self._pending[self.size :].view_as(self.ema_sums)
 
-    def _decay_now(self) -> float:
-        if not self.warm_up_decay:
-            return self.decay
-        updates = int(self.num_updates)
-        return min(self.decay, (1 + updates) / (10 + updates))
-
     def _revive(self) -> None:
         """Dead codes moved onto random latents of those observed; all three buffers are reset with them."""
         dead = torch.nonzero(self.ema_counts < self.dead_code_threshold).flatten()
@@ -253,7 +256,9 @@ class Codebook(nn.Module):
             self._candidates = self._no_candidates()
             self._candidates.add(self.ema_sums[:0])
         drawn = self._reviving_rows(self._candidates, len(dead))
-        dead = dead[: len(drawn)]
+        dead = dead[: len(drawn)]  # fewer latents than dead codes: the rest wait for the next update
+        # Sums and counts too: the next division would put the code back to where it died, and its old count of nearly
+        # nothing would revive it again before it could win a latent. `.data`, as code vectors may be a parameter.
         self.code_vectors.data[dead] = drawn
         self.ema_counts[dead] = 1.0
         self.ema_sums[dead] = drawn
@@ -266,6 +271,7 @@ class Codebook(nn.Module):
         """Where `num_rows` dead codes are to go; the same on every rank."""
         if self.revival == "random":
             return candidates.draw(num_rows)
+        # Distinct latents: two dead codes on one place would tie for ever, and the higher one would stay dead.
         pool = torch.unique(candidates.draw(MAX_REVIVAL_POOL), dim=0)
         distances = (pool - self.code_vectors[nearest_codes(pool, self.code_vectors.detach())]).square().sum(dim=1)
         farthest = torch.argsort(distances, descending=True, stable=True)[:num_rows]
@@ -301,6 +307,6 @@ def kmeans(
         codes = nearest_codes(rows, centers)
         counts = torch.bincount(codes, minlength=num_centers).to(rows.dtype)
         sums = torch.zeros_like(centers).index_add_(0, codes, rows)
-        occupied = counts > 0
+        occupied = counts > 0  # an empty center stays where it is; dead-code revival moves it once training runs
         centers[occupied] = sums[occupied] / counts[occupied, None]
     return centers, counts

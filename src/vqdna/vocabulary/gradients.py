@@ -1,6 +1,6 @@
-"""How gradients pass a quantizer: straight through, or turned and scaled as the latent is onto its code vector.
+"""How gradients pass a quantizer: straight through, or rotated and scaled as the latent is onto its code vector.
 
-Flow: latents and the code vectors chosen for them, both [batch, position, width] -> the code vectors again, carrying
+Flow: latents and the code vectors of their codes, both [batch, position, width] -> the code vectors again, carrying
 the gradient to the latents, and the two distances that train latents and codebook. One difference serves all of it,
 forward and backward. It must not know codes, codebooks nor levels. Paper: section 3.2; rotation: Fifty et al. 2024.
 """
@@ -20,13 +20,13 @@ SHORTEST = 1e-6
 """Latents and sums of unit vectors shorter than this have no direction to turn from; the gradient then passes as is."""
 
 
-class Settled(NamedTuple):
-    """Chosen code vectors as the next layer sees them, and what they cost.
+class StraightThrough(NamedTuple):
+    """Code vectors as the next layer sees them, and what they cost.
 
     Attributes:
-        vectors: exactly the chosen code vectors; their gradient goes to the latents.
+        vectors: exactly the code vectors; their gradient goes to the latents.
         commitment: mean squared distance; its gradient goes to the latents alone.
-        codebook: the same number; its gradient goes to the chosen code vectors alone.
+        codebook: the same number; its gradient goes to the code vectors alone.
     """
 
     vectors: Float[Tensor, "*position width"]
@@ -34,60 +34,70 @@ class Settled(NamedTuple):
     codebook: Float[Tensor, ""]
 
 
-def settle(
+def straight_through(
     latents: Float[Tensor, "*position width"],
-    chosen: Float[Tensor, "*position width"],
+    code_vectors: Float[Tensor, "*position width"],
     gradient: Gradient = "straight_through",
-) -> Settled:
-    """Latents replaced by their chosen code vectors, with the gradient estimator and the distances of training.
+) -> StraightThrough:
+    """Latents replaced by their code vectors, with the gradient estimator and the distances of training.
 
     Args:
         latents: in float32.
-        chosen: code vector of each latent.
+        code_vectors: of each latent's code.
         gradient: "straight_through" copies the gradient; "rotation" turns and scales it as the latent would have to be
             to become its code vector.
     """
-    return Settled(*cast(tuple[Tensor, Tensor, Tensor], _Settle.apply(latents, chosen, gradient == "rotation")))
+    parts = _StraightThrough.apply(latents, code_vectors, gradient == "rotation")
+    return StraightThrough(*cast(tuple[Tensor, Tensor, Tensor], parts))
 
 
-class _Settle(torch.autograd.Function):
-    """`vectors = chosen` and twice `mean((chosen - latents)^2)`, from one difference and without a copy."""
+class _StraightThrough(torch.autograd.Function):
+    """`vectors = code_vectors` and twice `mean((code_vectors - latents)^2)`.
+
+    The textbook form `latents + (code_vectors - latents).detach()` rounds, so a token would differ in its last bits
+    from its own code vector, and it keeps three tensors of the batch's size where one difference is enough.
+    """
 
     @staticmethod
-    def forward(ctx: Any, latents: Tensor, chosen: Tensor, rotates: bool) -> tuple[Tensor, Tensor, Tensor]:
-        difference = chosen - latents
+    def forward(ctx: Any, latents: Tensor, code_vectors: Tensor, rotates: bool) -> tuple[Tensor, Tensor, Tensor]:
+        difference = code_vectors - latents
         flat = difference.view(-1)
         distance = torch.dot(flat, flat) / max(1, flat.numel())
-        ctx.save_for_backward(difference, *((latents, chosen) if rotates else ()))
+        ctx.save_for_backward(difference, *((latents, code_vectors) if rotates else ()))
+        # A term without weight comes back as None instead of a tensor of zeros as large as the batch.
         ctx.set_materialize_grads(False)
-        return chosen, distance, distance.clone()
+        # Two outputs of one number, cloned: autograd could not tell their gradients apart if they were one tensor.
+        return code_vectors, distance, distance.clone()
 
     @staticmethod
     @once_differentiable
     def backward(
         ctx: Any, vectors: Tensor | None, commitment: Tensor | None, codebook: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None, None]:
-        """Gradients of latents and chosen vectors, from those of the vectors and of the two distances."""
+        """Gradients of latents and code vectors, from those of the vectors and of the two distances."""
         difference, *pair = ctx.saved_tensors
         slope = 2 / max(1, difference.numel())
-        to_latents = to_chosen = None
+        to_latents = to_code_vectors = None
         if ctx.needs_input_grad[0]:
-            to_latents = turned_back(vectors, *pair) if pair and vectors is not None else vectors
+            # The estimator itself: argmin has no derivative, so the decoder's gradient passes to the latent as it is,
+            # as if quantizing had done nothing.
+            to_latents = rotated_gradient(vectors, *pair) if pair and vectors is not None else vectors
             if commitment is not None:
-                to_latents = _plus_scaled(to_latents, difference, commitment * -slope)
+                # d/d latent of mean((code_vector - latent)^2), added in one pass over the batch.
+                factor = commitment * -slope
+                to_latents = (
+                    difference * factor if to_latents is None else torch.addcmul(to_latents, difference, factor)
+                )
         if ctx.needs_input_grad[1] and codebook is not None:
-            to_chosen = difference * (codebook * slope)
-        return to_latents, to_chosen, None
+            # From the codebook loss alone: the decoder's gradient never moves a code vector.
+            to_code_vectors = difference * (codebook * slope)
+        return to_latents, to_code_vectors, None
 
 
-def _plus_scaled(gradient: Tensor | None, difference: Tensor, factor: Tensor) -> Tensor:
-    return difference * factor if gradient is None else torch.addcmul(gradient, difference, factor)
-
-
-def turned_back(
+def rotated_gradient(
     gradient: Float[Tensor, "*position width"],
     latents: Float[Tensor, "*position width"],
-    chosen: Float[Tensor, "*position width"],
+    code_vectors: Float[Tensor, "*position width"],
 ) -> Float[Tensor, "*position width"]:
     """Gradient of the latents under the rotation trick: the transposed turn and scaling of latent onto code vector.
 
@@ -97,14 +107,15 @@ def turned_back(
 
     Reference: Fifty et al. 2024, section 4.2.
     """
+
+    def dot(one: Tensor, other: Tensor) -> Tensor:
+        return (one * other).sum(dim=-1, keepdim=True)
+
     length = latents.norm(dim=-1, keepdim=True)
-    scale = chosen.norm(dim=-1, keepdim=True)
-    e, q = latents / length.clamp_min(SHORTEST), chosen / scale.clamp_min(SHORTEST)
+    scale = code_vectors.norm(dim=-1, keepdim=True)
+    e, q = latents / length.clamp_min(SHORTEST), code_vectors / scale.clamp_min(SHORTEST)
+    # Two reflections make the turn: no [width x width] matrix is ever built, only dot products per position.
     halfway = e + q
     halfway = halfway / halfway.norm(dim=-1, keepdim=True).clamp_min(SHORTEST)
-    turned = gradient - 2 * halfway * _dot(halfway, gradient) + 2 * e * _dot(q, gradient)
+    turned = gradient - 2 * halfway * dot(halfway, gradient) + 2 * e * dot(q, gradient)
     return torch.where(length > SHORTEST, turned * (scale / length.clamp_min(SHORTEST)), gradient)
-
-
-def _dot(one: Tensor, other: Tensor) -> Tensor:
-    return (one * other).sum(dim=-1, keepdim=True)

@@ -159,11 +159,9 @@ def hidden(
     return base_ids if hidden_bases is None else base_ids.masked_fill(hidden_bases, UNKNOWN)
 
 
-def window_loss(
-    logits: Float[Tensor, "batch position target 4"], targets: UInt8[Tensor, "batch position target"]
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy in nats over the known bases of all windows; zero where there is none."""
-    known: Int[Tensor, "row"] = targets.flatten().long()
-    losses = nn.functional.cross_entropy(logits.float().flatten(0, 2), known.clamp_max(NUM_BASES - 1), reduction="none")
-    counted = known < NUM_BASES
-    return (losses * counted).sum() / counted.sum().clamp_min(1)
+def known_base_loss(logits: Float[Tensor, "*place 4"], targets: UInt8[Tensor, "*place"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy in nats over the places whose target is no N; zero where there is none."""
+    known = targets.flatten() < NUM_BASES
+    numbers = targets.flatten().long().clamp_max(NUM_BASES - 1)
+    losses = nn.functional.cross_entropy(logits.float().flatten(0, -2), numbers, reduction="none")
+    return (losses * known).sum() / known.sum().clamp_min(1)

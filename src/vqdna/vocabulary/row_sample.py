@@ -37,15 +37,17 @@ class RowSample:
 
     def add(self, rows: Float[Tensor, "row dim"]) -> None:
         """Takes note of one more pass; talks to the other ranks only where it is not the first."""
-        self._settle()
+        self._take_latest()
         self._latest = rows
 
     def draw(self, num_rows: int) -> Float[Tensor, "drawn dim"]:
         """At most `num_rows` distinct rows, in the order drawn; every rank must ask, for the same number."""
-        self._settle()
+        self._take_latest()
         if self._rows is None:
             raise ValueError("no pass was added to draw rows from")
         chosen = self._winners[: min(num_rows, self.size)]
+        # Each rank fills in the rows it holds and leaves zeros elsewhere, so the sum over ranks is the sample itself:
+        # one call, whoever holds what.
         drawn = self._rows.new_zeros(len(chosen), self._rows.shape[1])
         mine = np.isin(chosen, self._held)
         places = np.searchsorted(self._held, chosen[mine])
@@ -54,12 +56,17 @@ class RowSample:
             dist.all_reduce(drawn)
         return drawn
 
-    def _settle(self) -> None:
-        """Keeps of the latest pass what is drawn so far, and of earlier ones what still is."""
+    def _take_latest(self) -> None:
+        """Keeps of the latest pass what is drawn so far, and of earlier ones what still is.
+
+        Put off until the next pass or the draw, so that a batch of one pass costs no talk between ranks until it draws.
+        """
         if self._latest is None:
             return
         latest, self._latest = self._latest, None
         counts = rows_per_rank(len(latest), latest.device)
+        # Numbers run through the joint batch as it was dealt out, pass by pass and rank by rank: so a row has the same
+        # number, and the same chance, however many ranks and passes there are.
         first = self._num_seen + sum(counts[: rank()])
         total = self._num_seen + sum(counts)
         self._winners = self._smallest(np.append(self._winners, np.arange(self._num_seen, total)))
@@ -69,6 +76,8 @@ class RowSample:
         self._merge(new, latest[_on(latest, new - first)])
 
     def _smallest(self, numbers: Int[np.ndarray, "row"]) -> Int[np.ndarray, "kept"]:
+        # The rows of smallest random bits are a sample without replacement, and one that grows: a row that is out after
+        # some passes is out for good, so it need not be kept.
         bits = draw_bits(self.key, numbers)
         if len(numbers) > self.size:
             among = np.argpartition(bits, self.size - 1)[: self.size]

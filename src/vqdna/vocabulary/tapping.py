@@ -8,20 +8,17 @@ It must not know losses nor the base decoder. Paper: section 3.3, which does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
 from vqdna.vocabulary.convolution import LatentEncoder, kept
-from vqdna.vocabulary.quantizer import HierarchicalQuantizer, LevelOutput, Quantizer, QuantizerOutput, mean_of
+from vqdna.vocabulary.quantizer import HierarchicalQuantizer, Quantizer, QuantizerOutput, mean_of
 from vqdna.vocabulary.views import ViewEncoder
 
 Feed = Literal["continuous", "quantized"]
-
-QuantizeLevel = Callable[[int, Float[Tensor, "batch position width"], Sequence[LevelOutput]], LevelOutput]
 
 
 def quantize_bases(
@@ -30,13 +27,39 @@ def quantize_bases(
     base_ids: UInt8[Tensor, "batch base"],
     attention_mask: Bool[Tensor, "batch base"] | None = None,
     feed: Feed = "continuous",
+    *,
+    only_codes: bool = False,
 ) -> QuantizerOutput:
-    """Codes, code vectors and loss terms of a batch; in training mode the codebooks take note of its latents."""
+    """Codes, code vectors and loss terms of a batch; in training mode the codebooks take note of its latents.
+
+    Args:
+        latent_encoder: gives the latents.
+        quantizer: reads them.
+        base_ids: A, C, G, T = 0..3, N = 4.
+        attention_mask: False for padding at a row's end.
+        feed: what the block behind a tap reads.
+        only_codes: no codebook takes note of anything, and the loss terms may be zero.
+
+    Raises:
+        UntrainedCodebookError: codes alone are asked for, or in evaluation mode, before any training.
+        TypeError: codes are to be fed, and the quantizer reads one tap only or the latent encoder has no blocks.
+    """
     if feed == "continuous":
-        output: QuantizerOutput = quantizer(latent_encoder(base_ids, attention_mask))
+        output: QuantizerOutput = quantizer(latent_encoder(base_ids, attention_mask), only_codes=only_codes)
         return output
-    steps = stepwise(quantizer)
-    return steps.merge(_fed_by_codes(latent_encoder, base_ids, attention_mask, steps.quantize_level))
+    if not isinstance(quantizer, HierarchicalQuantizer):
+        raise TypeError(f"a {type(quantizer).__name__} feeds no block; only HRQ has taps before the last")
+    if isinstance(latent_encoder, ViewEncoder):
+        raise TypeError("views have no block that could be fed the codes")
+    features, keep = latent_encoder.start(base_ids, attention_mask)
+    levels: list[QuantizerOutput] = []
+    for level in range(len(latent_encoder.taps)):
+        features = latent_encoder.segment(level, features, keep)
+        levels.append(quantizer.quantize_level(level, features, levels, only_codes=only_codes))
+        # The next block reads the token of the levels so far, which carries the gradient straight through to the
+        # features it replaces. Padding has a token too, the code nearest to zeros: it must not reach its neighbors.
+        features = kept(mean_of([output.code_vectors for output in levels]).to(features.dtype), keep)
+    return quantizer.merge(levels)
 
 
 def encode_bases(
@@ -51,36 +74,5 @@ def encode_bases(
     Raises:
         UntrainedCodebookError: the quantizer was neither trained nor loaded.
     """
-    if feed == "continuous":
-        return quantizer.encode(latent_encoder(base_ids, attention_mask))
-    levels = _fed_by_codes(latent_encoder, base_ids, attention_mask, stepwise(quantizer).choose_level)
-    return torch.stack([output.codes for output in levels], dim=-1)
-
-
-def stepwise(quantizer: Quantizer) -> HierarchicalQuantizer:
-    """The quantizer, where it takes one tap after the other.
-
-    Raises:
-        TypeError: it reads one tap only, so that no block can be fed its codes.
-    """
-    if not isinstance(quantizer, HierarchicalQuantizer):
-        raise TypeError(f"a {type(quantizer).__name__} feeds no block; only HRQ has taps before the last")
-    return quantizer
-
-
-def _fed_by_codes(
-    latent_encoder: LatentEncoder | ViewEncoder,
-    base_ids: UInt8[Tensor, "batch base"],
-    attention_mask: Bool[Tensor, "batch base"] | None,
-    quantize_level: QuantizeLevel,
-) -> list[LevelOutput]:
-    """Every level's output, each later segment reading the token so far in place of the features."""
-    if isinstance(latent_encoder, ViewEncoder):
-        raise TypeError("views have no block that could be fed the codes")
-    features, keep = latent_encoder.start(base_ids, attention_mask)
-    levels: list[LevelOutput] = []
-    for level in range(len(latent_encoder.taps)):
-        features = latent_encoder.segment(level, features, keep)
-        levels.append(quantize_level(level, features, levels))
-        features = kept(mean_of([output.code_vectors for output in levels]).to(features.dtype), keep)
-    return levels
+    with torch.no_grad():
+        return quantize_bases(latent_encoder, quantizer, base_ids, attention_mask, feed, only_codes=True).codes
