@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "tasks": {"genome"},
     "training": {"genome", "operations", "devices"},
     "vocabulary": {"genome", "training"},
-    "tokenizers": {"genome", "vocabulary"},
+    "tokenizers": {"genome", "vocabulary", "weights"},
     "encoder": {"genome", "tokenizers"},
     "pretrain": {"encoder", "genome", "tokenizers", "training"},  # never vocabulary: tokenizers stay exchangeable
     "finetune": {"encoder", "genome", "tasks", "tokenizers", "training", "devices"},

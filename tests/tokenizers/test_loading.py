@@ -32,6 +32,17 @@ def test_hand_made_specs(spec: str, saved: dict, name: str):
     assert again.settings() == saved
 
 
+@pytest.mark.parametrize("spec", ["small", "vq:small"])
+def test_a_built_in_vocabulary_is_loaded_by_its_name(spec: str, tmp_path, monkeypatch):
+    (tmp_path / "small").mkdir()
+    monkeypatch.chdir(tmp_path)  # where a folder of that name lies in the way
+    tokenizer = load_tokenizer(spec)
+    assert tokenizer.kind == "vq"
+    assert len(tokenizer.level_sizes) > 1
+    with pytest.raises(InputError, match="no vocabulary here"):
+        load_tokenizer("./small")
+
+
 def test_bpe_directories_are_found_with_and_without_prefix(tmp_path):
     learned = BpeTokenizer.learn(["ACGTACGTTTACG" * 5], vocabulary_size=12)
     learned.save(tmp_path)
@@ -44,6 +55,7 @@ def test_bpe_directories_are_found_with_and_without_prefix(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
+        ("smal", "did you mean 'small'"),
         ("nucleotid", "did you mean 'nucleotide'"),
         ("kmr:6", "did you mean 'kmer'"),
         ("kmer", "expected kmer:K"),

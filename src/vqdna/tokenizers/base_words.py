@@ -7,14 +7,13 @@ sees every base in its place, and which learned word it is part of. It must not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
-from vqdna.tokenizers.contract import Tokenizer, Tokens
+from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 MOST_CODES = 2048
@@ -48,16 +47,14 @@ class BaseWordTokenizer(Tokenizer):
         codes = torch.cat([tokens.codes, words * tokens.attention_mask[..., None]], dim=2)
         return Tokens(codes, tokens.spans, tokens.attention_mask)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> TokenizerSettings:
         """The kind and what the words' tokenizer gives."""
         return {"kind": self.kind, "words": self.words.settings()}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> BaseWordTokenizer:
-        """Tokenizer of the same shape; weights of learned words are still to be loaded."""
-        from vqdna.tokenizers.loading import tokenizer_from_settings  # which names this class
-
-        return cls(tokenizer_from_settings(settings["words"]))
+    def from_settings(cls, settings: TokenizerSettings) -> BaseWordTokenizer:
+        """Tokenizer around `words`, which `tokenizer_from_settings` has built from what they were saved as."""
+        return cls(settings["words"])
 
 
 def levels_of_few_codes(tokenizer: Tokenizer) -> Tokenizer:
@@ -72,16 +69,13 @@ def words_at_bases(
 ) -> Int[Tensor, "batch base level"]:
     """Codes of the last token that starts at or before each base and covers it; a level's size where none does."""
     tokens = tokenizer.encode(base_ids, attention_mask)
-    token, is_covered = _covering(tokens, base_ids.shape[1])
-    codes = tokens.codes.gather(1, token[..., None].expand(-1, -1, tokens.codes.shape[2]))
-    beyond = codes.new_tensor(tokenizer.level_sizes)
-    return torch.where(is_covered[..., None], codes, beyond)
-
-
-def _covering(tokens: Tokens, num_bases: int) -> tuple[Int[Tensor, "batch base"], Bool[Tensor, "batch base"]]:
-    """Number of the last token that starts at or before each base, and whether it covers the base."""
+    num_bases = base_ids.shape[1]
+    # Tokens start in ascending order, so the last one that starts at or before a base is found by halving. Padding
+    # starts behind the row's end: else its zeros would break the order.
     starts = tokens.spans[..., 0].masked_fill(~tokens.attention_mask, num_bases).contiguous()
     bases = torch.arange(num_bases, device=starts.device).expand(len(starts), -1).contiguous()
     token = torch.searchsorted(starts, bases, right=True) - 1
+    # -1 before the first token; a token that starts in time may also end too early, in front of an N.
     is_covered = (token >= 0) & (bases < tokens.spans[..., 1].gather(1, token.clamp(min=0)))
-    return token.clamp(min=0), is_covered
+    codes = tokens.codes.gather(1, token.clamp(min=0)[..., None].expand(-1, -1, tokens.codes.shape[2]))
+    return torch.where(is_covered[..., None], codes, codes.new_tensor(tokenizer.level_sizes))

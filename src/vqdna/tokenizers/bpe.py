@@ -2,7 +2,7 @@
 
 Flow: base_ids [batch, base] -> text of each row -> word ids (`tokenizers` library) -> codes [batch, position, 1]; spans
 follow from the words' lengths, because words tile the text. Code 0 is the unknown word, one for each N, or for each
-stretch of them where a published tokenizer joins unknown letters. The whole tokenizer is in `settings`, so a model
+run of them where a published tokenizer joins unknown letters. The whole tokenizer is in `settings`, so a model
 saved with it needs no second file.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Int, UInt8
@@ -24,7 +24,7 @@ import tokenizers
 from vqdna.errors import InputError
 from vqdna.genome.bases import from_base_ids
 from vqdna.results import read_json, write_atomically, write_json
-from vqdna.tokenizers.contract import Tokenizer, Tokens
+from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
 from vqdna.tokenizers.padding import leading_mask, row_lengths
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -33,7 +33,8 @@ UNKNOWN = "[UNK]"
 UNKNOWN_CODE = 0
 DNABERT2_VOCABULARY_SIZE = 4096
 SMALLEST_VOCABULARY_SIZE = 5  # A, C, G, T and the unknown word
-NUM_MEASURED_CHUNKS = 1000
+NUM_MEASURED_TEXTS = 1000
+"""Evenly spaced training texts, at most, over which the mean bases of a word are measured."""
 
 
 class BpeTokenizer(Tokenizer):
@@ -71,15 +72,21 @@ class BpeTokenizer(Tokenizer):
         """
         if vocabulary_size < SMALLEST_VOCABULARY_SIZE:
             raise InputError(f"BPE vocabulary of {vocabulary_size} words, expected {SMALLEST_VOCABULARY_SIZE} or more")
-        texts = list(_stretches(chunks))
+        texts = list(_without_n(chunks))
         if not texts:
             raise InputError("BPE training text holds no A, C, G or T")
+        # Unknown letters are not joined: one code per N keeps spans in step with the bases.
         tokenizer = tokenizers.Tokenizer(BPE(unk_token=UNKNOWN, fuse_unk=False))
+        # All four letters from the start: a text without a G would else make every G unknown.
         trainer = BpeTrainer(
             vocab_size=vocabulary_size, special_tokens=[UNKNOWN], initial_alphabet=list("ACGT"), show_progress=False
         )
+        # The library counts neighboring pairs over all texts and merges the most frequent one, again and again. DNA has
+        # no spaces to pre-tokenize at, so a merge may reach as far as a text; many short texts keep that in bounds.
         tokenizer.train_from_iterator(texts, trainer, length=len(texts))
-        return cls(tokenizer, _mean_word_length(tokenizer, texts))
+        sample = texts[:: -(-len(texts) // NUM_MEASURED_TEXTS)]
+        encodings = tokenizer.encode_batch_fast(sample, add_special_tokens=False)
+        return cls(tokenizer, sum(map(len, sample)) / sum(len(encoding.ids) for encoding in encodings))
 
     def encode(
         self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
@@ -88,7 +95,9 @@ class BpeTokenizer(Tokenizer):
         lengths = row_lengths(base_ids, attention_mask).tolist()
         rows = base_ids.cpu().numpy()
         texts = [from_base_ids(row[:length]) for row, length in zip(rows, lengths)]
-        encode = self.tokenizer.encode_batch if self._joins_unknown else self.tokenizer.encode_batch_fast
+        # Where neighboring unknown letters are one word, only the slower encoding tells its length.
+        joins_unknown = bool(getattr(self.tokenizer.model, "fuse_unk", False))
+        encode = self.tokenizer.encode_batch if joins_unknown else self.tokenizer.encode_batch_fast
         encodings = encode(texts, add_special_tokens=False)
         words = [encoding.ids for encoding in encodings]
 
@@ -97,17 +106,12 @@ class BpeTokenizer(Tokenizer):
         codes = torch.zeros(kept.shape, dtype=torch.int64)
         codes[kept] = torch.tensor([word for row in words for word in row], dtype=torch.int64)
         sizes = self._word_lengths[codes] * kept
-        if self._joins_unknown:
+        if joins_unknown:
             sizes[kept] = torch.tensor([end - start for one in encodings for start, end in one.offsets]).long()
         ends = sizes.cumsum(dim=1) * kept
         spans = torch.stack([ends - sizes, ends], dim=-1)
         device = base_ids.device
         return Tokens(codes[..., None].to(device), spans.to(device), kept.to(device))
-
-    @property
-    def _joins_unknown(self) -> bool:
-        """Whether neighboring unknown letters are one word, whose length only the slower encoding tells."""
-        return bool(getattr(self.tokenizer.model, "fuse_unk", False))
 
     def save(self, directory: str | Path) -> None:
         """Files `tokenizer.json` (as the `tokenizers` library reads it) and `settings.json` in the directory."""
@@ -128,7 +132,7 @@ class BpeTokenizer(Tokenizer):
         tokenizer = json.dumps(read_json(Path(directory) / TOKENIZER_FILE))
         return cls.from_settings({**settings, "tokenizer": tokenizer})
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> TokenizerSettings:
         """Kind, mean word length, and the trained words and merges as JSON text."""
         return {
             "kind": self.kind,
@@ -137,23 +141,16 @@ class BpeTokenizer(Tokenizer):
         }
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> BpeTokenizer:
+    def from_settings(cls, settings: TokenizerSettings) -> BpeTokenizer:
         """Tokenizer with the settings' words and merges."""
         return cls(tokenizers.Tokenizer.from_str(settings["tokenizer"]), settings["bases_per_position"])
 
 
-def _stretches(chunks: Iterable[str]) -> Iterator[str]:
-    """Stretches of A, C, G, T between the Ns of each chunk; an N inside a training text would become a word."""
+def _without_n(chunks: Iterable[str]) -> Iterator[str]:
+    """What stands between the Ns of each chunk; an N inside a training text would become a word."""
     for number, chunk in enumerate(chunks):
         foreign = re.search(r"[^ACGTN]", chunk)
         if foreign:
             where = f"chunk {number}, base {foreign.start()} (both from 0)"
             raise InputError(f"BPE training text: got '{foreign.group()}' in {where}, expected A, C, G, T or N")
         yield from filter(None, chunk.split("N"))
-
-
-def _mean_word_length(tokenizer: tokenizers.Tokenizer, texts: list[str]) -> float:
-    """Mean bases of a word, over at most a thousand evenly spaced texts."""
-    sample = texts[:: -(-len(texts) // NUM_MEASURED_CHUNKS)]
-    num_words = sum(len(encoding.ids) for encoding in tokenizer.encode_batch_fast(sample, add_special_tokens=False))
-    return sum(map(len, sample)) / num_words

@@ -11,13 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
 from vqdna.errors import InputError
+
+TokenizerSettings: TypeAlias = Mapping[str, Any]
+"""What a model saves of its tokenizer as JSON: `kind`, and whatever that kind is built from."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,10 @@ class Tokenizer(nn.Module, ABC):
         return self
 
     @abstractmethod
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> TokenizerSettings:
         """JSON-serializable settings from which `from_settings` builds the same tokenizer (weights apart)."""
 
     @classmethod
     @abstractmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Tokenizer:
+    def from_settings(cls, settings: TokenizerSettings) -> Tokenizer:
         """Tokenizer built from what `settings` gave; learned weights follow by `load_state_dict`."""

@@ -8,8 +8,7 @@ Transformer; with stride 1 only rows shorter than k have any.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Int, UInt8
@@ -18,7 +17,7 @@ from torch.nn import functional
 
 from vqdna.errors import InputError
 from vqdna.genome.bases import N
-from vqdna.tokenizers.contract import Tokenizer, Tokens
+from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
 from vqdna.tokenizers.padding import leading_mask, row_lengths
 
 MAX_K = 12  # 16.8 million codes: beyond it no embedding table fits, and int32 sums would overflow at 15
@@ -65,23 +64,21 @@ class KmerTokenizer(Tokenizer):
         is_kmer = position < num_kmers[:, None]
         starts = torch.where(is_kmer, position * self.stride, covered[:, None] + position - num_kmers[:, None]) * kept
         ends = (starts + torch.where(is_kmer, self.k, 1)) * kept
-        windows = self._window_codes(base_ids)
+        numbers, unknown = kmer_numbers(base_ids, self.k, self.stride)
+        windows = numbers.masked_fill(unknown, self.unknown_code)
+        # A batch has windows for its longest row and tokens for the row with the most, which left-over bases may make
+        # another one: padded, or with a negative number cut.
         kmers = functional.pad(windows, (0, kept.shape[1] - windows.shape[1]))
         singles = 4**self.k + base_ids.gather(1, starts).long()
         codes = torch.where(is_kmer, kmers, singles) * kept
         return Tokens(codes[..., None], torch.stack([starts, ends], dim=-1), kept)
 
-    def _window_codes(self, base_ids: UInt8[Tensor, "batch base"]) -> Int[Tensor, "batch window"]:
-        """Code of the k bases at every stride-th base."""
-        numbers, unknown = kmer_numbers(base_ids, self.k, self.stride)
-        return numbers.masked_fill(unknown, self.unknown_code)
-
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> TokenizerSettings:
         """Kind, k and stride."""
         return {"kind": self.kind, "k": self.k, "stride": self.stride}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> KmerTokenizer:
+    def from_settings(cls, settings: TokenizerSettings) -> KmerTokenizer:
         """Tokenizer with the settings' k and stride."""
         return cls(settings["k"], settings["stride"])
 

@@ -5,14 +5,13 @@ Flow: base_ids [batch, base] -> codes [batch, base, 1], where position i spans t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from vqdna.tokenizers.contract import Tokenizer, Tokens
+from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
 from vqdna.tokenizers.padding import leading_mask, row_lengths
 
 
@@ -36,11 +35,11 @@ class NucleotideTokenizer(Tokenizer):
         spans = torch.stack([starts, starts + 1], dim=-1)
         return Tokens((base_ids.long() * kept)[..., None], spans * kept[..., None], kept)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> TokenizerSettings:
         """The kind alone."""
         return {"kind": self.kind}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> NucleotideTokenizer:
+    def from_settings(cls, settings: TokenizerSettings) -> NucleotideTokenizer:
         """The one nucleotide tokenizer there is."""
         return cls()

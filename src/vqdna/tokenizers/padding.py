@@ -7,6 +7,7 @@ row_lengths [batch] -> leading_mask [batch, position]. It must not know any toke
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from vqdna.genome.bases import N
+
+CodeRows: TypeAlias = list[Int[ndarray, "_ level"]]
+"""Codes of some records, without padding."""
 
 
 def row_lengths(
@@ -50,7 +54,9 @@ def pad_rows(
     return torch.from_numpy(base_ids), leading_mask(lengths, base_ids.shape[1])
 
 
-def length_buckets(lengths: Sequence[int] | Int[ndarray, "row"], bases_per_batch: int) -> Iterator[Int[ndarray, "_"]]:
+def length_buckets(
+    lengths: Sequence[int] | Int[ndarray, "row"], bases_per_batch: int, most_rows: int | None = None
+) -> Iterator[Int[ndarray, "_"]]:
     """Row numbers of each batch, shortest rows first, so that a padded batch holds at most `bases_per_batch` bases.
 
     A row longer than that is a batch by itself.
@@ -58,7 +64,9 @@ def length_buckets(lengths: Sequence[int] | Int[ndarray, "row"], bases_per_batch
     order = np.argsort(np.asarray(lengths), kind="stable")
     start = 0
     for end in range(1, len(order) + 1):
-        if end == len(order) or (end + 1 - start) * int(lengths[order[end]]) > bases_per_batch:
+        # In ascending order the next row would be the longest, to which all of the batch would be padded.
+        is_full = end - start == most_rows
+        if end == len(order) or is_full or (end + 1 - start) * int(lengths[order[end]]) > bases_per_batch:
             yield order[start:end]
             start = end
 
@@ -72,11 +80,7 @@ def pad_codes(rows: CodeRows) -> tuple[Int[Tensor, "batch position level"], Bool
     return torch.from_numpy(codes), torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
 
 
-CodeRows = list[Int[ndarray, "_ level"]]
-
-
 BATCH_SIZE = 64
-
 
 TOKENS_PER_BATCH = 32_768
 """Padded tokens that the encoder sees at once, however large the batch size; a longer row goes alone."""
@@ -86,10 +90,4 @@ def similar_batches(
     lengths: Sequence[int], batch_size: int, most_tokens: int = TOKENS_PER_BATCH
 ) -> Iterator[Int[ndarray, "_"]]:
     """Row numbers of each batch, shortest rows first: at most `batch_size` rows, `most_tokens` padded tokens."""
-    order = np.argsort(np.asarray(lengths), kind="stable")
-    start = 0
-    for end in range(1, len(order) + 1):
-        is_full = end - start == batch_size
-        if end == len(order) or is_full or (end + 1 - start) * lengths[order[end]] > most_tokens:
-            yield order[start:end]
-            start = end
+    return length_buckets(lengths, most_tokens, batch_size)

@@ -11,9 +11,8 @@ tokenizer of LongSafari/hyenadna-tiny-1k-seqlen-hf.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Int, UInt8
@@ -22,7 +21,7 @@ from torch.nn import functional
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import BASES, N
-from vqdna.tokenizers.contract import Tokenizer, Tokens
+from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
 from vqdna.tokenizers.kmer import MAX_K, kmer_numbers
 from vqdna.tokenizers.padding import leading_mask, row_lengths
 
@@ -148,7 +147,11 @@ class PublishedWordTokenizer(Tokenizer):
         if self.words_of.overlapping:
             whole = place + self.k <= is_base.sum(dim=1, keepdim=True)
             return whole, torch.full_like(place, self.k)
-        before, end = _stretch_around(place, is_base & (base_ids < N))
+        known = is_base & (base_ids < N)
+        # First base and end of the run of known bases around each base: the last unknown place before it and the next
+        # behind it. Within a run words are counted off from its start, which is where they start anew behind an N.
+        before = torch.where(known, -1, place).cummax(dim=1).values + 1
+        end = torch.where(known, place.shape[1], place).flip(1).cummin(dim=1).values.flip(1)
         offset, length = place - before, end - before
         in_kmer = (offset >= 0) & (offset < length // self.k * self.k)
         starts = is_base & (~in_kmer | (offset % self.k == 0))
@@ -171,20 +174,11 @@ class PublishedWordTokenizer(Tokenizer):
         singles = torch.tensor([self._numbers[base] for base in BASES + UNKNOWN_LETTER], device=base_ids.device)
         return torch.where(sizes > 1, kmers, singles[base_ids.long()])
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> TokenizerSettings:
         """Kind, model, k and number of words."""
         return {"kind": self.kind, "model": self.model, "k": self.k, "num_words": self.level_sizes[0]}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> PublishedWordTokenizer:
+    def from_settings(cls, settings: TokenizerSettings) -> PublishedWordTokenizer:
         """Tokenizer of the settings' words."""
         return cls(settings["model"], settings["k"], settings["num_words"])
-
-
-def _stretch_around(
-    place: Int[Tensor, "batch base"], inside: Bool[Tensor, "batch base"]
-) -> tuple[Int[Tensor, "batch base"], Int[Tensor, "batch base"]]:
-    """First base and end of the stretch `inside` that each base lies in; first behind end where it lies in none."""
-    starts = torch.where(inside, -1, place).cummax(dim=1).values + 1
-    ends = torch.where(inside, place.shape[1], place).flip(1).cummin(dim=1).values.flip(1)
-    return starts, ends

@@ -7,7 +7,6 @@ It must not know training, tasks or encoders.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from vqdna.errors import InputError
-from vqdna.tokenizers.contract import Tokenizer, Tokens
+from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
 from vqdna.vocabulary.autoencoder import VQVAE
 from vqdna.vocabulary.configuration import VQVAEConfig
 from vqdna.vocabulary.convolution import positions_with_bases
@@ -45,7 +44,10 @@ class VqTokenizer(Tokenizer):
         self.num_levels = num_levels or len(self.level_sizes)
         self.level_sizes = self.level_sizes[: self.num_levels]
         self.bases_per_position = float(self.config.bases_per_position)
-        self.context_bases = _context_bases(self.config, self.num_levels)
+        self.context_bases = self.config.context_bases
+        if self.config.views:  # each level has its own reach, and of fewer levels codes look less far
+            views = self.config.views[: self.num_levels]
+            self.context_bases = max(abs(offset) for view in views for offset in view)
         self.vector_size = self.config.width
         self.max_span = self.tile_step = self.config.bases_per_position
         self._tables: WordTables | None = None
@@ -65,20 +67,19 @@ class VqTokenizer(Tokenizer):
     ) -> Tokens:
         """Tokens of each row; the last position of a row whose length is no multiple of the stride is short."""
         mask = torch.ones_like(base_ids, dtype=torch.bool) if attention_mask is None else attention_mask
-        codes = self._codes(base_ids, mask)
-        positions = positions_with_bases(mask, self.config.bases_per_position)
-        return Tokens(codes * positions[..., None], self._spans(mask, positions), positions)
-
-    def _codes(
-        self, base_ids: UInt8[Tensor, "batch base"], mask: Bool[Tensor, "batch base"]
-    ) -> Int[Tensor, "batch position level"]:
-        """Codes from tables where the vocabulary reads few bases at a time, else from the latent encoder."""
-        if self._tables is None:
+        if self._tables is None:  # made when first asked for: weights are loaded after the tokenizer is built
             self._tables = word_tables(self.latent_encoder, self.quantizer)
         if self._tables is not None:
-            return self._tables.encode(base_ids, mask, self.num_levels)
-        codes = encode_bases(self.latent_encoder, self.quantizer, base_ids, mask, cast(Feed, self.config.feed))
-        return codes[..., : self.num_levels]
+            codes = self._tables.encode(base_ids, mask, self.num_levels)
+        else:
+            feed = cast(Feed, self.config.feed)
+            codes = encode_bases(self.latent_encoder, self.quantizer, base_ids, mask, feed)[..., : self.num_levels]
+        stride = self.config.bases_per_position
+        positions = positions_with_bases(mask, stride)
+        start = torch.arange(positions.shape[1], device=mask.device).mul(stride).expand(positions.shape)
+        end = torch.minimum(start + stride, mask.sum(dim=1, keepdim=True))
+        spans = torch.stack([start, end], dim=-1)
+        return Tokens(codes * positions[..., None], spans * positions[..., None], positions)
 
     def with_levels(self, num_levels: int) -> VqTokenizer:
         """A tokenizer of the same vocabulary that gives its first levels alone."""
@@ -86,25 +87,17 @@ class VqTokenizer(Tokenizer):
         reduced.load_state_dict(self.state_dict())
         return reduced
 
-    def _spans(
-        self, mask: Bool[Tensor, "batch base"], positions: Bool[Tensor, "batch position"]
-    ) -> Int[Tensor, "batch position 2"]:
-        stride = self.config.bases_per_position
-        start = torch.arange(positions.shape[1], device=mask.device).mul(stride).expand(positions.shape)
-        end = torch.minimum(start + stride, mask.sum(dim=1, keepdim=True))
-        return torch.stack([start, end], dim=-1) * positions[..., None]
-
     def code_vectors(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
         """Token vectors: the levels' code vectors merged as the vocabulary does (HRQ: their mean)."""
         return self.quantizer.lookup(codes)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> TokenizerSettings:
         """The vocabulary's configuration; its weights are in the state dict."""
         levels = {} if self.num_levels == len(self.quantizer.level_sizes) else {"num_levels": self.num_levels}
         return {"kind": self.kind, "vocabulary": self.config.to_diff_dict(), **levels}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> VqTokenizer:
+    def from_settings(cls, settings: TokenizerSettings) -> VqTokenizer:
         """Tokenizer of the same shape, its weights still to be loaded."""
         return cls(VQVAE(VQVAEConfig.from_dict(dict(settings["vocabulary"]))), settings.get("num_levels"))
 
@@ -123,13 +116,6 @@ class VqTokenizer(Tokenizer):
         if not vocabulary.quantizer.is_trained:
             raise InputError(f"{directory}: this vocabulary was never trained; run `vqdna vocabulary` first")
         return cls(vocabulary)
-
-
-def _context_bases(config: VQVAEConfig, num_levels: int) -> int:
-    """Bases on either side of a span that codes of the first levels look at; each view has its own reach."""
-    if not config.views:
-        return config.context_bases
-    return max(abs(offset) for view in config.views[:num_levels] for offset in view)
 
 
 def _forget_tables(module: Any, keys: Any) -> None:
