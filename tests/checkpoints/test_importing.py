@@ -64,7 +64,7 @@ def test_an_imported_model_is_one_that_commands_load(layout, tmp_path):
     imported, direct = load_encoder(tmp_path / "out"), load_published(folder)
     base_ids = bases()
     assert torch.equal(imported(base_ids).last_hidden_state, direct(base_ids).last_hidden_state)
-    assert (record["layout"], read_json(tmp_path / "out" / "import.json")) == (layout, record)
+    assert (record.layout, read_json(tmp_path / "out" / "import.json")) == (layout, record.model_dump())
     assert "license: other" in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -397,7 +397,7 @@ def test_a_hub_id_is_fetched_without_its_code_and_pickled_weights_only_where_the
     record = import_published("zhihan1996/DNA_bert_3", tmp_path / "out", revision="c0ffee")
     fetched = {path.name for path in (tmp_path / "cache" / "c0ffee").iterdir()}
     assert fetched == {"config.json", "vocab.txt", "model.safetensors"}
-    assert (record["imported_from"], record["revision"]) == ("zhihan1996/DNA_bert_3", "c0ffee")
+    assert (record.imported_from, record.revision) == ("zhihan1996/DNA_bert_3", "c0ffee")
     assert "https://huggingface.co/zhihan1996/DNA_bert_3" in (tmp_path / "out" / "README.md").read_text()
 
     (source / "model.safetensors").unlink()

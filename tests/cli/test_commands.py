@@ -23,6 +23,7 @@ from vqdna.genome.streams import sequence_files
 from vqdna.results import command_line, read_json
 from vqdna.tokenizers import load_tokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
+from vqdna.vocabulary.results import VocabularyResults
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
 TINY = (
@@ -395,9 +396,12 @@ def test_finetune_takes_fasta_with_a_label_table(tmp_path, monkeypatch):
 @pytest.mark.parametrize("gaps", ["error", "drop"])
 def test_gaps_reach_the_corpus(tmp_path, monkeypatch, gaps):
     given = {}
-    monkeypatch.setattr(
-        "vqdna.vocabulary.train.run_vocabulary", lambda config, **options: given.update(gaps=config.data.gaps) or {}
-    )
+
+    def run(config, **options):
+        given.update(gaps=config.data.gaps)
+        return VocabularyResults.model_construct()
+
+    monkeypatch.setattr("vqdna.vocabulary.train.run_vocabulary", run)
     with pytest.raises(SystemExit) as ended:
         main(["vocabulary", "--genomes", str(tmp_path / "a.fa"), "--out", str(tmp_path / "o"), "--gaps", gaps])
     assert ended.value.code == 0

@@ -180,7 +180,8 @@ def test_usage_and_perplexity_by_hand():
     statistics = CodeStatistics(4)
     statistics.add(torch.tensor([[0, 0, 2, 2]]), torch.full((1, 4), -1))
     statistics.add(torch.tensor([[2, 2, 0, 0]]), torch.full((1, 4), -1))
-    assert statistics.summary() == {"size": 4, "usage": 0.5, "perplexity": pytest.approx(2.0), "dead_codes": 2}
+    found = statistics.summary().model_dump()
+    assert found == {"size": 4, "usage": 0.5, "perplexity": pytest.approx(2.0), "dead_codes": 2}
 
 
 def test_reconstruction_is_counted_per_base_that_is_no_n():
@@ -189,9 +190,9 @@ def test_reconstruction_is_counted_per_base_that_is_no_n():
     evaluation, _ = evaluate_vocabulary(model, windows)
     known = windows < 4
     right = (model(windows).logits.argmax(dim=-1) == windows) & known
-    assert evaluation["num_bases"] == int(known.sum())
-    assert evaluation["reconstruction_accuracy"] == pytest.approx(float(right.sum() / known.sum()))
-    assert evaluation["bits_per_base"] == pytest.approx(math.log2(8) + math.log2(16))
+    assert evaluation.num_bases == int(known.sum())
+    assert evaluation.reconstruction_accuracy == pytest.approx(float(right.sum() / known.sum()))
+    assert evaluation.bits_per_base == pytest.approx(math.log2(8) + math.log2(16))
 
 
 RUN = VocabularyConfig.model_validate(

@@ -8,14 +8,14 @@ families.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
-from vqdna.checkpoints.description import UNUSED, Reading
+from vqdna.checkpoints.description import UNUSED
 from vqdna.checkpoints.layouts import read_layout
 from vqdna.checkpoints.published import PUBLISHED, published_folder
 from vqdna.checkpoints.weights import named, read_weights
@@ -35,6 +35,28 @@ NORM_EPS = 1e-12
 
 RECORD_FILE = "import.json"
 
+Headed = TypeVar("Headed", GenomeEncoderForMaskedModeling, GenomeEncoderForCausalModeling)
+
+
+class ImportRecord(BaseModel):
+    """What was imported, as the file beside an imported encoder says it.
+
+    Attributes:
+        imported_from: Hub id or folder.
+        revision: commit of a Hub id.
+        layout: a name of `vqdna.checkpoints.layouts.LAYOUTS`.
+        parameters: of the encoder.
+        hidden_size: of the encoder.
+        max_positions: that it holds; None for any number.
+    """
+
+    imported_from: str
+    revision: str | None
+    layout: str
+    parameters: int
+    hidden_size: int
+    max_positions: int | None
+
 
 def load_published(name_or_folder: str | Path, revision: str | None = None) -> GenomeEncoder:
     """Genome encoder, in evaluation mode, whose hidden states are those of the published model.
@@ -49,7 +71,7 @@ def load_published(name_or_folder: str | Path, revision: str | None = None) -> G
         InputError: an unknown name, files that cannot be fetched or read, or tensors that are missing, too many or of
             another shape than the configuration says.
     """
-    return _encoder(_Opened(name_or_folder, revision))
+    return _Opened(name_or_folder, revision).encoder()
 
 
 def load_published_masked_model(
@@ -65,7 +87,7 @@ def load_published_masked_model(
         InputError: see `load_published`; or the model has no head that predicts hidden words.
     """
     opened = _Opened(name_or_folder, revision)
-    return _masked_model(_encoder(opened), opened)
+    return opened.masked_model(opened.encoder())
 
 
 def load_published_causal_model(
@@ -81,7 +103,7 @@ def load_published_causal_model(
         InputError: see `load_published`; or the model has no head that predicts the next word.
     """
     opened = _Opened(name_or_folder, revision)
-    return _causal_model(_encoder(opened), opened)
+    return opened.causal_model(opened.encoder())
 
 
 def import_published(
@@ -91,7 +113,7 @@ def import_published(
     *,
     masked_model: bool = False,
     causal_model: bool = False,
-) -> dict[str, Any]:
+) -> ImportRecord:
     """Saves the encoder of `load_published` to the folder `out`, and returns the record that is left beside it.
 
     Args:
@@ -107,25 +129,35 @@ def import_published(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: there is something already, expected a new or empty folder")
     opened = _Opened(name_or_folder, revision)
-    encoder = _encoder(opened)
+    encoder = opened.encoder()
     headed: dict[str, DnaModel] = {}
     if masked_model:
-        headed[MASKED_MODEL_FOLDER] = _masked_model(encoder, opened)
+        headed[MASKED_MODEL_FOLDER] = opened.masked_model(encoder)
     if causal_model:
-        headed[CAUSAL_MODEL_FOLDER] = _causal_model(encoder, opened)
-    record = _record(encoder, str(name_or_folder), opened)
+        headed[CAUSAL_MODEL_FOLDER] = opened.causal_model(encoder)
+    name = str(name_or_folder)
+    is_known = name in PUBLISHED and not Path(name).is_dir()
+    record = ImportRecord(
+        imported_from=name,
+        revision=opened.folder.name if is_known else None,  # the Hub's cache names a folder after its commit
+        layout=opened.layout,
+        parameters=sum(parameter.numel() for parameter in encoder.parameters()),
+        hidden_size=encoder.config.hidden_size,
+        max_positions=encoder.max_positions,
+    )
+    where = f"[{name}](https://huggingface.co/{name})" if is_known else "a published checkpoint"
+    origin = (
+        f"The weights are those of {where}; their publisher's licence holds for them and for what is trained on them."
+    )
     staging = out.with_name(f".{out.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     encoder.save_pretrained(staging)
-    for name, model in headed.items():
-        model.save_pretrained(staging / name)
-    encoder.write_card(staging, license="other", notes=[_origin(str(name_or_folder))])
-    write_json(staging / RECORD_FILE, record)
+    for folder, model in headed.items():
+        model.save_pretrained(staging / folder)
+    encoder.write_card(staging, license="other", notes=[origin])
+    write_json(staging / RECORD_FILE, record.model_dump(mode="json"))
     put_in_place(staging, out)
     return record
-
-
-Headed = TypeVar("Headed", GenomeEncoderForMaskedModeling, GenomeEncoderForCausalModeling)
 
 
 class _Opened:
@@ -138,146 +170,99 @@ class _Opened:
         if self.layout != wanted:
             raise InputError(f"{self.folder}: has the layout {self.layout}, expected {wanted} of {name}")
         self.weights = read_weights(self.folder)
+        # One name, where the weights are whole; a model with a head has a prefix before it.
+        table = self.reading.table
+        self.table_names = [name for name in self.weights if name.removeprefix(self.reading.prefix) == table]
 
+    def encoder(self) -> GenomeEncoder:
+        reading = self.reading
+        encoder = GenomeEncoder.from_tokenizer(
+            reading.tokenizer, reading.backbone, "table", special_tokens=reading.special_tokens
+        )
+        encoder.load_state_dict(self._encoder_weights(encoder), strict=False)
+        encoder.train(False)
+        return encoder
 
-def _encoder(opened: _Opened) -> GenomeEncoder:
-    """Encoder with the folder's weights."""
-    reading = opened.reading
-    encoder = GenomeEncoder.from_tokenizer(
-        reading.tokenizer, reading.backbone, "table", special_tokens=reading.special_tokens
-    )
-    encoder.load_state_dict(_our_weights(opened.weights, reading, encoder, opened.folder), strict=False)
-    encoder.train(False)
-    return encoder
+    def masked_model(self, encoder: GenomeEncoder) -> GenomeEncoderForMaskedModeling:
+        """The encoder under the folder's head for hidden words."""
+        reading = self.reading
+        if reading.predicts != "hidden" or not reading.head:
+            why = "was trained with word dropout" if reading.predicts == "hidden" else "predicts what follows"
+            raise InputError(
+                f"{self.folder}: expected a model with a head for hidden words, got {self.layout}, which {why}"
+            )
+        eps = reading.backbone.get("layer_norm_eps", NORM_EPS)  # one for all norms of a model
+        return self._with_head(GenomeEncoderForMaskedModeling.from_encoder(encoder, head_norm_eps=eps))
 
+    def causal_model(self, encoder: GenomeEncoder) -> GenomeEncoderForCausalModeling:
+        """The encoder under the folder's head for the next word."""
+        if self.reading.predicts != "next":
+            wanted, why = "a model that predicts what follows", "predicts hidden words"
+            raise InputError(f"{self.folder}: expected {wanted}, got {self.layout}, which {why}")
+        return self._with_head(GenomeEncoderForCausalModeling.from_encoder(encoder))
 
-def _masked_model(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForMaskedModeling:
-    """The encoder under the folder's head for hidden words."""
-    reading, layout = opened.reading, opened.layout
-    if reading.predicts != "hidden" or not reading.head:
-        why = "was trained with word dropout" if reading.predicts == "hidden" else "predicts what follows"
-        raise InputError(f"{opened.folder}: expected a model with a head for hidden words, got {layout}, which {why}")
-    eps = reading.backbone.get("layer_norm_eps", NORM_EPS)  # one for all norms of a model
-    model = GenomeEncoderForMaskedModeling.from_encoder(encoder, head_norm_eps=eps)
-    return _with_head(model, opened)
+    def _with_head(self, model: Headed) -> Headed:
+        """The model with the folder's head in place of its random one, in evaluation mode."""
+        reading, wanted = self.reading, model.prediction.state_dict()
+        names = {name: reading.head_name(name) for name in self.weights}
+        head = {ours: self.weights[name].float() for name, ours in names.items() if ours is not None}
+        num_words, decoder = reading.tokenizer.level_sizes[0], DECODERS[reading.predicts]
+        if head or reading.predicts == "next":  # which has nothing besides
+            # A head without vectors of its own compares states with the table of word embeddings.
+            head.setdefault(decoder, self.weights[self.table_names[0]].float())
+        for name in (decoder, decoder.replace("weight", "bias")):
+            if name in head:
+                head[name] = head[name][:num_words]  # published tables may be filled up to a round number of rows
+        missing = sorted(wanted.keys() - head.keys())
+        if missing:
+            raise InputError(f"{self.folder}: the weights hold no whole head; they lack what becomes {named(missing)}")
+        for name, tensor in head.items():
+            self._check_shape(name, tensor, tuple(wanted[name].shape))
+        model.prediction.load_state_dict(head)
+        model.train(False)
+        return model
 
+    def _encoder_weights(self, encoder: GenomeEncoder) -> dict[str, Tensor]:
+        """Every weight of the encoder, under our names; none may be missing, unknown or misshapen."""
+        reading, folder = self.reading, self.folder
+        if not self.table_names:
+            raise InputError(f"{folder}: the weights lack '{reading.prefix}{reading.table}'")
+        words = self.weights[self.table_names[0]]
+        self._check_shape(self.table_names[0], words, (reading.table_rows, reading.backbone["hidden_size"]))
+        ours = self._backbone_weights()
+        wanted = encoder.backbone.state_dict()
+        wanted = {name: tensor for name, tensor in wanted.items() if not name.endswith("word_embeddings.weight")}
+        computed = {name for name, _ in encoder.backbone.named_buffers()}  # the constructor has made them already
+        missing = sorted(wanted.keys() - ours.keys() - computed)
+        if missing:
+            raise InputError(f"{folder}: the weights lack what becomes {named(missing)}")
+        extra = sorted(ours.keys() - wanted.keys())
+        if extra:
+            raise InputError(f"{folder}: the weights hold {named(extra)}, for which config.json has no place")
+        for name, tensor in ours.items():
+            self._check_shape(name, tensor, tuple(wanted[name].shape))
+        table = words.float()[: reading.tokenizer.level_sizes[0]] * reading.table_scale
+        masked = torch.zeros_like(table[0]) if reading.masked is None else table[reading.masked]
+        return {TABLE: table, MASK: masked, **{BACKBONE + name: tensor for name, tensor in ours.items()}}
 
-def _causal_model(encoder: GenomeEncoder, opened: _Opened) -> GenomeEncoderForCausalModeling:
-    """The encoder under the folder's head for the next word."""
-    if opened.reading.predicts != "next":
-        wanted, why = "a model that predicts what follows", "predicts hidden words"
-        raise InputError(f"{opened.folder}: expected {wanted}, got {opened.layout}, which {why}")
-    model = GenomeEncoderForCausalModeling.from_encoder(encoder)
-    return _with_head(model, opened)
+    def _backbone_weights(self) -> dict[str, Tensor]:
+        """Tensors of the backbone by our names; those published under several names have to be the same."""
+        reading, ours = self.reading, dict[str, Tensor]()
+        published = {name: tensor for name, tensor in self.weights.items() if name not in self.table_names}
+        unknown = sorted(name for name in published if reading.our_name(name) is None)
+        if unknown:
+            raise InputError(f"{self.folder}: the weights hold {named(unknown)}, which no model of this layout has")
+        for name, tensor in published.items():
+            our_name = reading.our_name(name)
+            if our_name is None or our_name == UNUSED:
+                continue
+            changed = reading.changes[our_name](tensor) if our_name in reading.changes else tensor
+            if our_name in ours and not torch.equal(ours[our_name], changed):
+                raise InputError(f"{self.folder}: '{name}' differs from a tensor that has to be the same")
+            ours[our_name] = changed
+        return ours
 
-
-def _with_head(model: Headed, opened: _Opened) -> Headed:
-    """The model with the folder's head in place of its fresh one, in evaluation mode.
-
-    Raises:
-        InputError: some are missing, or of another shape.
-    """
-    wanted, head = model.prediction.state_dict(), _head_weights(opened.weights, opened.reading)
-    missing = sorted(wanted.keys() - head.keys())
-    if missing:
-        raise InputError(f"{opened.folder}: the weights hold no whole head; they lack what becomes {named(missing)}")
-    for name, tensor in head.items():
-        _check_shape(opened.folder, name, tensor, tuple(wanted[name].shape))
-    model.prediction.load_state_dict(head)
-    model.train(False)
-    return model
-
-
-def _head_weights(published: Mapping[str, Tensor], reading: Reading) -> dict[str, Tensor]:
-    """Tensors of the head by our names; one without vectors of its own compares with the table of word embeddings."""
-    names = {name: reading.head_name(name) for name in published}
-    head = {ours: published[name].float() for name, ours in names.items() if ours is not None}
-    num_words, decoder = reading.tokenizer.level_sizes[0], DECODERS[reading.predicts]
-    if head or reading.predicts == "next":  # which has nothing besides
-        head.setdefault(decoder, published[_table_names(published, reading)[0]].float())
-    of_words = (decoder, decoder.replace("weight", "bias"))
-    return {name: tensor[:num_words] if name in of_words else tensor for name, tensor in head.items()}
-
-
-def _our_weights(
-    published: Mapping[str, Tensor], reading: Reading, encoder: GenomeEncoder, folder: Path
-) -> dict[str, Tensor]:
-    """Every weight of the encoder, under our names.
-
-    Raises:
-        InputError: tensors that are missing, unknown or misshapen, by their published or our names.
-    """
-    words, rest = _split_table(published, reading, folder)
-    ours = _renamed(rest, reading, folder)
-    wanted = encoder.backbone.state_dict()
-    wanted = {name: tensor for name, tensor in wanted.items() if not name.endswith("word_embeddings.weight")}
-    computed = {name for name, _ in encoder.backbone.named_buffers()}  # the constructor has made them already
-    missing = sorted(wanted.keys() - ours.keys() - computed)
-    if missing:
-        raise InputError(f"{folder}: the weights lack what becomes {named(missing)}")
-    extra = sorted(ours.keys() - wanted.keys())
-    if extra:
-        raise InputError(f"{folder}: the weights hold {named(extra)}, for which config.json has no place")
-    for name, tensor in ours.items():
-        _check_shape(folder, name, tensor, tuple(wanted[name].shape))
-    table = words[: reading.tokenizer.level_sizes[0]] * reading.table_scale
-    masked = torch.zeros_like(table[0]) if reading.masked is None else table[reading.masked]
-    return {TABLE: table, MASK: masked, **{BACKBONE + name: tensor for name, tensor in ours.items()}}
-
-
-def _split_table(published: Mapping[str, Tensor], reading: Reading, folder: Path) -> tuple[Tensor, dict[str, Tensor]]:
-    """The table of word embeddings, and all other tensors."""
-    names = _table_names(published, reading)
-    if not names:
-        raise InputError(f"{folder}: the weights lack '{reading.prefix}{reading.table}'")
-    table = published[names[0]]
-    _check_shape(folder, names[0], table, (reading.table_rows, reading.backbone["hidden_size"]))
-    return table.float(), {name: tensor for name, tensor in published.items() if name not in names}
-
-
-def _table_names(published: Mapping[str, Tensor], reading: Reading) -> list[str]:
-    """Names of the table of word embeddings: one, where the weights are whole."""
-    return [name for name in published if name.removeprefix(reading.prefix) == reading.table]
-
-
-def _renamed(published: Mapping[str, Tensor], reading: Reading, folder: Path) -> dict[str, Tensor]:
-    """Tensors of the backbone by our names; those published under several names have to be the same."""
-    ours: dict[str, Tensor] = {}
-    unknown = [name for name in published if reading.our_name(name) is None]
-    if unknown:
-        raise InputError(f"{folder}: the weights hold {named(sorted(unknown))}, which no model of this layout has")
-    for name, tensor in published.items():
-        our_name = reading.our_name(name)
-        if our_name is None or our_name == UNUSED:
-            continue
-        changed = reading.changes[our_name](tensor) if our_name in reading.changes else tensor
-        if our_name in ours and not torch.equal(ours[our_name], changed):
-            raise InputError(f"{folder}: '{name}' differs from a tensor that has to be the same")
-        ours[our_name] = changed
-    return ours
-
-
-def _check_shape(folder: Path, name: str, tensor: Tensor, wanted: tuple[int, ...]) -> None:
-    if tuple(tensor.shape) != wanted:
-        raise InputError(f"{folder}: '{name}' has the shape {tuple(tensor.shape)}, and config.json says {wanted}")
-
-
-def _record(encoder: GenomeEncoder, name: str, opened: _Opened) -> dict[str, Any]:
-    """What was imported; the Hub's cache names a folder after the commit that it holds."""
-    return {
-        "imported_from": name,
-        "revision": opened.folder.name if name in PUBLISHED and not Path(name).is_dir() else None,
-        "layout": opened.layout,
-        "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
-        "hidden_size": encoder.config.hidden_size,
-        "max_positions": encoder.max_positions,
-    }
-
-
-def _origin(name: str) -> str:
-    """Sentence for the card."""
-    known = name in PUBLISHED and not Path(name).is_dir()
-    where = f"[{name}](https://huggingface.co/{name})" if known else "a published checkpoint"
-    return (
-        f"The weights are those of {where}; their publisher's licence holds for them and for what is trained on them."
-    )
+    def _check_shape(self, name: str, tensor: Tensor, wanted: tuple[int, ...]) -> None:
+        if tuple(tensor.shape) != wanted:
+            got = tuple(tensor.shape)
+            raise InputError(f"{self.folder}: '{name}' has the shape {got}, and config.json says {wanted}")

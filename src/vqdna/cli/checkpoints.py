@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -42,9 +41,9 @@ def import_checkpoint(
 
     prepare(quiet)
     record = import_published(source, out, revision, masked_model=masked_model, causal_model=causal_model)
-    size, limit = f"{record['parameters']:,} parameters", record["max_positions"]
-    text = f"{record['layout']}, {size}, rows of {f'at most {limit} tokens' if limit else 'any length'} -> {out}"
-    print_result(json.dumps(record, indent=2) if as_json else text)
+    size, limit = f"{record.parameters:,} parameters", record.max_positions
+    text = f"{record.layout}, {size}, rows of {f'at most {limit} tokens' if limit else 'any length'} -> {out}"
+    print_result(record.model_dump_json(indent=2) if as_json else text)
 
 
 @app.command(epilog="Example: `vqdna pack --vocabulary runs/views --encoder runs/small --out models/mine`")

@@ -60,7 +60,12 @@ def vocabulary(
     if plan:
         return show_plan(plan_vocabulary(resolved, genomes=files, seed=seed), as_json)
     results = run_vocabulary(resolved, genomes=files, out=out, seed=seed)
-    show(results, as_json, out, ("evaluation.reconstruction_accuracy", "evaluation.bits_per_base", "seconds"))
+    show(
+        results.model_dump(mode="json", exclude_unset=True),
+        as_json,
+        out,
+        ("evaluation.reconstruction_accuracy", "evaluation.bits_per_base", "seconds"),
+    )
 
 
 @app.command(

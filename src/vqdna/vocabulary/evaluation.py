@@ -7,8 +7,6 @@ numbers of results.json. It must not know training runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -16,9 +14,12 @@ from torch import Tensor
 
 from vqdna.vocabulary.autoencoder import VQVAE, reconstruction_loss
 from vqdna.vocabulary.convolution import NUM_BASES
+from vqdna.vocabulary.results import LevelUse, MappedCode, VocabularyEvaluation
 
 KMER = 5
 """Bases of the k-mer, centered on a position's span, by which a code is described."""
+
+WINDOWS_AT_A_TIME = 32
 
 
 class CodeStatistics:
@@ -35,21 +36,16 @@ class CodeStatistics:
         joint = codes[known] * self.kmer_counts.shape[1] + kmers[known]
         self.kmer_counts += torch.bincount(joint, minlength=self.kmer_counts.numel()).view_as(self.kmer_counts)
 
-    @property
-    def usage(self) -> float:
-        """Share of the codes that occurred."""
-        return float((self.counts > 0).float().mean())
-
-    @property
-    def perplexity(self) -> float:
-        """Exponential of the frequencies' entropy: the number of equally frequent codes that would say as much."""
-        frequencies = self.counts.double() / self.counts.sum().clamp_min(1)
-        return math.exp(-float(torch.special.xlogy(frequencies, frequencies).sum()))
-
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> LevelUse:
         """Numbers of one level for results.json."""
-        dead = int((self.counts == 0).sum())
-        return {"size": len(self.counts), "usage": self.usage, "perplexity": self.perplexity, "dead_codes": dead}
+        frequencies = self.counts.double() / self.counts.sum().clamp_min(1)
+        return LevelUse(
+            size=len(self.counts),
+            usage=float((self.counts > 0).float().mean()),
+            # The exponential of the frequencies' entropy.
+            perplexity=math.exp(-float(torch.special.xlogy(frequencies, frequencies).sum())),
+            dead_codes=int((self.counts == 0).sum()),
+        )
 
 
 def centered_kmers(
@@ -63,78 +59,49 @@ def centered_kmers(
     return torch.where((windows < NUM_BASES).all(dim=-1), (windows * powers).sum(dim=-1), -1)
 
 
-def batches(windows: UInt8[Tensor, "batch base"], size: int = 32) -> Iterator[UInt8[Tensor, "batch base"]]:
-    """Consecutive slices of at most `size` windows."""
-    yield from torch.split(windows, size)
-
-
 @torch.no_grad()
 def evaluate_vocabulary(
     model: VQVAE, windows: UInt8[Tensor, "batch base"]
-) -> tuple[dict[str, Any], list[CodeStatistics]]:
+) -> tuple[VocabularyEvaluation, list[CodeStatistics]]:
     """Reconstruction and codebook health over all windows, and the counts behind them."""
     was_training = model.training
     model.eval()
     statistics = [CodeStatistics(size) for size in model.quantizer.level_sizes]
-    totals = torch.zeros(3, dtype=torch.double)
-    for batch in batches(windows):
+    nats = correct = bases = 0.0
+    for batch in torch.split(windows, WINDOWS_AT_A_TIME):
         output = model(batch.to(model.device))
-        totals += _reconstruction_totals(output.logits.cpu(), batch)
+        logits, known = output.logits.cpu(), batch < NUM_BASES
+        # The loss is a mean over the batch's known bases; times their number it adds up over batches of any make-up.
+        nats += float((reconstruction_loss(logits, batch, torch.ones_like(known)) * known.sum()).double())
+        correct += int(((logits.argmax(dim=-1) == batch) & known).sum())
+        bases += int(known.sum())
         kmers = centered_kmers(batch, output.codes.shape[1], model.config.bases_per_position)
         for level, level_statistics in enumerate(statistics):
             level_statistics.add(output.codes[..., level].cpu(), kmers)
     model.train(was_training)
-    nats, correct, bases = totals.tolist()
-    evaluation = {
-        "reconstruction_accuracy": correct / max(bases, 1),
-        "reconstruction": nats / max(bases, 1),
-        "bits_per_base": bits_per_base(model),
-        "levels": [level_statistics.summary() for level_statistics in statistics],
-        "num_bases": int(bases),
-    }
+    evaluation = VocabularyEvaluation(
+        reconstruction_accuracy=correct / max(bases, 1),
+        reconstruction=nats / max(bases, 1),
+        bits_per_base=sum(map(math.log2, model.quantizer.level_sizes)) / model.config.bases_per_position,
+        levels=[level_statistics.summary() for level_statistics in statistics],
+        num_bases=int(bases),
+    )
     return evaluation, statistics
 
 
-def bits_per_base(model: VQVAE) -> float:
-    """Rate of the codes if each were equally frequent: sum over levels of log2(size), per base."""
-    return sum(math.log2(size) for size in model.quantizer.level_sizes) / model.config.bases_per_position
-
-
-def _reconstruction_totals(
-    logits: Float[Tensor, "batch base 4"], base_ids: UInt8[Tensor, "batch base"]
-) -> Float[Tensor, "3"]:
-    """Summed nats, right bases and known bases of a batch."""
-    known = base_ids < NUM_BASES
-    nats = reconstruction_loss(logits, base_ids, torch.ones_like(known)) * known.sum()
-    correct = ((logits.argmax(dim=-1) == base_ids) & known).sum()
-    return torch.stack([nats.double(), correct.double(), known.sum().double()])
-
-
-def code_map(model: VQVAE, statistics: list[CodeStatistics]) -> list[dict[str, Any]]:
+def code_map(model: VQVAE, statistics: list[CodeStatistics]) -> list[MappedCode]:
     """Used codes of each level on two principal axes of their vectors, with count and most frequent k-mer."""
-    entries = []
+    mapped = []
     for level, level_statistics in enumerate(statistics):
         used = torch.nonzero(level_statistics.counts).flatten()
-        vectors = model.quantizer.code_table(level).detach().float().cpu()[used]
-        places = _principal_plane(vectors)
-        for place, code in zip(places.tolist(), used.tolist(), strict=True):
-            kmer = int(level_statistics.kmer_counts[code].argmax())
-            entries.append(
-                {
-                    "level": level,
-                    "code": code,
-                    "x": round(place[0], 4),
-                    "y": round(place[1], 4),
-                    "count": int(level_statistics.counts[code]),
-                    "top_kmer": kmer_text(kmer),
-                }
+        places = _principal_plane(model.quantizer.code_table(level).detach().float().cpu()[used])
+        for (x, y), code in zip(places.tolist(), used.tolist(), strict=True):
+            kmer, count = int(level_statistics.kmer_counts[code].argmax()), int(level_statistics.counts[code])
+            letters = ["ACGT"[kmer // NUM_BASES**place % NUM_BASES] for place in range(KMER - 1, -1, -1)]
+            mapped.append(
+                MappedCode(level=level, code=code, x=round(x, 4), y=round(y, 4), count=count, top_kmer="".join(letters))
             )
-    return entries
-
-
-def kmer_text(number: int) -> str:
-    """Letters of a k-mer's number."""
-    return "".join("ACGT"[number // NUM_BASES**place % NUM_BASES] for place in range(KMER - 1, -1, -1))
+    return mapped
 
 
 def _principal_plane(vectors: Float[Tensor, "code width"]) -> Float[Tensor, "code 2"]:

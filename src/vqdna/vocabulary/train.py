@@ -7,17 +7,17 @@ code map. Paper: section 3 and 4.1 (AdamW, cosine schedule).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
-from torch import nn
-from transformers import PreTrainedModel, set_seed
+from torch import Tensor, nn
+from transformers import set_seed
 
 from vqdna.config import StrictModel
 from vqdna.errors import nearest_name_hint
@@ -39,6 +39,7 @@ from vqdna.vocabulary.autoencoder import VQVAE
 from vqdna.vocabulary.configuration import QUANTIZERS, VQVAEConfig
 from vqdna.vocabulary.evaluation import code_map, evaluate_vocabulary
 from vqdna.vocabulary.objectives import draw_hidden_bases
+from vqdna.vocabulary.results import VocabularyResults
 
 
 class VocabularySettings(StrictModel):
@@ -175,7 +176,9 @@ def plan_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], 
     return start_of_vocabulary(config, genomes, seed).plan()
 
 
-def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], out: Path, seed: int) -> dict[str, Any]:
+def run_vocabulary(
+    config: VocabularyConfig, *, genomes: Sequence[Path | str], out: Path, seed: int
+) -> VocabularyResults:
     """Trains (or resumes, or finds finished) a vocabulary and returns its results record.
 
     Args:
@@ -192,7 +195,7 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
     folder.check(config, seed=seed, inputs=inputs)
     held = folder.finished()
     if held is not None:
-        return held
+        return VocabularyResults.model_validate(held)
     started = time.monotonic()
     start = start_of_vocabulary(config, genomes, seed)
     model, corpus = start.model, start.corpus
@@ -207,13 +210,13 @@ def run_vocabulary(config: VocabularyConfig, *, genomes: Sequence[Path | str], o
         seed=seed,
         collate=start.collate,
         loss_terms=loss_terms(config.model),
-        evaluate=lambda trained: _evaluation_numbers(trained, windows[:64]),
+        evaluate=lambda trained: evaluate_vocabulary(cast(VQVAE, trained), windows[:64])[0].numbers(),
         description=start.title,
     )
     results = _results(config, model, windows, seed, time.monotonic() - started, describe_genomes(genomes, corpus))
     if is_main_process():
         folder.save_model(model)
-        folder.write_results(results)
+        folder.write_results(results.model_dump(mode="json", exclude_unset=True))
     return results
 
 
@@ -226,34 +229,23 @@ def parameter_counts(model: VQVAE) -> dict[str, int]:
     return counts
 
 
-def _evaluation_numbers(model: PreTrainedModel, windows: Any) -> Mapping[str, float]:
-    if not isinstance(model, VQVAE):
-        raise TypeError(f"expected a VQVAE, got {type(model).__name__}")
-    evaluation, _ = evaluate_vocabulary(model, windows)
-    numbers = {name: evaluation[name] for name in ("reconstruction_accuracy", "reconstruction")}
-    for level, summary in enumerate(evaluation["levels"]):
-        numbers[f"usage_level_{level}"] = summary["usage"]
-        numbers[f"perplexity_level_{level}"] = summary["perplexity"]
-    return numbers
-
-
 def _results(
-    config: VocabularyConfig, model: VQVAE, windows: Any, seed: int, seconds: float, data: Mapping[str, Any]
-) -> dict[str, Any]:
+    config: VocabularyConfig, model: VQVAE, windows: Tensor, seed: int, seconds: float, genomes: Any
+) -> VocabularyResults:
     evaluation, statistics = evaluate_vocabulary(model, windows)
     code_vectors = model.quantizer.num_code_values
     weights = sum(parameter.numel() for name, parameter in model.named_parameters() if "code_vectors" not in name)
-    return {
-        "stage": "vocabulary",
-        "system": config.model.quantizer,
-        "command": command_line(),
-        "seed": seed,
-        "seconds": round(seconds, 1),
-        "steps": config.training.steps,
-        "bases_seen": config.training.steps * config.training.batch_size * config.data.window,
-        "parameters": {"weights": weights, "code_vectors": code_vectors, "total": weights + code_vectors},
-        "evaluation": evaluation,
-        "genomes": dict(data),
-        "code_usage": [level.counts.tolist() for level in statistics],
-        "code_map": code_map(model, statistics),
-    }
+    return VocabularyResults(
+        stage="vocabulary",
+        system=config.model.quantizer,
+        command=command_line(),
+        seed=seed,
+        seconds=round(seconds, 1),
+        steps=config.training.steps,
+        bases_seen=config.training.steps * config.training.batch_size * config.data.window,
+        parameters={"weights": weights, "code_vectors": code_vectors, "total": weights + code_vectors},
+        evaluation=evaluation,
+        genomes=genomes,
+        code_usage=[level.counts.tolist() for level in statistics],
+        code_map=code_map(model, statistics),
+    )

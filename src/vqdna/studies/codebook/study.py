@@ -187,7 +187,7 @@ def _tokenizer(cell: Cell, study: Study) -> tuple[Tokenizer, Record]:
     config = row_config(cell.row, study.preset, study.rows)
     folder = cell.folder(study.out) / "vocabulary"
     results = run_vocabulary(config, genomes=study.genomes, out=folder, seed=cell.seed)
-    evaluation = results["evaluation"]
+    evaluation = results.evaluation.model_dump(mode="json")
     about = {
         "kind": config.model.quantizer,
         "level_sizes": list(config.model.level_sizes),
@@ -197,7 +197,7 @@ def _tokenizer(cell: Cell, study: Study) -> tuple[Tokenizer, Record]:
         "reconstruction": evaluation["reconstruction"],
         "bits_per_base": evaluation["bits_per_base"],
         "levels": evaluation["levels"],
-        "parameters": results["parameters"],
+        "parameters": results.parameters,
     }
     return load_tokenizer(f"vq:{folder}"), about
 
