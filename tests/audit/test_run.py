@@ -134,7 +134,7 @@ def main_ending(arguments: list[str], code: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vocabulary", "no/such/folder"], "no/such/folder: no such folder nor a shipped vocabulary"),
+        (["--vocabulary", "no/such/folder"], "no/such/folder: no such folder nor a built-in vocabulary"),
         (["--tokenizer", "kmr:6"], "did you mean 'kmer'"),
         (["--tokenizer", "kmer:6", "--window", "60"], "--window 60: wanted 80 or more"),
         (["--tokenizer", "kmer:6", "--window", "50000"], "no window of 50000 bases"),

@@ -272,7 +272,7 @@ def test_a_worker_does_not_outlive_the_process_that_started_it(tmp_path):
         (["average:cnn+ccnn"], ["mouse/3"], "no system 'ccnn'.*did you mean 'cnn'"),
         (["average:cnn+cnn"], ["mouse/3"], "names a system twice"),
         (["average:kmer3+cnn"], ["mouse/3"], "name some with --genomes"),
-        (["encoder:/nowhere"], ["mouse/3"], "/nowhere: no such folder nor a shipped encoder"),
+        (["encoder:/nowhere"], ["mouse/3"], "/nowhere: no such folder nor a built-in encoder"),
         (["encoder:.@liner"], ["mouse/3"], "no configuration 'liner' .*did you mean 'linear'"),
         (["cnn"], ["mouse/33"], "no dataset 'mouse/33'"),
         (["cnn"], ["mouse/3", "mouse/1"], "mouse/1: no train or dev or test file"),

@@ -42,11 +42,13 @@ def test_what_lies_in_the_package_is_listed(folder: Path):
 
 
 def test_an_unknown_name_gets_the_nearest(folder: Path):
-    with pytest.raises(InputError, match="no shipped vocabulary 'smal', expected small or words; did you mean 'small'"):
+    with pytest.raises(
+        InputError, match="no built-in vocabulary 'smal', expected small or words; did you mean 'small'"
+    ):
         shipped("smal", "vocabulary")
-    with pytest.raises(InputError, match="no shipped encoder 'words'"):
+    with pytest.raises(InputError, match="no built-in encoder 'words'"):
         shipped("words", "encoder")
-    with pytest.raises(InputError, match=r"^smal: no such folder nor a shipped encoder \(small\); did you mean"):
+    with pytest.raises(InputError, match=r"^smal: no such folder nor a built-in encoder \(small\); did you mean"):
         part_folder("smal", "encoder")
 
 

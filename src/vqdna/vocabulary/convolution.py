@@ -44,11 +44,9 @@ def positions_with_bases(
 def convolve(
     features: Float[Tensor, "batch position channel"], convolution: nn.Conv1d
 ) -> Float[Tensor, "batch position channel_out"]:
-    """Same-length convolution of channel-last features with the weights of `convolution` (odd kernel, stride 1).
-
-    Run as a 2-D convolution of height 1, whose channels-last kernels take the features as they lie in memory: forward
-    and backward are several times faster on CPU than `Conv1d` on a transposed copy (speed/bench_vocabulary.py).
-    """
+    """Same-length convolution of channel-last features with the weights of `convolution` (odd kernel, stride 1)."""
+    # As a 2-D convolution of height 1, whose channels-last kernels take the features as they lie in memory: forward and
+    # backward are several times faster on CPU than `Conv1d` on a transposed copy (speed/bench_vocabulary.py).
     weight = convolution.weight.unsqueeze(2)
     padding = (0, convolution.kernel_size[0] // 2)
     image = features.transpose(1, 2).unsqueeze(2)
@@ -126,6 +124,8 @@ class LatentEncoder(nn.Module):
         latents = self._one_strand(base_ids, attention_mask)
         if not any(self.shared_strands):
             return latents
+        # A base's place on the other strand is its mirror image, padding included: so the mask is turned too, and the
+        # mean of a latent and its mirrored one is the same whichever strand is given.
         mask = None if attention_mask is None else attention_mask.flip(1)
         other = self._one_strand(reverse_complement(base_ids), mask)
         pairs = zip(latents, other, self.shared_strands, strict=True)
@@ -149,9 +149,15 @@ class LatentEncoder(nn.Module):
         bases = one_hot_bases(base_ids, self.stem.weight.dtype)
         keep = None
         if attention_mask is not None and not bool(attention_mask.all()):
+            # Biases and norms make something of zeros: without zeroing padding after every layer, a padded row's last
+            # positions would see what the row alone does not have.
             bases = bases * attention_mask[..., None]
             keep = positions_with_bases(attention_mask, self.bases_per_position)[..., None]
-        return kept(self._stem(bases), keep), keep
+        left, right = self.stem_padding
+        missing = -bases.shape[1] % self.bases_per_position
+        padded = nn.functional.pad(bases.transpose(1, 2), (left, right + missing))
+        features = self.stem_norm(self.stem(padded).transpose(1, 2))
+        return kept(self.widen(nn.functional.gelu(features)), keep), keep
 
     def segment(
         self,
@@ -164,14 +170,6 @@ class LatentEncoder(nn.Module):
         for number in range(first, self.taps[level]):
             features = kept(self.blocks[number](features), keep)
         return features
-
-    def _stem(self, bases: Float[Tensor, "batch base 4"]) -> Float[Tensor, "batch position width"]:
-        left, right = self.stem_padding
-        missing = -bases.shape[1] % self.bases_per_position
-        padded = nn.functional.pad(bases.transpose(1, 2), (left, right + missing))
-        features: Tensor = self.stem_norm(self.stem(padded).transpose(1, 2))
-        widened: Tensor = self.widen(nn.functional.gelu(features))
-        return widened
 
 
 class BaseDecoder(nn.Module):
@@ -209,12 +207,10 @@ class BaseDecoder(nn.Module):
     ) -> Float[Tensor, "batch base 4"]:
         """Logits of A, C, G, T for every base; positions where `position_mask` is False are padding."""
         keep = None if position_mask is None or bool(position_mask.all()) else position_mask[..., None]
-        features = code_vectors if keep is None else code_vectors * keep
-        features = convolve(features, self.read)
+        features = convolve(kept(code_vectors, keep), self.read)
         for block in self.blocks:
-            features = block(features if keep is None else features * keep)
-        features = nn.functional.gelu(self.narrow_norm(self.narrow(features)))
-        features = features if keep is None else features * keep
+            features = block(kept(features, keep))
+        features = kept(nn.functional.gelu(self.narrow_norm(self.narrow(features))), keep)
         logits: Tensor = self.stem(features.transpose(1, 2)).transpose(1, 2)
         left = self.overhang // 2
         return logits[:, left : logits.shape[1] - (self.overhang - left)]

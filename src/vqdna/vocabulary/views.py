@@ -57,27 +57,29 @@ class ViewEncoder(nn.Module):
         if attention_mask is not None:
             bases = bases * attention_mask[..., None]
         if self.training:
+            # Index -1 is the last base, index `num_bases` the first again.
             around = torch.arange(-self.reach, bases.shape[1] + self.reach, device=bases.device)
             padded = bases[:, around % bases.shape[1]]
         else:
             padded = nn.functional.pad(bases, (0, 0, self.reach, self.reach))
-        return [self._latents(level, padded, base_ids.shape[1]) for level in range(len(self.views))]
-
-    def _latents(
-        self, level: int, padded: Float[Tensor, "batch padded 4"], num_bases: int
-    ) -> Float[Tensor, "batch position width"]:
-        starts = [self.reach + offset for offset in self.views[level]]
-        return self._from_view(level, torch.cat([padded[:, start : start + num_bases] for start in starts], dim=-1))
+        return [self._at_offsets(level, padded, base_ids.shape[1]) for level in range(len(self.views))]
 
     def latents_at(
         self, level: int, padded: UInt8[Tensor, "batch padded"], num_bases: int
     ) -> Float[Tensor, "batch position width"]:
         """Latents of one level, of base ids that were padded by `reach` on either side; 4 is no base."""
-        return self._latents(level, one_hot_bases(padded, next(self.parameters()).dtype), num_bases)
+        return self._at_offsets(level, one_hot_bases(padded, next(self.parameters()).dtype), num_bases)
 
     def latents_of_words(self, level: int, words: UInt8[Tensor, "word base"]) -> Float[Tensor, "word width"]:
         """Latents of words of a level's view, 4 being no base."""
         return self._from_view(level, one_hot_bases(words, next(self.parameters()).dtype).flatten(1))
+
+    def _at_offsets(
+        self, level: int, padded: Float[Tensor, "batch padded 4"], num_bases: int
+    ) -> Float[Tensor, "batch position width"]:
+        # A view is the row itself moved by each offset: slices side by side, where gathering would copy base by base.
+        starts = [self.reach + offset for offset in self.views[level]]
+        return self._from_view(level, torch.cat([padded[:, start : start + num_bases] for start in starts], dim=-1))
 
     def _from_view(self, level: int, view: Float[Tensor, "*place letters"]) -> Float[Tensor, "*place width"]:
         hidden = nn.functional.gelu(self.read[level](view))

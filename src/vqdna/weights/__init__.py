@@ -20,35 +20,34 @@ DEFAULT = "small"
 
 
 def shipped_names(part: Part | None = None) -> list[str]:
-    """Names of the shipped models, of all or of those with the part, in order."""
+    """Names of the built-in models, of all or of those with the part, in order."""
     wanted = PARTS if part is None else (part,)
     return sorted({path.parents[1].name for kind in wanted for path in FOLDER.glob(f"*/{kind}/config.json")})
 
 
 def shipped(name: str, part: Part) -> Path:
-    """Folder of a part of a shipped model.
+    """Folder of a part of a built-in model.
 
     Raises:
-        InputError: no shipped model of that name has the part; names those that have.
+        InputError: no built-in model of that name has the part; names those that have.
     """
     known = shipped_names(part)
     if name not in known:
         listed = f"expected {' or '.join(known)}" if known else "none comes with this installation"
-        raise InputError(f"no shipped {part} '{name}', {listed}{nearest_name_hint(name, known)}")
+        raise InputError(f"no built-in {part} '{name}', {listed}{nearest_name_hint(name, known)}")
     return FOLDER / name / part
 
 
 def part_folder(name_or_path: str | Path, part: Part) -> Path:
-    """Folder of a part of the shipped model of that name, else the path itself (`./small` is always a path).
+    """Folder of a part of the built-in model of that name, else the path itself (`./small` is always a path).
 
     Raises:
-        InputError: it is neither; names the nearest shipped one.
+        InputError: it is neither; names the nearest built-in one.
     """
-    if str(name_or_path) in shipped_names(part):
-        return shipped(str(name_or_path), part)
-    path = Path(name_or_path)
-    if path.exists():
-        return path
-    known = shipped_names(part)
-    names = f" nor a shipped {part} ({', '.join(known)})" if known else ""
-    raise InputError(f"{path}: no such folder{names}{nearest_name_hint(str(name_or_path), known)}")
+    name, known = str(name_or_path), shipped_names(part)
+    if name in known:
+        return FOLDER / name / part
+    if not Path(name).exists():
+        names = f" nor a built-in {part} ({', '.join(known)})" if known else ""
+        raise InputError(f"{Path(name)}: no such folder{names}{nearest_name_hint(name, known)}")
+    return Path(name)
