@@ -39,7 +39,7 @@ class Description:
         self.folder, self.path = folder, folder / "config.json"
         self.values: Mapping[str, Any] = read_json(self.path)
 
-    def number(self, key: str) -> Any:
+    def number(self, key: str) -> Any:  # whole or not, as the reader of the key knows
         """Value of a key that has to be there.
 
         Raises:
@@ -50,7 +50,7 @@ class Description:
             raise InputError(f"{self.path}: expected a number as '{key}', got {json.dumps(value)}")
         return value
 
-    def numbers(self, *keys: str) -> dict[str, Any]:
+    def numbers(self, *keys: str) -> dict[str, int | float]:
         """The named numbers, which have to be there, and those of dropout and norms that are."""
         return {key: self.number(key) for key in (*keys, *(key for key in TRAINED_AS if key in self.values))}
 

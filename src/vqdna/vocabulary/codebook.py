@@ -255,7 +255,15 @@ class Codebook(nn.Module):
         if self._candidates is None:  # a rank that saw no latents still takes part in the draw
             self._candidates = self._no_candidates()
             self._candidates.add(self.ema_sums[:0])
-        drawn = self._reviving_rows(self._candidates, len(dead))
+        if self.revival == "random":
+            drawn = self._candidates.draw(len(dead))
+        else:
+            # Distinct latents: two dead codes on one place would tie for ever, and the higher one would stay dead.
+            pool = torch.unique(self._candidates.draw(MAX_REVIVAL_POOL), dim=0)
+            nearest = self.code_vectors[nearest_codes(pool, self.code_vectors.detach())]
+            distances = (pool - nearest).square().sum(dim=1)
+            farthest = torch.argsort(distances, descending=True, stable=True)[: len(dead)]
+            drawn = pool[farthest[distances[farthest] > 0]]
         dead = dead[: len(drawn)]  # fewer latents than dead codes: the rest wait for the next update
         # Sums and counts too: the next division would put the code back to where it died, and its old count of nearly
         # nothing would revive it again before it could win a latent. `.data`, as code vectors may be a parameter.
@@ -266,17 +274,6 @@ class Codebook(nn.Module):
     def _no_candidates(self) -> RowSample:
         size = self.size if self.revival == "random" else max(self.size, MAX_REVIVAL_POOL)
         return RowSample(size, self._key(1 + int(self.num_updates)))
-
-    def _reviving_rows(self, candidates: RowSample, num_rows: int) -> Float[Tensor, "row dim"]:
-        """Where `num_rows` dead codes are to go; the same on every rank."""
-        if self.revival == "random":
-            return candidates.draw(num_rows)
-        # Distinct latents: two dead codes on one place would tie for ever, and the higher one would stay dead.
-        pool = torch.unique(candidates.draw(MAX_REVIVAL_POOL), dim=0)
-        distances = (pool - self.code_vectors[nearest_codes(pool, self.code_vectors.detach())]).square().sum(dim=1)
-        farthest = torch.argsort(distances, descending=True, stable=True)[:num_rows]
-        chosen: Tensor = pool[farthest[distances[farthest] > 0]]
-        return chosen
 
     def _key(self, draw: int) -> int:
         """Key of a draw, the same on every rank and after a resume; draw 0 is the start's, t + 1 that of update t."""

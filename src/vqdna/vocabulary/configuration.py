@@ -7,7 +7,7 @@ modules nor training runs. Paper: section 3.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -19,6 +19,16 @@ FORMAT_VERSION = 1
 
 QUANTIZERS = ("vq", "hrq", "product", "rvq", "fsq", "cosine", "simvq")
 """Names of the quantizers; see `VQVAEConfig`."""
+
+NAMES = {
+    "quantizer": QUANTIZERS,
+    "codebook_learning": ("ema", "gradient"),
+    "gradient": ("straight_through", "rotation"),
+    "feed": ("continuous", "quantized"),
+    "codebook_revival": ("random", "farthest"),
+    "decoder": ("mirror", "pointwise"),
+}
+"""Keys that take one of a few names."""
 
 SEVERAL_LEVELS = ("hrq", "product", "rvq")
 """Quantizers of two levels or more; the others have one."""
@@ -111,7 +121,8 @@ class VQVAEConfig(PreTrainedConfig):
     ) -> None:
         self.quantizer, self.level_sizes = quantizer, list(level_sizes)
         num_taps = len(self.level_sizes) if quantizer in LATENT_PER_LEVEL else 1
-        self.taps = list(taps) if taps is not None else _even_taps(num_blocks, num_taps)
+        evenly = [max(num_blocks, num_taps) * (tap + 1) // num_taps for tap in range(num_taps)]
+        self.taps = evenly if taps is None else list(taps)
         self.width, self.stem_width, self.stem_kernel_size = width, stem_width, stem_kernel_size
         self.num_blocks, self.kernel_size, self.expansion = num_blocks, kernel_size, expansion
         self.bases_per_position = bases_per_position
@@ -131,7 +142,8 @@ class VQVAEConfig(PreTrainedConfig):
         self.strand_weight, self.neighbor_weight, self.neighbor_bases = strand_weight, neighbor_weight, neighbor_bases
         self.codebook_seed, self.format_version = codebook_seed, format_version
         super().__init__(**kwargs)
-        _refuse_contradictions(self)
+        for fault in _contradictions(self):
+            raise InputError(fault)
 
     @property
     def context_bases(self) -> int:
@@ -142,139 +154,109 @@ class VQVAEConfig(PreTrainedConfig):
         return stem + self.taps[-1] * (self.kernel_size // 2) * self.bases_per_position
 
 
-def _even_taps(num_blocks: int, num_taps: int) -> list[int]:
-    return [max(num_blocks, num_taps) * (tap + 1) // num_taps for tap in range(num_taps)]
+def _contradictions(config: VQVAEConfig) -> Iterator[str]:
+    """What is wrong with a configuration, key by key; what one needs to be right stands before what builds on it."""
+    if config.format_version != FORMAT_VERSION:
+        yield f"format_version: got {config.format_version}, this version reads {FORMAT_VERSION}"
+    for key, known in NAMES.items():
+        name = getattr(config, key)
+        if name not in known:
+            yield f"{key}: got '{name}', expected one of {', '.join(known)}{nearest_name_hint(name, known)}"
+    yield from _of_shape(config)
+    yield from _of_quantizer(config)
+    yield from _of_latents(config)
+    yield from _of_objectives(config)
 
 
-def _refuse_contradictions(config: VQVAEConfig) -> None:
-    """Refuses values that contradict each other, naming the key."""
-    for checks in (_version_and_names, _levels, _shape, _what_one_quantizer_has, _latents, _objectives):
-        for holds, message in checks(config):
-            if not holds:
-                raise InputError(message)
-
-
-Checks = list[tuple[bool, str]]
-
-
-def _version_and_names(config: VQVAEConfig) -> Checks:
-    return [
-        (
-            config.format_version == FORMAT_VERSION,
-            f"format_version: got {config.format_version}, this version reads {FORMAT_VERSION}",
-        ),
-        _one_of("quantizer", config.quantizer, QUANTIZERS),
-        _one_of("codebook_learning", config.codebook_learning, ("ema", "gradient")),
-        _one_of("gradient", config.gradient, ("straight_through", "rotation")),
-        _one_of("feed", config.feed, ("continuous", "quantized")),
-        _one_of("codebook_revival", config.codebook_revival, ("random", "farthest")),
-        _one_of("decoder", config.decoder, ("mirror", "pointwise")),
-    ]
-
-
-def _one_of(key: str, name: str, known: Sequence[str]) -> tuple[bool, str]:
-    return name in known, f"{key}: got '{name}', expected one of {', '.join(known)}{nearest_name_hint(name, known)}"
-
-
-def _levels(config: VQVAEConfig) -> Checks:
-    name, sizes, taps = config.quantizer, config.level_sizes, config.taps
+def _of_shape(config: VQVAEConfig) -> Iterator[str]:
+    name, sizes, taps, last = config.quantizer, config.level_sizes, config.taps, config.num_blocks
     per_level = name in LATENT_PER_LEVEL
     num_taps = len(sizes) if per_level else 1
-    several, last = name in SEVERAL_LEVELS, config.num_blocks
-    return [
-        (len(sizes) > 0 and all(size > 1 for size in sizes), f"level_sizes: got {sizes}, expected sizes of at least 2"),
-        (several or len(sizes) == 1, f"level_sizes: {name} has one level, got {len(sizes)} sizes {sizes}"),
-        (
-            not several or len(sizes) >= 2,
-            f"level_sizes: {name} has two levels or more, got {sizes}; one level is vq",
-        ),
-        (
-            len(taps) == num_taps,
-            f"taps: expected one block per level ({num_taps}), got {taps}"
-            if per_level
-            else f"taps: {name} reads the last block {last} alone, got {taps}",
-        ),
-        (taps == sorted(set(taps)) and taps[:1] >= [1], f"taps: expected ascending blocks from 1, got {taps}"),
-        (bool(config.views) or taps[-1:] == [last], f"taps: the last tap must be the last block {last}, got {taps}"),
-    ]
+    if not sizes or min(sizes) < 2:
+        yield f"level_sizes: got {sizes}, expected sizes of at least 2"
+    if len(sizes) != 1 and name not in SEVERAL_LEVELS:
+        yield f"level_sizes: {name} has one level, got {len(sizes)} sizes {sizes}"
+    if len(sizes) < 2 and name in SEVERAL_LEVELS:
+        yield f"level_sizes: {name} has two levels or more, got {sizes}; one level is vq"
+    if len(taps) != num_taps:
+        wanted = (
+            f"expected one block per level ({num_taps})" if per_level else f"{name} reads the last block {last} alone"
+        )
+        yield f"taps: {wanted}, got {taps}"
+    if taps != sorted(set(taps)) or taps[:1] < [1]:
+        yield f"taps: expected ascending blocks from 1, got {taps}"
+    if not config.views and taps[-1:] != [last]:
+        yield f"taps: the last tap must be the last block {last}, got {taps}"
+    if config.kernel_size % 2 == 0:
+        yield f"kernel_size: expected an odd number, got {config.kernel_size}"
+    if config.stem_kernel_size < config.bases_per_position:
+        yield f"stem_kernel_size: {config.stem_kernel_size} is below bases_per_position {config.bases_per_position}"
+    if not 0 < config.codebook_decay < 1:
+        yield f"codebook_decay: expected between 0 and 1, got {config.codebook_decay}"
 
 
-def _shape(config: VQVAEConfig) -> Checks:
-    return [
-        (config.kernel_size % 2 == 1, f"kernel_size: expected an odd number, got {config.kernel_size}"),
-        (
-            config.stem_kernel_size >= config.bases_per_position,
-            f"stem_kernel_size: {config.stem_kernel_size} is below bases_per_position {config.bases_per_position}",
-        ),
-        (0 < config.codebook_decay < 1, f"codebook_decay: expected between 0 and 1, got {config.codebook_decay}"),
-    ]
-
-
-def _what_one_quantizer_has(config: VQVAEConfig) -> Checks:
+def _of_quantizer(config: VQVAEConfig) -> Iterator[str]:
+    """What one quantizer alone has."""
     name, steps, size, learning = config.quantizer, config.fsq_levels, config.level_sizes[0], config.codebook_learning
-    return [
-        (config.feed == "continuous" or name == "hrq", f"feed: quantized is for hrq, the quantizer is {name}"),
-        (name == "fsq" or steps is None, f"fsq_levels: only fsq has them, the quantizer is {name}"),
-        (name != "fsq" or bool(steps), "fsq_levels: fsq needs them, for example [8, 8, 8] for 512 codes"),
-        (not steps or min(steps) >= 3, f"fsq_levels: expected at least 3 steps each, got {steps}"),
-        (
-            not steps or math.prod(steps) == size,
-            f"fsq_levels: {steps} makes {math.prod(steps or ())} codes, level_sizes says {size}",
-        ),
-        (name != "fsq" or config.gradient == "straight_through", "gradient: fsq rounds straight through, got rotation"),
-        (name != "fsq" or learning == "ema", "codebook_learning: fsq has no code vectors that learn, leave it out"),
-        (name != "simvq" or learning == "gradient", f"codebook_learning: simvq learns by gradient, got '{learning}'"),
-        (
-            name == "cosine" or config.code_dim is None,
-            f"code_dim: only the cosine quantizer has it, the quantizer is {name}",
-        ),
-        (
-            config.code_dim is None or 1 < config.code_dim <= config.width,
-            f"code_dim: expected 2 to width {config.width}, got {config.code_dim}",
-        ),
-    ]
+    if config.feed == "quantized" and name != "hrq":
+        yield f"feed: quantized is for hrq, the quantizer is {name}"
+    if steps is not None and name != "fsq":
+        yield f"fsq_levels: only fsq has them, the quantizer is {name}"
+    if not steps and name == "fsq":
+        yield "fsq_levels: fsq needs them, for example [8, 8, 8] for 512 codes"
+    if steps and min(steps) < 3:
+        yield f"fsq_levels: expected at least 3 steps each, got {steps}"
+    if steps and math.prod(steps) != size:
+        yield f"fsq_levels: {steps} makes {math.prod(steps)} codes, level_sizes says {size}"
+    if name == "fsq" and config.gradient != "straight_through":
+        yield "gradient: fsq rounds straight through, got rotation"
+    if name == "fsq" and learning != "ema":
+        yield "codebook_learning: fsq has no code vectors that learn, leave it out"
+    if name == "simvq" and learning != "gradient":
+        yield f"codebook_learning: simvq learns by gradient, got '{learning}'"
+    if name != "cosine" and config.code_dim is not None:
+        yield f"code_dim: only the cosine quantizer has it, the quantizer is {name}"
+    if config.code_dim is not None and not 1 < config.code_dim <= config.width:
+        yield f"code_dim: expected 2 to width {config.width}, got {config.code_dim}"
 
 
-def _latents(config: VQVAEConfig) -> Checks:
+def _of_latents(config: VQVAEConfig) -> Iterator[str]:
     """Views, and what both strands may share."""
     views, shared, num_latents = config.views or [], config.shared_strands, len(config.taps)
     both, has_stem = any(shared) or config.strand_weight > 0, config.views is None
     unmirrored = [view for view, is_shared in zip(views, shared) if is_shared and view != [-o for o in reversed(view)]]
-    return [
-        (has_stem or len(views) == num_latents, f"views: expected {num_latents}, one per level, got {len(views)}"),
-        (all(view and view == sorted(set(view)) for view in views), f"views: expected ascending offsets, got {views}"),
-        (not views or config.bases_per_position == 1, "views: bases_per_position is 1 where levels read views"),
-        (not views or config.feed == "continuous", "feed: views feed no block, leave it out"),
-        (len(shared) == num_latents, f"shared_strands: expected {num_latents}, one per level, got {shared}"),
-        (not unmirrored, f"shared_strands: a shared view mirrors itself around 0, got {unmirrored[:1]}"),
-        (not both or config.bases_per_position == 1, "shared_strands, strand_weight: need bases_per_position 1"),
-        (
-            not (both and has_stem) or config.stem_kernel_size % 2 == 1,
-            "shared_strands, strand_weight: need an odd stem_kernel_size",
-        ),
-        (not any(shared) or config.feed == "continuous", "feed: quantized does not go with shared_strands"),
-    ]
+    if not has_stem and len(views) != num_latents:
+        yield f"views: expected {num_latents}, one per level, got {len(views)}"
+    if not all(view and view == sorted(set(view)) for view in views):
+        yield f"views: expected ascending offsets, got {views}"
+    if views and config.bases_per_position != 1:
+        yield "views: bases_per_position is 1 where levels read views"
+    if views and config.feed != "continuous":
+        yield "feed: views feed no block, leave it out"
+    if len(shared) != num_latents:
+        yield f"shared_strands: expected {num_latents}, one per level, got {shared}"
+    if unmirrored:
+        yield f"shared_strands: a shared view mirrors itself around 0, got {unmirrored[:1]}"
+    if both and config.bases_per_position != 1:
+        yield "shared_strands, strand_weight: need bases_per_position 1"
+    if both and has_stem and config.stem_kernel_size % 2 == 0:
+        yield "shared_strands, strand_weight: need an odd stem_kernel_size"
+    if any(shared) and config.feed != "continuous":
+        yield "feed: quantized does not go with shared_strands"
 
 
-def _objectives(config: VQVAEConfig) -> Checks:
+def _of_objectives(config: VQVAEConfig) -> Iterator[str]:
     block, stride = config.neighbor_bases, config.bases_per_position
-    return [
-        (
-            config.target_reach == 0 or config.decoder == "pointwise",
-            f"target_reach: {config.target_reach} is for the pointwise decoder, the decoder is {config.decoder}",
-        ),
-        (config.target_reach >= 0, f"target_reach: expected 0 or more bases, got {config.target_reach}"),
-        (
-            0 <= config.masked_base_fraction < 1,
-            f"masked_base_fraction: expected from 0 to below 1, got {config.masked_base_fraction}",
-        ),
-        (config.masked_base_span >= 1, f"masked_base_span: expected 1 base or more, got {config.masked_base_span}"),
-        (
-            config.strand_weight == 0 or config.feed == "continuous",
-            "feed: quantized does not go with strand_weight",
-        ),
-        (
-            config.neighbor_weight == 0 or (block >= max(stride, NEIGHBOR_WORD) and block % stride == 0),
-            f"neighbor_bases: expected a multiple of bases_per_position {stride}, {NEIGHBOR_WORD} or more, got {block}",
-        ),
-    ]
+    if config.target_reach != 0 and config.decoder != "pointwise":
+        yield f"target_reach: {config.target_reach} is for the pointwise decoder, the decoder is {config.decoder}"
+    if config.target_reach < 0:
+        yield f"target_reach: expected 0 or more bases, got {config.target_reach}"
+    if not 0 <= config.masked_base_fraction < 1:
+        yield f"masked_base_fraction: expected from 0 to below 1, got {config.masked_base_fraction}"
+    if config.masked_base_span < 1:
+        yield f"masked_base_span: expected 1 base or more, got {config.masked_base_span}"
+    if config.strand_weight != 0 and config.feed != "continuous":
+        yield "feed: quantized does not go with strand_weight"
+    if config.neighbor_weight != 0 and (block < max(stride, NEIGHBOR_WORD) or block % stride):
+        wanted = f"a multiple of bases_per_position {stride}, {NEIGHBOR_WORD} or more"
+        yield f"neighbor_bases: expected {wanted}, got {block}"

@@ -69,28 +69,22 @@ class RowSample:
         # number, and the same chance, however many ranks and passes there are.
         first = self._num_seen + sum(counts[: rank()])
         total = self._num_seen + sum(counts)
-        self._winners = self._smallest(np.append(self._winners, np.arange(self._num_seen, total)))
-        self._num_seen = total
-        new = self._winners[(self._winners >= first) & (self._winners < first + len(latest))]
-        new.sort()
-        self._merge(new, latest[_on(latest, new - first)])
-
-    def _smallest(self, numbers: Int[np.ndarray, "row"]) -> Int[np.ndarray, "kept"]:
         # The rows of smallest random bits are a sample without replacement, and one that grows: a row that is out after
         # some passes is out for good, so it need not be kept.
+        numbers = np.append(self._winners, np.arange(self._num_seen, total))
         bits = draw_bits(self.key, numbers)
         if len(numbers) > self.size:
             among = np.argpartition(bits, self.size - 1)[: self.size]
             numbers, bits = numbers[among], bits[among]
-        return numbers[np.argsort(bits)]
-
-    def _merge(self, new: Int[np.ndarray, "row"], rows: Tensor) -> None:
-        if self._rows is None:
-            self._held, self._rows = new, rows
-            return
-        still = np.isin(self._held, self._winners)
-        self._rows = torch.cat([self._rows[_on(rows, np.flatnonzero(still))], rows])
-        self._held = np.append(self._held[still], new)
+        self._winners, self._num_seen = numbers[np.argsort(bits)], total
+        # Every rank knows all winners by number, and holds the rows of its own, in ascending order of their numbers.
+        new = np.sort(self._winners[(self._winners >= first) & (self._winners < first + len(latest))])
+        rows = latest[_on(latest, new - first)]
+        if self._rows is not None:
+            still = np.isin(self._held, self._winners)
+            rows = torch.cat([self._rows[_on(rows, np.flatnonzero(still))], rows])
+            new = np.append(self._held[still], new)
+        self._held, self._rows = new, rows
 
 
 def is_distributed() -> bool:
