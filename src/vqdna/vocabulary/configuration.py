@@ -73,7 +73,7 @@ class VQVAEConfig(PreTrainedConfig):
             each level. Stride 1.
         decoder: "mirror" (the paper's, sees all positions) or "pointwise" (each position from its own token).
         target_reach: pointwise: bases to be rebuilt on either side of a position's span.
-        masked_base_fraction: share of the bases hidden from the latent encoder in training, in stretches of
+        masked_base_fraction: share of the bases hidden from the latent encoder in training, in spans of
             `masked_base_span`; they are to be rebuilt like all others.
         strand_weight: weight of the distance between the latents of the two strands. Stride 1.
         neighbor_weight: weight of predicting the words of the neighboring block (`neighbor_bases`) from the mean token.

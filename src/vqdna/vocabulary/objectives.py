@@ -143,12 +143,12 @@ def standardized(latents: Float[Tensor, "batch position width"]) -> Float[Tensor
 def draw_hidden_bases(
     seed: int, numbers: Sequence[int], num_bases: int, fraction: float, span: int
 ) -> Bool[np.ndarray, "batch base"]:
-    """Bases hidden from the latent encoder: each stretch of `span` bases with probability `fraction`.
+    """Bases hidden from the latent encoder: each `span` bases in a row with probability `fraction`.
 
     Each row is a pure function of (seed, its window's number).
     """
-    stretches = -(-num_bases // span)
-    drawn = np.stack([np.random.default_rng((seed, int(number))).random(stretches) < fraction for number in numbers])
+    num_spans = -(-num_bases // span)
+    drawn = np.stack([np.random.default_rng((seed, int(number))).random(num_spans) < fraction for number in numbers])
     return np.repeat(drawn, span, axis=1)[:, :num_bases]
 
 
