@@ -42,7 +42,7 @@ def test_probabilities_of_all_symbols_sum_to_one():
 
 def test_random_bases_cost_what_guessing_costs_and_never_less():
     tokenizer = load_tokenizer("nucleotide")
-    nats = code_nats(read(tokenizer, random_contig(100_000)), tokenizer.level_sizes)["total"]
+    nats = code_nats(read(tokenizer, random_contig(100_000)), tokenizer.level_sizes).total
     assert math.log(4) < nats < math.log(4) + 0.01
 
 
@@ -50,18 +50,18 @@ def test_a_finer_level_costs_only_what_it_adds():
     """Purine or pyrimidine costs ln 2, the base given that another ln 2."""
     tokenizer = OneBaseTokenizer()
     nats = code_nats(read(tokenizer, random_contig(100_000)), tokenizer.level_sizes)
-    assert nats["levels"] == pytest.approx([math.log(2)] * 2, abs=0.01)
-    assert nats["total"] == pytest.approx(sum(nats["levels"]))
+    assert nats.levels == pytest.approx([math.log(2)] * 2, abs=0.01)
+    assert nats.total == pytest.approx(sum(nats.levels))
 
 
 def test_a_period_of_three_costs_next_to_nothing():
     bases = np.tile(np.array([0, 1, 2], np.uint8), 20_000)
     tokenizer = load_tokenizer("nucleotide")
-    assert code_nats(read(tokenizer, Sequence("period", bases, None, 0)), tokenizer.level_sizes)["total"] < 0.02
+    assert code_nats(read(tokenizer, Sequence("period", bases, None, 0)), tokenizer.level_sizes).total < 0.02
 
 
 def test_overlapping_words_cost_no_more_than_the_base_each_adds():
     tokenizer = load_tokenizer("kmer:3")
-    nats = code_nats(read(tokenizer, random_contig(100_000)), tokenizer.level_sizes)["total"]
+    nats = code_nats(read(tokenizer, random_contig(100_000)), tokenizer.level_sizes).total
     # four of a window's bases are bought with its first word
     assert nats == pytest.approx(math.log(4), abs=0.06)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from known_tokenizers import random_contig
 
-from vqdna.audit.mixing import base_nats, counts_before, mixed_nats, stretches
+from vqdna.audit.mixing import base_nats, counts_before, mixed_nats, spread_spans
 from vqdna.genome import N, reverse_complement
 
 
@@ -49,13 +49,13 @@ def test_nothing_and_less_than_an_order_of_bases_are_priced_too():
 def test_a_long_input_is_read_in_stretches_and_unknown_bases_are_left_out():
     contig = random_contig(10_000).base_ids
     contig[:100] = N
-    assert len(stretches([contig], 400_000)) == 9900
-    assert len(stretches([contig], 800)) == 800
+    assert len(spread_spans([contig], 400_000)) == 9900
+    assert len(spread_spans([contig], 800)) == 800
 
 
 def test_every_coder_is_given_in_the_same_unit():
     record = base_nats([random_contig(20_000).base_ids])
-    assert record["num_bases"] == 20_000
-    assert record["uniform"] == pytest.approx(math.log(4))
+    assert record.num_bases == 20_000
+    assert record.uniform == pytest.approx(math.log(4))
     for coder in ("gzip", "xz", "context_mixing"):
-        assert 1.38 < record[coder] < 1.75
+        assert 1.38 < getattr(record, coder) < 1.75

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from documents import ROOT
 from known_tokenizers import MOTIF, planted_contig, random_contig
 
+from vqdna.audit.results import AuditResults, TokenizerAudit, read_audit
 from vqdna.audit.run import run_audit
 from vqdna.cli import main
 from vqdna.errors import InputError
@@ -49,47 +51,67 @@ def vocabulary(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(genome, vocabulary, tmp_path_factory) -> dict:
-    out = tmp_path_factory.mktemp("audit")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("audit")
+
+
+@pytest.fixture(scope="module")
+def results(genome, vocabulary, folder) -> AuditResults:
     options = {"annotation": genome.with_suffix(".bed"), "num_windows": 0, "window": 256}
-    return run_audit([str(vocabulary), "kmer:6"], genomes=[genome], out=out, **options)
+    return run_audit([str(vocabulary), "kmer:6"], genomes=[genome], out=folder, **options)
 
 
 def test_a_trained_vocabulary_has_codes_for_the_planted_motif(results):
     """Some code of the finest level knows the motif: its k-mers and its logo are part of it, on that strand."""
-    hrq = results["tokenizers"][0]
+    hrq = results.tokenizers[0]
     found = [
         record
-        for record in hrq["codes"][-1]
-        if any(kmer["kmer"] in MOTIF and kmer["enrichment"] > 20 for kmer in record["kmers"][:3])
+        for record in hrq.codes[-1]
+        if any(kmer.kmer in MOTIF and kmer.enrichment > 20 for kmer in record.kmers[:3])
     ]
     assert found
-    text = ["".join("ACGT"[int(np.argmax(place))] for place in record["matrix"]) for record in found]
+    text = ["".join("ACGT"[int(np.argmax(place))] for place in record.matrix) for record in found]
     assert any(any(MOTIF[i : i + 7] in consensus for i in range(5)) for consensus in text)
 
 
 def test_motif_codes_tell_where_the_motif_is(results):
-    for record in results["tokenizers"]:
-        (feature,) = [feature for feature in record["information"] if feature["name"] == "in motif"]
-        column = list(feature["columns"].values())[-1]
-        assert column["share"] > 0.3
-        assert column["excess_bits"] > 10 * column["null_deviation"]
+    for record in results.tokenizers:
+        (feature,) = [feature for feature in record.information if feature.name == "in motif"]
+        column = list(feature.columns.values())[-1]
+        assert column.share > 0.3
+        assert column.excess_bits > 10 * column.null_deviation
 
 
 def test_the_codes_of_a_genome_of_motifs_cost_less_than_guessing(results):
-    assert results["bases"]["order_2"] < 1.36
-    assert results["bases"]["context_mixing"] < results["bases"]["order_2"] < results["bases"]["uniform"]
+    assert results.bases.order_2 < 1.36
+    assert results.bases.context_mixing < results.bases.order_2 < results.bases.uniform
 
 
 def test_both_tokenizers_have_every_measure(results):
-    hrq, kmer = results["tokenizers"]
-    assert (hrq["name"], kmer["name"]) == ("hrq", "kmer:6")
-    assert hrq.keys() == kmer.keys()
-    assert list(hrq["sensitivity"]["columns"]) == ["level 0", "level 1", "joint"]
-    assert [len(level) <= 64 for level in hrq["codes"]] == [True, True]
-    assert hrq["between_levels"][0]["bits"] > 0
-    assert results["input"]["whole_input"]
-    assert json.loads(json.dumps(results)) == results
+    hrq, kmer = results.tokenizers
+    assert (hrq.name, kmer.name) == ("hrq", "kmer:6")
+    assert list(hrq.sensitivity.columns) == ["level 0", "level 1", "joint"]
+    assert [len(level) <= 64 for level in hrq.codes] == [True, True]
+    assert hrq.between_levels[0].bits > 0
+    assert results.input.whole_input
+
+
+def test_what_is_written_reads_as_what_was_returned(results, folder):
+    assert read_audit(folder) == results
+
+
+def test_the_committed_audits_read_as_records():
+    """Main numbers alone: the lists of codes and the curves are not among them."""
+    audits = json.loads((ROOT / "docs" / "results" / "audit.json").read_text())["audits"]
+    read = [TokenizerAudit.model_validate(found) for audit in audits.values() for found in audit["tokenizers"].values()]
+    assert {"hrq", "kmer:6"} <= {audit.name for audit in read}
+    assert all(audit.codes == [] for audit in read)
+
+
+def test_a_value_out_of_place_is_named(tmp_path):
+    (tmp_path / "results.json").write_text('{"stage": "audit", "seed": "none"}')
+    with pytest.raises(InputError, match=r"results\.json: seed: .*integer"):
+        read_audit(tmp_path)
 
 
 def test_equal_seeds_give_equal_numbers(genome, tmp_path):
@@ -97,7 +119,7 @@ def test_equal_seeds_give_equal_numbers(genome, tmp_path):
         run_audit(["kmer:3"], genomes=[genome], out=tmp_path / name, num_windows=16, window=200, seed=seed)
         for name, seed in (("one", 1), ("two", 1), ("three", 2))
     ]
-    one, two, three = (run["tokenizers"] for run in runs)
+    one, two, three = (run.tokenizers for run in runs)
     assert one == two
     assert one != three
 
@@ -108,7 +130,7 @@ def test_two_vocabularies_of_one_kind_keep_names_of_their_own(genome, tmp_path):
         BpeTokenizer.learn([text], vocabulary_size={"small": 16, "large": 64}[name]).save(tmp_path / name)
     specs = [f"bpe:{tmp_path / name}" for name in ("small", "large")]
     results = run_audit(specs, genomes=[genome], out=tmp_path / "out", num_windows=16, window=200)
-    assert [record["name"] for record in results["tokenizers"]] == ["bpe 1 (small)", "bpe 2 (large)"]
+    assert [record.name for record in results.tokenizers] == ["bpe 1 (small)", "bpe 2 (large)"]
 
 
 def test_the_command_writes_numbers_and_page(genome, tmp_path, capsys):

@@ -29,11 +29,11 @@ def test_a_change_flips_exactly_the_words_that_hold_it(spec: str, flips: int):
     tokenizer = load_tokenizer(spec)
     changes = draw_changes(windows_of(random_contig(10_000)), round(tokenizer.bases_per_position), seed=0)
     record = sensitivity_of(CodeReader(tokenizer), changes)
-    level = record["columns"]["level 0"]
-    assert record["altered_fraction"] == 1
-    assert level["flips_per_change"] == flips
-    assert level["farthest"] == 0
-    assert level["flip_probability_by_distance"] == [1]
+    level = record.columns["level 0"]
+    assert record.altered_fraction == 1
+    assert level.flips_per_change == flips
+    assert level.farthest == 0
+    assert level.flip_probability_by_distance == [1]
 
 
 def test_what_a_tokenizer_cannot_see_is_found():
@@ -42,23 +42,23 @@ def test_what_a_tokenizer_cannot_see_is_found():
     record = sensitivity_of(CodeReader(OneBaseTokenizer(coarse_only=True)), changes)
     row = np.arange(len(changes.place))
     within = (changes.pieces[row, changes.place] % 2) == (changes.changed[row, changes.place] % 2)
-    assert record["altered_fraction"] == pytest.approx(1 - within.mean())
-    assert record["altered_fraction"] == pytest.approx(2 / 3, abs=0.05)
+    assert record.altered_fraction == pytest.approx(1 - within.mean())
+    assert record.altered_fraction == pytest.approx(2 / 3, abs=0.05)
 
 
 def test_levels_are_told_apart_and_joined():
     changes = draw_changes(windows_of(random_contig(20_000)), 1, seed=0)
-    columns = sensitivity_of(CodeReader(OneBaseTokenizer()), changes)["columns"]
-    assert columns["level 0"]["altered_fraction"] < columns["level 1"]["altered_fraction"] == 1
-    assert columns["joint"]["flips_per_change"] == 1
+    columns = sensitivity_of(CodeReader(OneBaseTokenizer()), changes).columns
+    assert columns["level 0"].altered_fraction < columns["level 1"].altered_fraction == 1
+    assert columns["joint"].flips_per_change == 1
 
 
 def test_context_shows_as_distance():
     """A change anywhere in the motif takes its code away, up to half a motif from it."""
     changes = draw_changes(windows_of(planted_contig()[0]), 1, seed=0)
-    level = sensitivity_of(CodeReader(MotifTokenizer()), changes)["columns"]["level 0"]
-    assert level["farthest"] == 5
-    assert all(chance > 0 for chance in level["flip_probability_by_distance"])
+    level = sensitivity_of(CodeReader(MotifTokenizer()), changes).columns["level 0"]
+    assert level.farthest == 5
+    assert all(chance > 0 for chance in level.flip_probability_by_distance)
 
 
 def test_moved_words_count_as_flipped():
@@ -66,5 +66,5 @@ def test_moved_words_count_as_flipped():
     tokenizer = BpeTokenizer.learn([text], vocabulary_size=64)
     changes = draw_changes(windows_of(random_contig(20_000)), round(tokenizer.bases_per_position), seed=0)
     record = sensitivity_of(CodeReader(tokenizer), changes)
-    assert record["altered_fraction"] == 1
-    assert record["columns"]["level 0"]["flips_per_change"] > 1
+    assert record.altered_fraction == 1
+    assert record.columns["level 0"].flips_per_change > 1

@@ -7,6 +7,7 @@ import pytest
 from known_tokenizers import OneBaseTokenizer, random_contig, windows_of
 
 from vqdna.audit.reading import CodeReader
+from vqdna.audit.results import RankFrequency
 from vqdna.audit.usage import level_usage, perplexity, rank_frequency, usage_of
 from vqdna.tokenizers import load_tokenizer
 
@@ -20,27 +21,27 @@ def test_perplexity_by_hand():
 
 def test_a_level_by_hand():
     record = level_usage(np.array([2, 1, 1, 0]), bases_per_position=3.0)
-    assert record["usage"] == 0.75
-    assert record["dead_codes"] == 1
-    assert record["entropy_bits_per_base"] == pytest.approx(0.5)
-    assert record["rank_frequency"] == {"rank": [1, 2, 3], "share": [0.5, 0.25, 0.25]}
+    assert record.usage == 0.75
+    assert record.dead_codes == 1
+    assert record.entropy_bits_per_base == pytest.approx(0.5)
+    assert record.rank_frequency == RankFrequency(rank=[1, 2, 3], share=[0.5, 0.25, 0.25])
 
 
 def test_frequencies_by_rank_are_thinned_to_a_bounded_number():
     curve = rank_frequency(np.arange(1, 10_000))
-    assert len(curve["rank"]) <= 200
-    assert curve["rank"][0] == 1
-    assert curve["rank"][-1] == 9999
-    assert curve["share"] == sorted(curve["share"], reverse=True)
+    assert len(curve.rank) <= 200
+    assert curve.rank[0] == 1
+    assert curve.rank[-1] == 9999
+    assert curve.share == sorted(curve.share, reverse=True)
 
 
 def test_levels_that_repeat_each_other_have_no_more_combinations_than_codes():
     tokenizer = OneBaseTokenizer()
     positions = CodeReader(tokenizer).read(windows_of(random_contig(4000)).base_ids)
     usage = usage_of(positions, tokenizer.level_sizes)
-    assert [level["usage"] for level in usage["levels"]] == [1.0, 0.8]  # there is no N
-    assert usage["joint"]["used_combinations"] == 4
-    assert usage["nominal_bits_per_base"] == pytest.approx(1 + math.log2(5))
+    assert [level.usage for level in usage.levels] == [1.0, 0.8]  # there is no N
+    assert usage.joint.used_combinations == 4
+    assert usage.nominal_bits_per_base == pytest.approx(1 + math.log2(5))
 
 
 @pytest.mark.parametrize(("spec", "advance"), [("kmer:6", 1.0), ("kmer:6:6", 6.0), ("nucleotide", 1.0)])
@@ -48,4 +49,4 @@ def test_bases_per_position_are_measured(spec: str, advance: float):
     tokenizer = load_tokenizer(spec)
     windows = windows_of(random_contig(4000))
     positions = CodeReader(tokenizer).read(windows.base_ids).between(24, 176)
-    assert usage_of(positions, tokenizer.level_sizes)["bases_per_position"] == advance
+    assert usage_of(positions, tokenizer.level_sizes).bases_per_position == advance

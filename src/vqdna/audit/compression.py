@@ -7,32 +7,31 @@ The bases' own compression, for scale, is in `mixing`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vqdna.audit.reading import CodedPositions, numbered_rows, places_in
+from vqdna.audit.results import CodeCost
 
 ORDER = 2
 NUM_FOLDS = 8
 
 
-def code_nats(positions: CodedPositions, level_sizes: tuple[int, ...]) -> dict[str, Any]:
+def code_nats(positions: CodedPositions, level_sizes: tuple[int, ...]) -> CodeCost:
     """Nats per base of each level given the coarser ones, and of all levels together.
 
-    Each eighth of the windows is priced by estimates from the others, so nothing is learned from what it prices. The
-    model of a level knows the coarser codes of the position and the level's own codes of the two positions
-    before it. A sum over levels is therefore a rate that a coder could reach.
+    The model of a level knows the coarser codes of the position and the level's own codes of the two positions before
+    it. A sum over levels is therefore a rate that a coder could reach.
     """
+    # Whole windows are left out, not positions: neighbors overlap, and would tell the model what it is to price.
     folds = [positions.window % NUM_FOLDS == fold for fold in range(NUM_FOLDS)]
     num_bases = len(positions) * positions.mean_advance
     levels = []
     for level, size in enumerate(level_sizes):
-        contexts = _contexts(positions, level)
-        nats = sum(_held_out_nats(positions.codes[:, level], contexts, size, test) for test in folds)
+        symbols, contexts = positions.codes[:, level], _contexts(positions, level)
+        nats = sum(float(-np.log(witten_bell(symbols, contexts, size, test)).sum()) for test in folds)
         levels.append(nats / num_bases)
-    return {"order": ORDER, "num_folds": NUM_FOLDS, "levels": levels, "total": sum(levels)}
+    return CodeCost(order=ORDER, num_folds=NUM_FOLDS, levels=levels, total=sum(levels))
 
 
 def witten_bell(
@@ -51,6 +50,7 @@ def witten_bell(
     """
     probability = np.full(int(test.sum()), 1.0 / size)
     for context in [np.zeros(len(symbols), np.int64), *contexts]:
+        # One number per (context, symbol), so that sorted unique values group all symbols of a context together.
         pairs = context * size + symbols
         seen_pairs, pair_counts = np.unique(pairs[~test], return_counts=True)
         seen, first, kinds = np.unique(seen_pairs // size, return_index=True, return_counts=True)
@@ -58,19 +58,11 @@ def witten_bell(
         place, pair_place = places_in(context[test], seen), places_in(pairs[test], seen_pairs)
         total, different = (np.where(place >= 0, values[place], 0) if len(seen) else 0 for values in (totals, kinds))
         count = np.where(pair_place >= 0, pair_counts[pair_place], 0) if len(seen_pairs) else 0
+        # A context that was never seen says nothing: the shorter one's estimate stands.
         probability = np.where(
             place >= 0, (count + different * probability) / np.maximum(total + different, 1), probability
         )
     return probability
-
-
-def _held_out_nats(
-    symbols: Int[np.ndarray, "position"],
-    contexts: list[Int[np.ndarray, "position"]],
-    size: int,
-    test: Bool[np.ndarray, "position"],
-) -> float:
-    return float(-np.log(witten_bell(symbols, contexts, size, test)).sum())
 
 
 def _contexts(positions: CodedPositions, level: int) -> list[Int[np.ndarray, "position"]]:
@@ -79,14 +71,10 @@ def _contexts(positions: CodedPositions, level: int) -> list[Int[np.ndarray, "po
     known = [coarser] if level else []
     contexts = [numbered_rows(coarser)] if level else []
     for distance in range(1, ORDER + 1):
-        known.append(_before(positions, level, distance)[:, None])
+        # -1 stands for the codes before a window's first position.
+        before = np.full(len(positions), -1, np.int64)
+        same_window = positions.window[distance:] == positions.window[:-distance]
+        before[distance:] = np.where(same_window, positions.codes[:-distance, level], -1)
+        known.append(before[:, None])
         contexts.append(numbered_rows(np.concatenate(known, axis=1)))
     return contexts
-
-
-def _before(positions: CodedPositions, level: int, distance: int) -> Int[np.ndarray, "position"]:
-    """Code `distance` positions before, -1 at the beginning of a window."""
-    codes = np.full(len(positions), -1, np.int64)
-    same_window = positions.window[distance:] == positions.window[:-distance]
-    codes[distance:] = np.where(same_window, positions.codes[:-distance, level], -1)
-    return codes

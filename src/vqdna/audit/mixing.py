@@ -11,16 +11,16 @@ import gzip
 import lzma
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from vqdna.audit.results import CoderCosts
 from vqdna.genome import N, from_base_ids
 
 ORDERS = (1, 2, 3, 4, 6, 8, 11, 12)
 MAX_BASES = 400_000
-NUM_STRETCHES = 8
+NUM_SPANS = 8
 HIGH_ORDER = 8  # from here on a context has been seen a few times at most, and one sight of a base says much
 PRIOR_COUNT, PRIOR_COUNT_HIGH = 0.5, 0.0625
 BLOCK = 32
@@ -28,28 +28,23 @@ LEARNING_RATE = 0.002
 FIRST_WEIGHT = 0.2
 
 
-def base_nats(contigs: Sequence[UInt8[np.ndarray, "_"]]) -> dict[str, Any]:
-    """Nats per base of the bases under each coder, on all A, C, G, T or on 400,000 of them in eight stretches."""
-    bases = stretches(contigs, MAX_BASES)
+def base_nats(contigs: Sequence[UInt8[np.ndarray, "_"]]) -> CoderCosts:
+    """Nats per base of the bases under each coder, on all A, C, G, T or on 400,000 of them in eight spans."""
+    bases = spread_spans(contigs, MAX_BASES)
     text = from_base_ids(bases).encode()
     bits = {"gzip": 8 * len(gzip.compress(text, 9, mtime=0)), "xz": 8 * len(lzma.compress(text, preset=9))}
     nats = {name: value * math.log(2) / len(bases) for name, value in bits.items()}
-    return {
-        "num_bases": len(bases),
-        "uniform": math.log(4),
-        **nats,
-        "context_mixing": float(mixed_nats(bases).mean()),
-        "orders": list(ORDERS),
-    }
+    mixed = float(mixed_nats(bases).mean())
+    return CoderCosts(num_bases=len(bases), uniform=math.log(4), **nats, context_mixing=mixed, orders=list(ORDERS))
 
 
-def stretches(contigs: Sequence[UInt8[np.ndarray, "_"]], max_bases: int) -> UInt8[np.ndarray, "base"]:
-    """All known bases, or `max_bases` of them in stretches spread evenly over the input."""
+def spread_spans(contigs: Sequence[UInt8[np.ndarray, "_"]], max_bases: int) -> UInt8[np.ndarray, "base"]:
+    """All known bases, or `max_bases` of them in spans spread evenly over the input."""
     bases = np.concatenate([contig[contig < N] for contig in contigs])
     if len(bases) <= max_bases:
         return bases
-    size = max_bases // NUM_STRETCHES
-    starts = np.linspace(0, len(bases) - size, NUM_STRETCHES).astype(int)
+    size = max_bases // NUM_SPANS
+    starts = np.linspace(0, len(bases) - size, NUM_SPANS).astype(int)
     return np.concatenate([bases[start : start + size] for start in starts])
 
 
@@ -73,20 +68,21 @@ def mixed_nats(bases: UInt8[np.ndarray, "base"], orders: Sequence[int] = ORDERS)
 def counts_before(symbols: Int[np.ndarray, "base"], order: int) -> Float[np.ndarray, "base 4"]:
     """How often each base followed the present context of `order` bases earlier on, on either strand.
 
-    The other strand's reading of a stretch counts from the base on at which the stretch is complete.
+    The other strand's reading of a span counts from the base on at which the span is complete.
     """
     num_bases = len(symbols)
     forward, backward = _contexts(symbols, order)
-    time = np.arange(num_bases)
     turned = np.flatnonzero(backward >= 0)
     context = np.concatenate([forward, backward[turned]])
     symbol = np.concatenate([symbols, 3 - symbols[turned]])
-    moment = np.concatenate([2 * time, 2 * (turned + order) + 1])
+    # When each sight becomes known: at even moments a base read forward, at the odd one after a span's last base its
+    # reading on the other strand. Sorted by context and moment, the sights before a query are those above it.
+    moment = np.concatenate([2 * np.arange(num_bases), 2 * (turned + order) + 1])
     sorted_by = np.lexsort((moment, context))
     before = np.zeros((len(context) + 1, 4), np.int32)
     np.cumsum(np.eye(4, dtype=np.int32)[symbol[sorted_by]], axis=0, out=before[1:])
     ordered = context[sorted_by]
-    first = np.searchsorted(ordered, ordered)
+    first = np.searchsorted(ordered, ordered)  # where each context begins: counts of others are taken off
     counts = before[:-1] - before[first]
     is_query = sorted_by < num_bases
     out = np.zeros((num_bases, 4), np.float32)
@@ -116,6 +112,7 @@ def _mix(
     num_models = logs.shape[1]
     weights = np.full((num_models + 1, num_models), FIRST_WEIGHT, np.float32)
     nats = np.empty(len(symbols))
+    # Base by base the weights would follow more closely, but numpy pays per call: 32 bases share one update.
     for start in range(0, len(symbols), BLOCK):
         part = slice(start, start + BLOCK)
         block, chosen, true = logs[part], weight_set[part], symbols[part]

@@ -1,19 +1,19 @@
-"""Whether a single changed base shows in the codes, how many codes it flips, and how far away.
+"""Whether a single changed base shows in the codes, how many codes it changes, and how far away.
 
-Flow: Windows -> places of single-base changes -> pieces of the window around each, as they are and changed -> flipped
-positions per level, by distance. Positions are matched by base span, so a tokenizer whose words move (BPE) counts every
+Flow: Windows -> places of single-base changes -> pieces of the window around each, as they are and changed -> changed
+codes per level, by distance. Positions are matched by base span, so a tokenizer whose tokens move (BPE) counts every
 position that the change moved.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from vqdna.audit.reading import CodedPositions, CodeReader, places_in
+from vqdna.audit.results import ChangeResponse, Sensitivity
 from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import N
 
@@ -36,23 +36,23 @@ class Changes:
     changed: UInt8[np.ndarray, "change base"]
 
 
-def sensitivity_of(reader: CodeReader, changes: Changes) -> dict[str, Any]:
-    """Share of the changes that alter a code, flips per change, and the chance of a flip by distance, per level."""
+def sensitivity_of(reader: CodeReader, changes: Changes) -> Sensitivity:
+    """Share of the base changes that alter a code, code changes for each, and their chance by distance, per level."""
     before, after = reader.read(changes.pieces), reader.read(changes.changed)
-    flips = flipped(before, after, changes.pieces.shape[1])
-    distance = distances(before, changes.place)
+    flips = _changed_codes(before, after, changes.pieces.shape[1])
+    place = changes.place[before.window]
+    # Bases from each position's span to the changed base; 0 where the span holds it.
+    distance = np.maximum(before.start - place, place - before.end + 1).clip(min=0)
     columns = [*flips.T, flips.any(axis=1)] if flips.shape[1] > 1 else [*flips.T]
     num_changes = len(changes.place)
-    records = [_record(before.window, column, distance, num_changes) for column in columns]
-    any_level = np.zeros(num_changes, bool)
-    any_level[before.window[flips.any(axis=1)]] = True
-    share = float(any_level.mean())
-    return {
-        "num_changes": num_changes,
-        "altered_fraction": share,
-        "altered_standard_error": float(np.sqrt(share * (1 - share) / num_changes)),
-        "columns": dict(zip(before.column_names(), records)),
-    }
+    responses = [_response(before.window, column, distance, num_changes) for column in columns]
+    share = len(np.unique(before.window[flips.any(axis=1)])) / num_changes
+    return Sensitivity(
+        num_changes=num_changes,
+        altered_fraction=share,
+        altered_standard_error=float(np.sqrt(share * (1 - share) / num_changes)),
+        columns=dict(zip(before.column_names(), responses)),
+    )
 
 
 def draw_changes(windows: Windows, stride: int, seed: int) -> Changes:
@@ -81,38 +81,28 @@ def draw_changes(windows: Windows, stride: int, seed: int) -> Changes:
     return Changes(pieces, place, changed)
 
 
-def flipped(before: CodedPositions, after: CodedPositions, size: int) -> Bool[np.ndarray, "position level"]:
+def _changed_codes(before: CodedPositions, after: CodedPositions, size: int) -> Bool[np.ndarray, "position level"]:
     """Whether each code of `before` is missing or different where `after` has the same span."""
     place = places_in(before.keys(size), after.keys(size))
-    missing: Bool[np.ndarray, "position 1"] = (place < 0)[:, None]
-    flips: Bool[np.ndarray, "position level"] = missing | (after.codes[place] != before.codes)
+    flips: Bool[np.ndarray, "position level"] = (place < 0)[:, None] | (after.codes[place] != before.codes)
     return flips
 
 
-def distances(positions: CodedPositions, place: Int[np.ndarray, "change"]) -> Int[np.ndarray, "position"]:
-    """Bases from each position's span to the changed base of its piece; 0 where the span holds it."""
-    changed = place[positions.window]
-    away: Int[np.ndarray, "position"] = np.maximum(positions.start - changed, changed - positions.end + 1).clip(min=0)
-    return away
-
-
-def _record(
+def _response(
     change: Int[np.ndarray, "position"],
     flips: Bool[np.ndarray, "position"],
     distance: Int[np.ndarray, "position"],
     num_changes: int,
-) -> dict[str, Any]:
+) -> ChangeResponse:
     """Numbers of one level."""
-    altered = np.zeros(num_changes, bool)
-    altered[change[flips]] = True
     farthest = int(distance[flips].max(initial=0))
     total = np.bincount(distance[distance <= farthest], minlength=farthest + 1)
     flips_at = np.bincount(distance[flips], minlength=farthest + 1)
-    return {
-        "altered_fraction": float(altered.mean()),
-        "flips_per_change": float(flips.sum() / num_changes),
-        "farthest": farthest,
-        "mean_distance": float(distance[flips].mean()) if flips.any() else 0.0,
-        "flips_by_distance": (flips_at / num_changes).tolist(),
-        "flip_probability_by_distance": (flips_at / np.maximum(total, 1)).tolist(),
-    }
+    return ChangeResponse(
+        altered_fraction=len(np.unique(change[flips])) / num_changes,
+        flips_per_change=float(flips.sum() / num_changes),
+        farthest=farthest,
+        mean_distance=float(distance[flips].mean()) if flips.any() else 0.0,
+        flips_by_distance=(flips_at / num_changes).tolist(),
+        flip_probability_by_distance=(flips_at / np.maximum(total, 1)).tolist(),
+    )

@@ -1,4 +1,4 @@
-"""Whether a stretch of DNA keeps its codes when it is read from another start, or from the other strand.
+"""Whether DNA keeps its codes when it is read from another start, or from the other strand.
 
 Flow: Windows and their codes -> the same bases read from a later start, or reverse complemented -> positions matched by
 base span -> shares that agree, per level. Only positions whose whole context lies in both readings are counted.
@@ -7,13 +7,13 @@ base span -> shares that agree, per level. Only positions whose whole context li
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 
-from vqdna.audit.information import mutual_information
+from vqdna.audit.information import chance_information, mutual_information, share_beyond_chance
 from vqdna.audit.reading import CodedPositions, CodeReader, joined, places_in
+from vqdna.audit.results import Agreement, Partner, ShiftAgreement, StrandAgreement, StrandRelation
 from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import reverse_complement
 
@@ -28,7 +28,7 @@ def shifts_for(bases_per_position: float) -> list[int]:
 
 def shift_stability(
     reader: CodeReader, windows: Windows, positions: CodedPositions, shifts: list[int], num_windows: int
-) -> list[dict[str, Any]]:
+) -> list[ShiftAgreement]:
     """For each shift, the share of positions that stand at the same bases with the same code, per level.
 
     Args:
@@ -43,14 +43,15 @@ def shift_stability(
     for shift in shifts:
         moved = reader.read(windows.base_ids[:num_windows, shift:])
         moved = CodedPositions(moved.window, moved.start + shift, moved.end + shift, moved.codes)
+        # What was context at the old start is partly cut off at the new one, so counting begins `shift` bases later.
         counted = used.between(windows.margin + shift, windows.size - windows.margin)
-        records.append({"shift": shift, **_agreement(counted, moved, windows.size)})
+        records.append(ShiftAgreement(shift=shift, **_agreement(counted, moved, windows.size).model_dump()))
     return records
 
 
 def reverse_complement_stability(
     reader: CodeReader, windows: Windows, positions: CodedPositions
-) -> tuple[dict[str, Any], list[dict[int, tuple[int, float]]]]:
+) -> tuple[StrandAgreement, list[dict[int, Partner]]]:
     """How codes of the other strand relate to the codes of this one, and the partner of each code, per level.
 
     `same_code`: the position at the same bases of the other strand has the very same code. `partner_consistency`: it
@@ -61,87 +62,88 @@ def reverse_complement_stability(
     """
     size = _mirrored_size(positions, windows.size)
     other = reader.read(reverse_complement(windows.base_ids[:, :size]))
+    # A span of the other strand, in places of this one: its last base comes first, and so do the last positions.
     order = np.lexsort((size - other.end, other.window))
     mirrored = CodedPositions(other.window, size - other.end, size - other.start, other.codes)[order]
     counted = positions.between(windows.margin, size - windows.margin)
     place = places_in(counted.keys(windows.size), mirrored.keys(windows.size))
     here, there = counted[place >= 0], mirrored[place[place >= 0]]
     agreement = _agreement(counted, mirrored, windows.size)
-    records, partners = {}, []
+    relations, partners = {}, []
+    # Both strands in one list, so that a combination of levels gets the same number on either.
     both = joined([here, there], here.codes.shape[1])
     for name, column in zip(both.column_names(), both.columns()):
         ours, theirs = column[: len(here)], column[len(here) :]
-        relation = _relation(ours, theirs, here.window)
-        aligned = agreement["aligned_fraction"]
-        records[name] = {
-            "same_code": agreement["columns"][name],
-            **{key: None if value is None else aligned * value for key, value in relation.items()},
-        }
+        consistency = _held_out_consistency(ours, theirs, here.window)
+        information = _normalized_information(ours, theirs)
+        aligned = agreement.aligned_fraction
+        relations[name] = StrandRelation(
+            same_code=agreement.columns[name],
+            partner_consistency=None if consistency is None else aligned * consistency,
+            normalized_information=None if information is None else aligned * information,
+        )
         partners.append(best_partners(ours, theirs))
-    return {"aligned_fraction": agreement["aligned_fraction"], "columns": records}, partners
+    return StrandAgreement(aligned_fraction=agreement.aligned_fraction, columns=relations), partners
 
 
-def best_partners(
-    ours: Int[np.ndarray, "position"], theirs: Int[np.ndarray, "position"]
-) -> dict[int, tuple[int, float]]:
+def best_partners(ours: Int[np.ndarray, "position"], theirs: Int[np.ndarray, "position"]) -> dict[int, Partner]:
     """For each code of this strand the code most often opposite it, and the share of its positions that has it."""
     if not len(ours):
         return {}
     width = int(max(ours.max(), theirs.max())) + 1
     pairs, counts = np.unique(ours * width + theirs, return_counts=True)
     code, partner = pairs // width, pairs % width
+    # Within each code the most frequent partner first, of equals the lowest; `first` then points at the best.
     order = np.lexsort((partner, -counts, code))
     code, partner, counts = code[order], partner[order], counts[order]
     kinds, first = np.unique(code, return_index=True)
-    totals = np.add.reduceat(counts, first)
-    shares = counts[first] / totals
-    return {int(c): (int(p), float(s)) for c, p, s in zip(kinds, partner[first], shares)}
+    shares = counts[first] / np.add.reduceat(counts, first)
+    found = zip(kinds.tolist(), partner[first].tolist(), shares.tolist())
+    return {code: Partner(code=partner, share=share) for code, partner, share in found}
 
 
-def _relation(
-    ours: Int[np.ndarray, "position"], theirs: Int[np.ndarray, "position"], window: Int[np.ndarray, "position"]
-) -> dict[str, float | None]:
-    """Consistency of the best partners and information between the strands; None where nothing was aligned."""
+def _normalized_information(ours: Int[np.ndarray, "position"], theirs: Int[np.ndarray, "position"]) -> float | None:
+    """Information between the strands over their entropy, both beyond chance; None where nothing was aligned."""
     if not len(ours):
-        return {"partner_consistency": None, "normalized_information": None}
-    random = np.random.default_rng(0)
-    bits = mutual_information(ours, theirs)
-    null = float(np.mean([mutual_information(ours, random.permutation(theirs)) for _ in range(NUM_SHUFFLES)]))
+        return None
+    null = chance_information(ours, theirs, np.random.default_rng(0), NUM_SHUFFLES)
     entropy = max(mutual_information(ours, ours), mutual_information(theirs, theirs))
-    room = entropy - null
-    return {
-        "partner_consistency": _held_out_consistency(ours, theirs, window % 2 == 1),
-        "normalized_information": float(max(0.0, bits - null) / room) if room > 1e-9 else 0.0,
-    }
+    return share_beyond_chance(mutual_information(ours, theirs), null, entropy)
 
 
 def _held_out_consistency(
-    ours: Int[np.ndarray, "position"], theirs: Int[np.ndarray, "position"], test: Bool[np.ndarray, "position"]
+    ours: Int[np.ndarray, "position"], theirs: Int[np.ndarray, "position"], window: Int[np.ndarray, "position"]
 ) -> float | None:
+    """Share of positions in odd windows that have the partner learned from even ones; None where either has none."""
+    test = window % 2 == 1
     partners = best_partners(ours[~test], theirs[~test])
     if not partners or not test.any():
         return None
     known = np.array(sorted(partners))
-    partner = np.array([partners[code][0] for code in known.tolist()])
+    partner = np.array([partners[code].code for code in known.tolist()])
     place = places_in(ours[test], known)
     return float(((place >= 0) & (partner[place] == theirs[test])).mean())
 
 
-def _agreement(counted: CodedPositions, other: CodedPositions, size: int) -> dict[str, Any]:
-    """Share of positions with the same span in the other reading, and with the same code there, per level."""
+def _agreement(counted: CodedPositions, other: CodedPositions, size: int) -> Agreement:
     place = places_in(counted.keys(size), other.keys(size))
     aligned = place >= 0
-    same: Bool[np.ndarray, "position level"] = (other.codes[place] == counted.codes) & aligned[:, None]
+    same = (other.codes[place] == counted.codes) & aligned[:, None]
     columns = [*same.T, same.all(axis=1)] if same.shape[1] > 1 else [*same.T]
-    shares: Float[np.ndarray, "column"] = np.array([column.mean() if len(column) else 0.0 for column in columns])
-    return {
-        "aligned_fraction": float(aligned.mean()) if len(aligned) else 0.0,
-        "columns": dict(zip(counted.column_names(), shares.tolist())),
-    }
+    return Agreement(
+        aligned_fraction=float(aligned.mean()) if len(aligned) else 0.0,
+        columns={
+            name: float(column.mean()) if len(column) else 0.0 for name, column in zip(counted.column_names(), columns)
+        },
+    )
 
 
 def _mirrored_size(positions: CodedPositions, size: int) -> int:
-    """Longest beginning of a window on which a regular grid of positions meets that of the other strand."""
+    """Longest beginning of a window on which a regular grid of positions meets that of the other strand.
+
+    A grid of step s and span w, mirrored in n bases, falls on itself where s divides n - w; of any other window the
+    last bases are left out. Tokens of changing size have no grid: they meet where they happen to.
+    """
     steps = np.diff(positions.start)[np.diff(positions.window) == 0]
     if not len(steps) or (steps != steps[0]).any():
         return size

@@ -39,7 +39,7 @@ def audit(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """What the codes of a vocabulary hold, beside a second tokenizer: numbers and an HTML page."""
+    """Measure what the codes of a vocabulary hold, beside a second tokenizer: numbers and an HTML page."""
     from vqdna.audit.report.page import needed_for_audit, write_audit_page
     from vqdna.audit.run import run_audit
     from vqdna.genome.streams import sequence_files
@@ -60,17 +60,13 @@ def audit(
         seed=seed,
     )
     write_audit_page(out)
-    record = {str(entry["name"]): headline(entry) for entry in results["tokenizers"]}
-    show(results if as_json else {**record, **results}, as_json, out, (*record, "seconds"))
-
-
-def headline(entry: dict[str, object]) -> dict[str, object]:
-    """The numbers of a tokenizer that stand on the terminal."""
-    from vqdna.reports.runs import nested
-
-    wanted = {
-        "bits_per_base": ("usage", "nominal_bits_per_base"),
-        "nats_per_base": ("nats_per_base", "total"),
-        "changes_seen": ("sensitivity", "altered_fraction"),
+    record = {
+        audit.name: {
+            "bits_per_base": audit.usage.nominal_bits_per_base,
+            "nats_per_base": audit.nats_per_base.total,
+            "changes_seen": audit.sensitivity.altered_fraction,
+        }
+        for audit in results.tokenizers
     }
-    return {name: nested(entry, *keys) for name, keys in wanted.items()}
+    shown = results.model_dump(mode="json")
+    show(shown if as_json else {**record, **shown}, as_json, out, (*record, "seconds"))

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vqdna.reports.charts.score_chart import Bar, score_chart
+from vqdna.reports.charts.bar_charts import SeedBar, score_chart
 from vqdna.reports.content import (
     Block,
     Cell,
@@ -148,7 +148,7 @@ def comparison_section(runs: Sequence[Run]) -> Section | None:
 def _dataset_block(dataset: str, groups: list[Group]) -> Block:
     metric = main_metric(groups)
     scored = [group for group in groups if group.values(metric)]
-    bars = [Bar(g.name, g.kind, g.mean(metric) or 0.0, g.deviation(metric), g.values(metric)) for g in scored]
+    bars = [SeedBar(g.name, g.kind, g.mean(metric) or 0.0, g.deviation(metric), g.values(metric)) for g in scored]
     name = METRICS[metric] + ("" if metric in NOT_A_PERCENTAGE else " × 100")
     caption = "Length of a bar: mean over seeds. Whisker: one standard deviation to either side. Dots: the single runs."
     figure = score_chart(f"{name} on {dataset}", bars, x=name, caption=caption)

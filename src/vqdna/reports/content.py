@@ -9,9 +9,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 MISSING = "–"
+
+Plotly: TypeAlias = dict[str, Any]
+"""A part of plotly's own JSON: a trace, an axis, a layout."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Figure:
     title: str
     alt: str
     caption: str
-    spec: dict[str, Any]
+    spec: Plotly
     names: tuple[str, ...] = ()
 
 

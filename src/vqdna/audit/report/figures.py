@@ -1,4 +1,4 @@
-"""The pictures of an audit: rank-frequency curves, flips by distance, grouped bars, and a heat map of information.
+"""The pictures of an audit: rank-frequency curves, grouped bars, and a heat map of information.
 
 Plain plotly data and layout like those of `figures`, each with its alternative text. Must not know an audit's records.
 """
@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from vqdna.reports.charts.figures import Line, color, line_chart, short
-from vqdna.reports.content import Figure
+from vqdna.reports.charts.figures import Line, axis, color, line_chart, short
+from vqdna.reports.content import Figure, Plotly
 
 HEAT_ROW = 34
 HEAT_MARGIN = 150
@@ -35,8 +34,9 @@ def grouped_bars(
     y: str,
     caption: str,
     percent: bool = False,
+    stacked: bool = False,
 ) -> Figure:
-    """Bars side by side: one place per name, one color per group; None leaves a gap."""
+    """Bars side by side or stacked: one place per name, one color per group; None leaves a gap."""
     scale = 100 if percent else 1
     unit = " %" if percent else ""
     traces = [
@@ -50,12 +50,12 @@ def grouped_bars(
         }
         for index, (group, values) in enumerate(groups.items())
     ]
-    layout: dict[str, Any] = {
-        "barmode": "group",
+    layout: Plotly = {
+        "barmode": "stack" if stacked else "group",
         "bargap": 0.25,
         "showlegend": len(groups) > 1,
-        "xaxis": {"title": {"text": ""}, "showgrid": False, "type": "category"},
-        "yaxis": {"title": {"text": y}, "rangemode": "tozero", **({"ticksuffix": " %"} if percent else {})},
+        "xaxis": axis("", showgrid=False, type="category"),
+        "yaxis": axis(y, rangemode="tozero", **({"ticksuffix": " %"} if percent else {})),
     }
     words = "; ".join(
         f"{group}, {name}: {scale * value:.4g}{unit}"
@@ -93,8 +93,8 @@ def heat_map(
     }
     layout = {
         "height": HEAT_MARGIN + HEAT_ROW * len(rows),
-        "xaxis": {"title": {"text": ""}, "showgrid": False, "side": "top", "type": "category"},
-        "yaxis": {"title": {"text": ""}, "showgrid": False, "autorange": "reversed", "type": "category"},
+        "xaxis": axis("", showgrid=False, side="top", type="category"),
+        "yaxis": axis("", showgrid=False, autorange="reversed", type="category"),
         "showlegend": False,
     }
     words = "; ".join(

@@ -20,8 +20,8 @@ from vqdna.benchmark.report.tables import (
     poster_table,
     score_name,
 )
+from vqdna.reports.charts.bar_charts import Bar, interval_chart
 from vqdna.reports.charts.cost_chart import Point, cost_chart
-from vqdna.reports.charts.interval_chart import Bar, interval_chart
 from vqdna.reports.charts.rank_diagram import rank_diagram
 from vqdna.reports.comparison import METRICS
 from vqdna.reports.content import MISSING, Block, Drawing, Figure, Section, duration, known, listed, plural

@@ -1,6 +1,6 @@
 """Accuracy against what it costs: a named point for each system over a logarithmic axis, published ones hollow.
 
-Owns points -> plotly data with fixed margins and ranges, so that labels.js, which knows the width of the screen, can
+Flow: points -> plotly data with fixed margins and ranges, so that labels.js, which knows the width of the screen, can
 place the names without overlap. Must not know which cost or score it draws.
 """
 
@@ -10,11 +10,10 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from vqdna.reports.charts.figures import color, short
+from vqdna.reports.charts.figures import axis, color, markers, short
 from vqdna.reports.charts.short_names import short_names
-from vqdna.reports.content import Figure, magnitude
+from vqdna.reports.content import Figure, Plotly, magnitude
 
 MAX_NAME = 24
 HEIGHT, HEIGHT_OF_A_NAME, FEW_NAMES = 400, 11, 10
@@ -41,11 +40,22 @@ def cost_chart(title: str, points: Sequence[Point], *, x: str, y: str, caption: 
     layout = {
         "height": HEIGHT + HEIGHT_OF_A_NAME * max(0, len(points) - FEW_NAMES),
         "margin": {"l": 46, "r": 12, "t": 34, "b": 48},
-        "xaxis": {"title": {"text": x}, "type": "log", "range": x_range, "automargin": False, **_ticks(x_range)},
-        "yaxis": {"title": {"text": y}, "range": _range([p.score for p in points], least=2), "automargin": False},
+        "xaxis": axis(x, type="log", range=x_range, automargin=False, **_ticks(x_range)),
+        "yaxis": axis(y, range=_range([p.score for p in points], least=2), automargin=False),
         "showlegend": True,
         "hovermode": "closest",
-        "meta": {"labels": [_label(point, labels[point.name]) for point in points]},
+        # What labels.js needs of a name: its place on the axes, the words, and whether it is a faint one.
+        "meta": {
+            "labels": [
+                {
+                    "x": short(math.log10(point.cost)),
+                    "y": short(point.score),
+                    "text": html.escape(labels[point.name]),
+                    "faint": point.published,
+                }
+                for point in points
+            ]
+        },
     }
     traces = [_trace([point for point in points if point.published is kind], kind) for kind in KINDS]
     words = "; ".join(_in_words(point) for point in points)
@@ -62,7 +72,7 @@ def _range(values: Sequence[float], least: float) -> list[float]:
     return [short(low - room), short(high + room)]
 
 
-def _ticks(x_range: Sequence[float]) -> dict[str, Any]:
+def _ticks(x_range: Sequence[float]) -> Plotly:
     """Powers of ten in K, M and B; over less than two of them also 2 and 5 times each."""
     first, last = math.floor(x_range[0]), math.ceil(x_range[1])
     steps = (1,) if last - first > 3 else (1, 3)
@@ -71,25 +81,17 @@ def _ticks(x_range: Sequence[float]) -> dict[str, Any]:
     return {"tickvals": shown, "ticktext": [magnitude(value) for value in shown]} if len(shown) > 1 else {}
 
 
-def _label(point: Point, name: str) -> dict[str, Any]:
-    """What labels.js needs of a name: its place on the axes, the words, and whether it is a faint one."""
-    place = {"x": short(math.log10(point.cost)), "y": short(point.score)}
-    return {**place, "text": html.escape(name), "faint": point.published}
-
-
-def _trace(points: Sequence[Point], published: bool) -> dict[str, Any]:
+def _trace(points: Sequence[Point], published: bool) -> Plotly:
     name, symbol, index = KINDS[published]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": name,
-        "x": [short(point.cost) for point in points],
-        "y": [short(point.score) for point in points],
-        "text": [html.escape(_in_words(point)) for point in points],
-        "marker": {"color": color(index), "size": 9, "symbol": symbol, "line": {"color": color(index), "width": 2}},
-        "hovertemplate": "%{text}<extra></extra>",
-        "cliponaxis": False,
-    }
+    return markers(
+        [point.cost for point in points],
+        [point.score for point in points],
+        name=name,
+        text=[html.escape(_in_words(point)) for point in points],
+        marker={"color": color(index), "size": 9, "symbol": symbol, "line": {"color": color(index), "width": 2}},
+        hovertemplate="%{text}<extra></extra>",
+        cliponaxis=False,
+    )
 
 
 def _in_words(point: Point) -> str:

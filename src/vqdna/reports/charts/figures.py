@@ -10,9 +10,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from vqdna.reports.content import Figure
+from vqdna.reports.content import Figure, Plotly
 
 NUM_COLORS = 6
 MAX_POINTS_PER_LINE = 400
@@ -38,6 +37,27 @@ def color(index: int) -> str:
     return f"var(--series-{index % NUM_COLORS})"
 
 
+def short(value: float) -> float:
+    """Value with six significant digits: more cannot be seen and only makes the page heavy."""
+    return float(f"{value:.6g}")
+
+
+def axis(title: str, **settings: object) -> Plotly:
+    """Plotly's axis with a title."""
+    return {"title": {"text": title}, **settings}
+
+
+def markers(x: Sequence[float], y: Sequence[float], **settings: object) -> Plotly:
+    """Plotly's scatter trace of points without lines."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [short(value) for value in x],
+        "y": [short(value) for value in y],
+        **settings,
+    }
+
+
 def line_chart(
     title: str,
     lines: Sequence[Line],
@@ -50,17 +70,18 @@ def line_chart(
 ) -> Figure:
     """Curves over a shared axis; `percent` shows fractions as percentages, `reference` a dotted level and its name."""
     groups = [line.group or line.name for line in lines]
-    first = [group not in groups[:index] for index, group in enumerate(groups)]
+    traces = [
+        _line_trace(line, percent, groups.index(group) == at) for at, (line, group) in enumerate(zip(lines, groups))
+    ]
     layout = {
-        "xaxis": {"title": {"text": x}},
-        "yaxis": {"title": {"text": y}, **({"ticksuffix": " %"} if percent else {})},
+        "xaxis": axis(x),
+        "yaxis": axis(y, **({"ticksuffix": " %"} if percent else {})),
         "showlegend": True,
         "hovermode": "x unified" if len(lines) <= MAX_LINES_IN_HOVER else "closest",
     }
     if reference is not None:
         layout |= _reference_line(reference[0] * (100 if percent else 1), reference[1], below=True)
     words = "; ".join(_line_in_words(line, percent) for line in lines)
-    traces = [_line_trace(line, percent, is_first) for line, is_first in zip(lines, first)]
     alt = f"{title}. Line chart of {y} against {x}: {words}."
     return Figure(title, alt, caption, {"data": traces, "layout": layout})
 
@@ -79,8 +100,8 @@ def rank_chart(title: str, counts: Sequence[float], *, color_index: int, caption
     layout = {
         "height": HEIGHT_BESIDE_A_MAP,
         "bargap": 0 if len(counts) > 100 else 0.15,
-        "xaxis": {"title": {"text": "code, most used first"}, "range": [0.5, len(counts) + 0.5]},
-        "yaxis": {"title": {"text": "share of positions"}, "type": "log", "ticksuffix": " %", "dtick": 1},
+        "xaxis": axis("code, most used first", range=[0.5, len(counts) + 0.5]),
+        "yaxis": axis("share of positions", type="log", ticksuffix=" %", dtick=1),
         "showlegend": False,
         **_reference_line(100 / len(counts), "all codes alike", below=False),
     }
@@ -99,15 +120,10 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
     return [x[i] for i in kept], [y[i] for i in kept]
 
 
-def short(value: float) -> float:
-    """Value with six significant digits: more cannot be seen and only makes the page heavy."""
-    return float(f"{value:.6g}")
-
-
-def _line_trace(line: Line, percent: bool, is_first: bool) -> dict[str, Any]:
+def _line_trace(line: Line, percent: bool, is_first: bool) -> Plotly:
     """Scatter trace of a line; only the first of a group stands in the legend."""
     x, y = thinned(line.x, line.y)
-    trace: dict[str, Any] = {
+    trace: Plotly = {
         "type": "scatter",
         "mode": "lines+markers" if len(x) <= MAX_MARKERS_PER_LINE else "lines",
         "name": html.escape(line.name),
@@ -130,17 +146,12 @@ def _line_in_words(line: Line, percent: bool) -> str:
     return f"{line.name} from {line.y[0] * scale:.4g}{unit} to {line.y[-1] * scale:.4g}{unit}" if line.y else line.name
 
 
-def _reference_line(level: float, name: str, *, below: bool) -> dict[str, Any]:
+def _reference_line(level: float, name: str, *, below: bool) -> Plotly:
     """Layout of a dotted horizontal line with its name above or below its right end."""
-    line = {"color": "var(--ink)", "width": 1.5, "dash": "dot"}
     label = {
-        "text": html.escape(name),
-        "textposition": "end",
-        "yanchor": "top" if below else "bottom",
+        "text": html.escape(name), "textposition": "end", "yanchor": "top" if below else "bottom",
         "font": {"color": "var(--soft)", "size": 11},
-    }
-    return {
-        "shapes": [
-            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level, "line": line, "label": label}
-        ]
-    }
+    }  # fmt: skip
+    line = {"color": "var(--ink)", "width": 1.5, "dash": "dot"}
+    place = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level}
+    return {"shapes": [{**place, "line": line, "label": label}]}

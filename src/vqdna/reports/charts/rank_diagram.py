@@ -1,6 +1,6 @@
 """The critical-difference diagram: systems on an axis of average ranks, bars over those that are not told apart.
 
-Owns the flow ranks -> SVG, which needs no script: axis on top, best at its left, names below it at both sides, each at
+Flow: ranks -> SVG, which needs no script: axis on top, best at its left, names below it at both sides, each at
 the end of a line from its rank. Colors are classes of the page's style. Must not know how ranks are computed.
 
 Reference: Demšar 2006, "Statistical comparisons of classifiers over multiple data sets", JMLR 7, figure 1.
@@ -69,9 +69,13 @@ def rank_diagram(
     """
     ordered = sorted(average, key=lambda name: average[name])
     axis = Axis(len(ordered))
+    # From top to bottom: critical difference, axis, bars, names. Each part's height decides where the next begins.
     spans = [(min(average[name] for name in group), max(average[name] for name in group)) for group in groups]
-    bars = bar_lines([(axis.at(low) - CLEARANCE, axis.at(high) + CLEARANCE) for low, high in spans])
+    ends = [(axis.at(low) - CLEARANCE, axis.at(high) + CLEARANCE) for low, high in spans]
+    bars = bar_lines(ends)
     first_name = AXIS_Y + BAR_STEP * (max(bars, default=-1) + 1) + 26
+    # The better half at the left, best on top; the worse half at the right, worst on top. So no line from the axis to
+    # a name crosses another: on either side the outermost rank has the topmost name.
     left, right = ordered[: (len(ordered) + 1) // 2], ordered[(len(ordered) + 1) // 2 :][::-1]
     parts = [*_axis(axis), *_difference(axis, difference)]
     lines = {name: name_lines(label) for name, label in short_names(ordered, 2 * MAX_NAME).items()}
@@ -79,15 +83,20 @@ def rank_diagram(
     for names, is_left in ((left, True), (right, False)):
         heights = {name: first_name + row * step for row, name in enumerate(names)}
         parts += [_name(axis, name, lines[name], average[name], y, is_left) for name, y in heights.items()]
-    parts += [_bar(axis, span, AXIS_Y + 13 + BAR_STEP * line) for span, line in zip(spans, bars, strict=True)]
+    for (low, high), line in zip(ends, bars, strict=True):
+        y = AXIS_Y + 13 + BAR_STEP * line
+        parts.append(_line(low, y, high, y, "group"))
     height = first_name + step * len(left) - NAME_STEP + 12
     svg = f'<svg viewBox="0 0 {WIDTH:g} {height:g}" class="ranks" aria-hidden="true">{"".join(parts)}</svg>'
-    return Drawing(title, _in_words(title, ordered, average, difference, groups), caption, svg)
+    ranks = "; ".join(f"{name} {average[name]:.2f}" for name in ordered)
+    joined = "; ".join(", ".join(group) for group in groups) or "none"
+    alt = f"{title}. Average ranks: {ranks}. Critical difference {difference:.2f}. Not told apart: {joined}."
+    return Drawing(title, alt, caption, svg)
 
 
 def bar_lines(spans: Sequence[tuple[float, float]]) -> list[int]:
     """Line, 0 the topmost, for each span so that no two on a line come closer than the clearance."""
-    ends: list[float] = []
+    ends: list[float] = []  # where the last bar of each line ends
     lines = []
     for low, high in spans:
         free = next((line for line, end in enumerate(ends) if low - end >= CLEARANCE), len(ends))
@@ -100,6 +109,7 @@ def name_lines(name: str) -> list[str]:
     """The name in one line, or in two broken behind a sign that joins its parts where both then fit."""
     if len(name) <= MAX_NAME:
         return [name]
+    # Break points that leave neither part too long.
     fitting = range(max(len(name) - MAX_NAME, 1), MAX_NAME + 1)
     end = max((at for at in fitting if name[at - 1] in JOINTS), default=MAX_NAME)
     return [name[:end], name[end:]]
@@ -136,22 +146,9 @@ def _name(axis: Axis, name: str, lines: Sequence[str], rank: float, y: float, is
     return f"<g><title>{html.escape(name)}: {rank:.2f}</title>{path}{texts}</g>"
 
 
-def _bar(axis: Axis, span: tuple[float, float], y: float) -> str:
-    return _line(axis.at(span[0]) - CLEARANCE, y, axis.at(span[1]) + CLEARANCE, y, "group")
-
-
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:g}" x2="{x2:.1f}" y2="{y2:g}"/>'
 
 
 def _text(x: float, y: float, words: str, anchor: str, kind: str) -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:g}" text-anchor="{anchor}">{html.escape(words)}</text>'
-
-
-def _in_words(
-    title: str, ordered: Sequence[str], average: Mapping[str, float], difference: float, groups: Sequence[Sequence[str]]
-) -> str:
-    """Every rank and every group, for the alternative text."""
-    ranks = "; ".join(f"{name} {average[name]:.2f}" for name in ordered)
-    joined = "; ".join(", ".join(group) for group in groups) or "none"
-    return f"{title}. Average ranks: {ranks}. Critical difference {difference:.2f}. Not told apart: {joined}."

@@ -1,6 +1,6 @@
 """A measure against a size: curves with error bars, and named horizontal lines for what has no such size.
 
-Owns values -> plotly data, and the places of the lines' names at the right, which must not cover each other. Must not
+Flow: values -> plotly data, and the places of the lines' names at the right, which must not cover each other. Must not
 know what is measured.
 """
 
@@ -9,10 +9,9 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from vqdna.reports.charts.figures import color, short
-from vqdna.reports.content import Figure
+from vqdna.reports.charts.figures import axis, color, short
+from vqdna.reports.content import Figure, Plotly
 
 HEIGHT, TOP, BOTTOM, RIGHT, NARROW_RIGHT = 380, 34, 48, 122, 16
 LABEL_PIXELS = 14
@@ -64,13 +63,12 @@ def sweep_chart(
     `name_of` is how a size reads below the picture.
     """
     sizes = sorted({size for sweep in sweeps for size in sweep.sizes})
-    ticks = {"type": "log", "tickvals": sizes, "ticktext": _tick_names(sizes, name_of), "tickangle": 0}
-    layout: dict[str, Any] = {
+    layout: Plotly = {
         "height": HEIGHT,
         "showlegend": True,
         "hovermode": "closest",
-        "xaxis": {"title": {"text": x}, **ticks},
-        "yaxis": {"title": {"text": y}, **({"type": "log"} if log_y else {})},
+        "xaxis": axis(x, type="log", tickvals=sizes, ticktext=_tick_names(sizes, name_of), tickangle=0),
+        "yaxis": axis(y, **({"type": "log"} if log_y else {})),
     }
     if levels:
         low, high = _range(sweeps, levels)
@@ -78,7 +76,10 @@ def sweep_chart(
         layout["margin"] = {"l": 56, "r": RIGHT if len(levels) > 1 else NARROW_RIGHT, "t": TOP, "b": BOTTOM}
         layout["shapes"] = [_line(level) for level in levels if low <= level.value <= high]
         layout["annotations"] = _names(levels, low, high, digits)
-    words = [f"{sweep.name} {_in_words(sweep, digits)}" for sweep in sweeps]
+    words = [
+        sweep.name + " " + ", ".join(f"{mean:.{digits}f} at {size}" for size, mean in zip(sweep.sizes, sweep.means))
+        for sweep in sweeps
+    ]
     words += [f"{level.name} {level.value:.{digits}f}" for level in levels]
     alt = f"{title}. Line chart of {y} against {x}: {'; '.join(words)}."
     traces = [_trace(sweep, digits) for sweep in sweeps]
@@ -87,6 +88,7 @@ def sweep_chart(
 
 def spread(values: Sequence[float], least: float, low: float, high: float) -> list[float]:
     """Places near ascending `values`, at least `least` apart and, as far as there is room, from `low` to `high`."""
+    # Upwards each is pushed off the one below; then downwards, from the ceiling, off the one above.
     places: list[float] = []
     for value in values:
         places.append(max(value, places[-1] + least) if places else max(value, low))
@@ -110,7 +112,7 @@ def _range(sweeps: Sequence[Sweep], levels: Sequence[Level]) -> tuple[float, flo
     return min(values) - room, max(values) + room
 
 
-def _line(level: Level) -> dict[str, Any]:
+def _line(level: Level) -> Plotly:
     """Horizontal line over the whole width."""
     style = {"color": "var(--ink)" if level.strong else "var(--middle)", "width": 1.8 if level.strong else 1.2}
     line = style | {"dash": "dash" if level.strong else "dot"}
@@ -118,7 +120,7 @@ def _line(level: Level) -> dict[str, Any]:
     return {"type": "line", "xref": "paper", "layer": "below", "line": line, **place}
 
 
-def _names(levels: Sequence[Level], low: float, high: float, digits: int) -> list[dict[str, Any]]:
+def _names(levels: Sequence[Level], low: float, high: float, digits: int) -> list[Plotly]:
     """Name and value of each line at its right end, moved apart where they would overlap; of a single line above it."""
     if len(levels) == 1 and low <= levels[0].value <= high:
         place = {"x": 0, "xanchor": "left", "xshift": 4, "y": short(levels[0].value), "yanchor": "bottom"}
@@ -127,14 +129,14 @@ def _names(levels: Sequence[Level], low: float, high: float, digits: int) -> lis
     least = LABEL_PIXELS * (high - low) / (HEIGHT - TOP - BOTTOM)
     places = spread([level.value for level in ordered], least, low, high)
     return [
-        _name(level, _beyond(level, low, high), digits)
+        _name(level, " ↓" if level.value < low else " ↑" if level.value > high else "", digits)
         | {"x": 1, "xanchor": "left", "xshift": 6, "y": short(place), "yanchor": "middle"}
         for level, place in zip(ordered, places, strict=True)
     ]
 
 
-def _name(level: Level, beyond: str, digits: int) -> dict[str, Any]:
-    """Name and value of a line, wherever it stands."""
+def _name(level: Level, beyond: str, digits: int) -> Plotly:
+    """Name and value of a line, wherever it stands, and an arrow where the line lies outside the picture."""
     return {
         "xref": "paper",
         "showarrow": False,
@@ -147,21 +149,17 @@ def _tick_names(sizes: Sequence[int], name_of: Callable[[int], str]) -> list[str
     """Names of the sizes below the axis, on a second row where the one before is too near for a narrow screen."""
     names: list[str] = []
     for index, size in enumerate(sizes):
+        # Sizes double, as a rule: between two of them a third has no room beside both.
         crowded = index > 0 and size < CROWDED * sizes[index - 1] and not names[-1].startswith("<br>")
         names.append(f"<br>{name_of(size)}" if crowded else name_of(size))
     return names
 
 
-def _beyond(level: Level, low: float, high: float) -> str:
-    """Arrow behind the name of a line that lies outside the picture."""
-    return " ↓" if level.value < low else " ↑" if level.value > high else ""
-
-
-def _trace(sweep: Sweep, digits: int) -> dict[str, Any]:
+def _trace(sweep: Sweep, digits: int) -> Plotly:
     """Curve with its error bars."""
     stroke = color(sweep.color)
     deviations = [None if deviation is None else short(deviation) for deviation in sweep.deviations]
-    trace: dict[str, Any] = {
+    trace: Plotly = {
         "type": "scatter",
         "mode": "lines+markers",
         "name": html.escape(sweep.name),
@@ -174,8 +172,3 @@ def _trace(sweep: Sweep, digits: int) -> dict[str, Any]:
     if any(deviation is not None for deviation in deviations):
         trace["error_y"] = {"type": "data", "array": deviations, "color": stroke, "thickness": 1.5, "width": 5}
     return trace
-
-
-def _in_words(sweep: Sweep, digits: int) -> str:
-    """Every mean with its size, for the alternative text."""
-    return ", ".join(f"{mean:.{digits}f} at {size}" for size, mean in zip(sweep.sizes, sweep.means, strict=True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vqdna.reports.charts.curves import Curves, LevelCurves, curve_figures
+from vqdna.reports.charts.curves import Curves, curve_figures
 from vqdna.reports.charts.figures import Line, line_chart
 from vqdna.reports.content import Block, Section, decimal, duration, known, magnitude, percent
 from vqdna.reports.runs import Run, of_kind
@@ -30,17 +30,17 @@ LOSS = Curves(
     caption="Cross-entropy of the true codes, summed over levels, with what the run asks beside them. "
     "Held out rising while training falls is overfitting.",
 )
-HELD_OUT_ACCURACY = LevelCurves(
+HELD_OUT_ACCURACY = Curves(
     "Masked accuracy, held out",
     y="codes guessed right",
-    prefix="evaluation_masked_accuracy_level_",
+    per_level="evaluation_masked_accuracy_level_",
     percent=True,
     caption=ACCURACY_CAPTION,
 )
-TRAINING_ACCURACY = LevelCurves(
+TRAINING_ACCURACY = Curves(
     "Masked accuracy, training",
     y="codes guessed right",
-    prefix="masked_accuracy_level_",
+    per_level="masked_accuracy_level_",
     percent=True,
     caption=ACCURACY_CAPTION,
 )

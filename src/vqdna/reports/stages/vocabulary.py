@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from vqdna.reports.charts.code_map import CodePoint, map_chart
-from vqdna.reports.charts.curves import Curves, LevelCurves, curve_figures
+from vqdna.reports.charts.curves import Curves, curve_figures
 from vqdna.reports.charts.figures import rank_chart
 from vqdna.reports.content import (
     Block,
@@ -63,17 +63,17 @@ LOSS_CURVES = (
     ),
 )
 HEALTH_CURVES = (
-    LevelCurves(
+    Curves(
         "Codes in use",
         y="codes used",
-        prefix="evaluation_usage_level_",
+        per_level="evaluation_usage_level_",
         caption="Share of each level's codes that occur at all. A falling curve is a codebook that loses its codes.",
         percent=True,
     ),
-    LevelCurves(
+    Curves(
         "Perplexity",
         y="equally frequent codes",
-        prefix="evaluation_perplexity_level_",
+        per_level="evaluation_perplexity_level_",
         caption="How many equally frequent codes would be as varied. Higher: the work is shared among more codes.",
     ),
 )

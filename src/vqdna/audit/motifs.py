@@ -1,18 +1,18 @@
 """What a code stands for: the k-mers it is enriched in and the bases around it, for the codes that matter most.
 
-Flow: Windows and CodedPositions -> the most used and the most telling codes of a level -> a portrait of each: count,
-ten strongest k-mers, position weight matrix [15, 4]. Bases are counted around the middle of a position's span.
+Flow: Windows and CodedPositions -> the most used and the most telling codes of a level -> a motif of each: count, ten
+strongest k-mers, position weight matrix [15, 4]. Bases are counted around the middle of a position's span.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from vqdna.audit.reading import CodedPositions, places_in
+from vqdna.audit.results import CodeMotif, EnrichedKmer, Partner
 from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import BASES, N
 
@@ -23,10 +23,10 @@ SMALLEST_CODE_COUNT = 20
 MAX_CODES_SHOWN = 64
 
 
-def portraits(
-    windows: Windows, positions: CodedPositions, level: int, *, k: int, partners: Mapping[int, tuple[int, float]]
-) -> list[dict[str, Any]]:
-    """Portraits of up to 64 codes of a level, most used first.
+def code_motifs(
+    windows: Windows, positions: CodedPositions, level: int, *, k: int, partners: Mapping[int, Partner]
+) -> list[CodeMotif]:
+    """Motifs of up to 64 codes of a level, most used first.
 
     Half of the places go to the codes used most, the others to those whose surroundings differ most from the input's.
 
@@ -39,22 +39,26 @@ def portraits(
     """
     codes, number, counts = np.unique(positions.codes[:, level], return_inverse=True, return_counts=True)
     number = number.reshape(-1)
-    around = bases_around(windows.base_ids, positions)
+    places = positions.center[:, None] + np.arange(-LOGO_REACH, LOGO_REACH + 1)
+    around = windows.base_ids[positions.window[:, None], places]
     background = composition(windows)
     matrices = weight_matrices(around, number, len(codes), background)
     telling = (matrices * np.log2(matrices / background)).sum(axis=-1)
-    shown = choose_codes(counts, _corrected(telling.sum(axis=1), counts))
+    # A code seen a few times looks sharp by chance alone: each place has three degrees of freedom, and the expected
+    # bits of that many observations are taken off before codes are compared.
+    by_chance = places.shape[1] * 3 / (2 * np.log(2) * np.maximum(counts, 1))
+    shown = choose_codes(counts, telling.sum(axis=1) - by_chance)
     kmers = KmerCounts(windows.base_ids, positions, k)
     return [
-        {
-            "code": int(codes[index]),
-            "count": int(counts[index]),
-            "share": float(counts[index] / len(positions)),
-            "information_bits": float(telling[index].sum()),
-            "kmers": kmers.strongest(number == index),
-            "matrix": matrices[index].round(4).tolist(),
-            "partner": _partner(partners, int(codes[index])),
-        }
+        CodeMotif(
+            code=int(codes[index]),
+            count=int(counts[index]),
+            share=float(counts[index] / len(positions)),
+            information_bits=float(telling[index].sum()),
+            kmers=kmers.strongest(number == index),
+            matrix=matrices[index].round(4).tolist(),
+            partner=partners.get(int(codes[index])),
+        )
         for index in shown.tolist()
     ]
 
@@ -70,21 +74,10 @@ def choose_codes(
     counts: Int[np.ndarray, "code"], telling: Float[np.ndarray, "code"], most: int = MAX_CODES_SHOWN
 ) -> Int[np.ndarray, "shown"]:
     """Indices of the most used codes and of the most telling ones that occur at least 20 times, most used first."""
-    by_use = np.lexsort((np.arange(len(counts)), -counts)).tolist()
-    by_telling = [
-        i for i in np.lexsort((np.arange(len(counts)), -telling)).tolist() if counts[i] >= SMALLEST_CODE_COUNT
-    ]
+    by_use = np.argsort(-counts, kind="stable").tolist()
+    by_telling = [i for i in np.argsort(-telling, kind="stable").tolist() if counts[i] >= SMALLEST_CODE_COUNT]
     chosen = list(dict.fromkeys([*by_use[: most - most // 2], *by_telling, *by_use]))[:most]
     return np.array(sorted(chosen, key=lambda i: (-counts[i], i)), dtype=np.int64)
-
-
-def bases_around(
-    base_ids: UInt8[np.ndarray, "window base"], positions: CodedPositions, reach: int = LOGO_REACH
-) -> UInt8[np.ndarray, "position place"]:
-    """The bases from `reach` before to `reach` after the middle of each position."""
-    places = positions.center[:, None] + np.arange(-reach, reach + 1)
-    around: UInt8[np.ndarray, "position place"] = base_ids[positions.window[:, None], places]
-    return around
 
 
 def weight_matrices(
@@ -94,12 +87,11 @@ def weight_matrices(
     background: Float[np.ndarray, "4"],
 ) -> Float[np.ndarray, "code place 4"]:
     """Frequencies of the bases at each place around each code; one observation of the background is added to each."""
-    places = around.shape[1]
-    counts = np.zeros((num_codes, places, N))
-    for place in range(places):
-        known = around[:, place] < N
-        cells = number[known] * N + around[known, place]
-        counts[:, place] = np.bincount(cells, minlength=num_codes * N).reshape(num_codes, N)
+    counts = np.zeros((num_codes, around.shape[1], N))
+    for place, bases in enumerate(around.T):
+        known = bases < N
+        numbered = number[known] * N + bases[known]
+        counts[:, place] = np.bincount(numbered, minlength=num_codes * N).reshape(num_codes, N)
     counts += background
     matrices: Float[np.ndarray, "code place 4"] = counts / counts.sum(axis=-1, keepdims=True)
     return matrices
@@ -122,7 +114,7 @@ class KmerCounts:
         self.number = (letters * 4 ** np.arange(k - 1, -1, -1)).sum(axis=1)
         self.kinds, self.totals = np.unique(self.number[self.known], return_counts=True)
 
-    def strongest(self, chosen: Bool[np.ndarray, "position"]) -> list[dict[str, Any]]:
+    def strongest(self, chosen: Bool[np.ndarray, "position"]) -> list[EnrichedKmer]:
         """Up to ten k-mers most enriched at the chosen positions, each seen there five times or more.
 
         Enrichment is the k-mer's share of the chosen positions over its share of all positions.
@@ -131,9 +123,10 @@ class KmerCounts:
         overall = self.totals[places_in(kinds, self.kinds)] / max(int(self.known.sum()), 1)
         enrichment = counts / max(int(counts.sum()), 1) / overall
         enough = np.flatnonzero(counts >= SMALLEST_KMER_COUNT)
+        # Rounded, so that equal enrichments stay equal on every machine and the count decides.
         best = enough[np.lexsort((kinds[enough], -counts[enough], -enrichment[enough].round(9)))][:NUM_KMERS]
         return [
-            {"kmer": kmer_text(int(kinds[i]), self.k), "count": int(counts[i]), "enrichment": float(enrichment[i])}
+            EnrichedKmer(kmer=kmer_text(int(kinds[i]), self.k), count=int(counts[i]), enrichment=float(enrichment[i]))
             for i in best.tolist()
         ]
 
@@ -141,17 +134,3 @@ class KmerCounts:
 def kmer_text(number: int, k: int) -> str:
     """Letters of a k-mer's number, A = 0, leftmost base most significant."""
     return "".join(BASES[number // 4**place % 4] for place in range(k - 1, -1, -1))
-
-
-def _corrected(bits: Float[np.ndarray, "code"], counts: Int[np.ndarray, "code"]) -> Float[np.ndarray, "code"]:
-    """Information less what so few observations give by chance (three degrees of freedom per place)."""
-    places = 2 * LOGO_REACH + 1
-    corrected: Float[np.ndarray, "code"] = bits - places * 3 / (2 * np.log(2) * np.maximum(counts, 1))
-    return corrected
-
-
-def _partner(partners: Mapping[int, tuple[int, float]], code: int) -> dict[str, Any] | None:
-    if code not in partners:
-        return None
-    partner, share = partners[code]
-    return {"code": partner, "share": share}

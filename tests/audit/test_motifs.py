@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from known_tokenizers import MOTIF, MotifTokenizer, planted_contig, random_contig, windows_of
 
-from vqdna.audit.portraits import choose_codes, kmer_text, portraits
+from vqdna.audit.motifs import choose_codes, code_motifs, kmer_text
 from vqdna.audit.reading import CodeReader
+from vqdna.audit.results import Partner
 from vqdna.tokenizers import load_tokenizer
 
 
@@ -18,39 +19,42 @@ def test_the_code_of_a_planted_motif_shows_the_motif():
     contig, _ = planted_contig()
     windows = windows_of(contig)
     positions = CodeReader(MotifTokenizer()).read(windows.base_ids).between(24, 176)
-    by_code = {record["code"]: record for record in portraits(windows, positions, 0, k=6, partners={4: (2, 0.5)})}
+    by_code = {
+        record.code: record
+        for record in code_motifs(windows, positions, 0, k=6, partners={4: Partner(code=2, share=0.5)})
+    }
     motif = by_code[4]
-    consensus = "".join("ACGT"[int(np.argmax(place))] for place in motif["matrix"])
+    consensus = "".join("ACGT"[int(np.argmax(place))] for place in motif.matrix)
     assert consensus[2:-2] == MOTIF
-    assert motif["kmers"][0]["kmer"] == MOTIF[2:8]  # the six bases around the middle one
-    assert motif["kmers"][0]["count"] == motif["count"]
-    assert motif["information_bits"] > 2 * 11 * 0.9
-    assert motif["partner"] == {"code": 2, "share": 0.5}
-    assert by_code[0]["information_bits"] < 6
-    assert by_code[0]["partner"] is None
+    assert motif.kmers[0].kmer == MOTIF[2:8]  # the six bases around the middle one
+    assert motif.kmers[0].count == motif.count
+    assert motif.information_bits > 2 * 11 * 0.9
+    assert motif.partner == Partner(code=2, share=0.5)
+    assert by_code[0].information_bits < 6
+    assert by_code[0].partner is None
 
 
 def test_a_kmer_tokenizer_s_codes_are_their_own_strongest_kmers():
     tokenizer = load_tokenizer("kmer:4")
     windows = windows_of(random_contig(30_000))
     positions = CodeReader(tokenizer).read(windows.base_ids).between(24, 176)
-    records = portraits(windows, positions, 0, k=4, partners={})
+    records = code_motifs(windows, positions, 0, k=4, partners={})
     assert len(records) == 64
     for record in records:
-        (only,) = record["kmers"]
-        assert only["kmer"] == kmer_text(record["code"], 4)
-        assert only["enrichment"] == pytest.approx(len(positions) / record["count"])
+        (only,) = record.kmers
+        assert only.kmer == kmer_text(record.code, 4)
+        assert only.enrichment == pytest.approx(len(positions) / record.count)
 
 
 def test_rows_of_a_matrix_are_frequencies_and_codes_come_most_used_first():
     windows = windows_of(random_contig(10_000))
     positions = CodeReader(load_tokenizer("kmer:2")).read(windows.base_ids).between(24, 176)
-    records = portraits(windows, positions, 0, k=2, partners={})
-    counts = [record["count"] for record in records]
+    records = code_motifs(windows, positions, 0, k=2, partners={})
+    counts = [record.count for record in records]
     assert counts == sorted(counts, reverse=True)
     for record in records:
-        assert np.array(record["matrix"]).shape == (15, 4)
-        assert np.allclose(np.sum(record["matrix"], axis=1), 1, atol=1e-3)
+        assert np.array(record.matrix).shape == (15, 4)
+        assert np.allclose(np.sum(record.matrix, axis=1), 1, atol=1e-3)
 
 
 def test_half_of_the_places_go_to_telling_codes_that_occur_often_enough():
