@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vqdna.errors import InputError
 from vqdna.reports.content import Section
 from vqdna.reports.overview import overview_section, runs_table, settings_of
 from vqdna.reports.runs import Run
+
+if TYPE_CHECKING:  # both come with the extra [report]
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 TITLE = "VQDNA: from bases to predictions"
 NEEDED = ("plotly", "jinja2")
@@ -27,12 +31,16 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section], *, title: str 
         InputError: plotly or jinja2 is not installed.
     """
     check_packages(NEEDED, "a report")
+    shown = [overview_section(runs), *sections]
+    return fill_template("report.html.j2", title, shown, table=runs_table(runs), settings=settings_of(runs))
+
+
+def fill_template(template: str, title: str, sections: Sequence[Section], **more: object) -> str:
+    """HTML text of a template that extends `page.html.j2`, or of that itself, which wants the `command`."""
     from plotly.offline import get_plotlyjs
 
-    template = page_environment().get_template("report.html.j2")
-    records = {"table": runs_table(runs), "settings": settings_of(runs)}
-    shown = [overview_section(runs), *sections]
-    return str(template.render(title=title, sections=shown, records=records, plotly_js=get_plotlyjs()))
+    page = _environment().get_template(template)
+    return str(page.render(title=title, sections=sections, plotly_js=get_plotlyjs(), **more))
 
 
 def check_packages(names: Sequence[str], what: str, extras: str = "report") -> None:
@@ -46,14 +54,14 @@ def check_packages(names: Sequence[str], what: str, extras: str = "report") -> N
         raise InputError(f"{what} needs {' and '.join(missing)}: pip install 'vqdna[{extras}]'")
 
 
-def breakable(text: str) -> Any:
+def _breakable(text: str) -> Markup:
     """The text, escaped, with leave to break a long name between its parts."""
     from markupsafe import Markup, escape
 
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[:/_])(?=\w)|(?=@)", text))
 
 
-def page_environment() -> Any:
+def _environment() -> Environment:
     """Template environment that escapes every value and fails on a name it does not know."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -64,6 +72,8 @@ def page_environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = breakable
+    environment.filters["breakable"] = _breakable
+    # JSON inside a page: `tojson` escapes <, > and &, so that no text from a file can end the script. NaN, which Python
+    # would write and browsers refuse, is an error here instead of an empty page there.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment

@@ -13,7 +13,7 @@ from vqdna.audit.report.logos import LogoDrawer
 from vqdna.audit.report.sections import audit_sections
 from vqdna.audit.results import AuditResults, CodeMotif, TokenizerAudit, read_audit
 from vqdna.reports.content import MISSING, percent
-from vqdna.reports.page import check_packages, page_environment
+from vqdna.reports.page import check_packages, fill_template
 from vqdna.results import write_atomically
 
 PAGE = "audit.html"
@@ -71,24 +71,15 @@ def render_audit(results: AuditResults) -> str:
         InputError: a package is missing.
     """
     needed_for_audit()
-    from plotly.offline import get_plotlyjs
-
     drawer = LogoDrawer()
     tables = [
         _code_table(audit, level, drawer, results.bases.composition)
         for audit in results.tokenizers
         for level in range(len(audit.codes))
     ]
-    template = page_environment().get_template("audit.html.j2")
-    return str(
-        template.render(
-            title=f"Audit of {' beside '.join(audit.name for audit in results.tokenizers)}",
-            sections=audit_sections(results),
-            code_tables=tables,
-            command=results.command,
-            plotly_js=get_plotlyjs(),
-        )
-    )
+    title = f"Audit of {' beside '.join(audit.name for audit in results.tokenizers)}"
+    shown = audit_sections(results)
+    return fill_template("audit.html.j2", title, shown, code_tables=tables, command=results.command)
 
 
 def _code_table(audit: TokenizerAudit, level: int, drawer: LogoDrawer, background: list[float]) -> CodeTable:

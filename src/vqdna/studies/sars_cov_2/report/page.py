@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vqdna.errors import InputError
-from vqdna.reports.page import check_packages, page_environment
+from vqdna.reports.page import check_packages, fill_template
 from vqdna.reports.runs import SUMMARY_FILE
 from vqdna.results import read_json, write_atomically
 from vqdna.studies.sars_cov_2.report.print_figures import static_figures
@@ -54,15 +54,5 @@ def render_lineages(study: Study) -> str:
         InputError: a package is missing.
     """
     needed_for_lineages()
-    from plotly.offline import get_plotlyjs
-
-    return str(
-        page_environment()
-        .get_template("lineages.html.j2")
-        .render(
-            title=f"Codes and variants of {study.record['virus']}",
-            sections=lineage_sections(study),
-            command=str(study.record.get("command", "")),
-            plotly_js=get_plotlyjs(),
-        )
-    )
+    title = f"Codes and variants of {study.record['virus']}"
+    return fill_template("page.html.j2", title, lineage_sections(study), command=str(study.record.get("command", "")))
