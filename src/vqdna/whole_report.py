@@ -29,19 +29,11 @@ def write_report(runs: Sequence[Path], out: Path, *, title: str = TITLE) -> None
         InputError: a path does not exist, no run is found, a run's file is broken, or plotly is not installed.
     """
     found = find_runs([Path(path) for path in runs])
-    write_atomically(Path(out), render_report(found, title=title).encode())
+    page = render_page(found, _sections(found), title=title)
+    write_atomically(Path(out), page.encode())
 
 
-def render_report(runs: Sequence[Run], *, title: str = TITLE) -> str:
-    """HTML text of the report on `runs`.
-
-    Raises:
-        InputError: plotly or jinja2 is not installed.
-    """
-    return render_page(runs, report_sections(runs), title=title)
-
-
-def report_sections(runs: Sequence[Run]) -> list[Section]:
+def _sections(runs: Sequence[Run]) -> list[Section]:
     """Sections behind the overview that the runs have something to say to, in reading order."""
     makers = (
         comparison_section,

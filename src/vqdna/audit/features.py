@@ -5,7 +5,7 @@ Flow: Windows (and tracks of an annotation) -> Feature(labels UInt8[window, base
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,7 +43,10 @@ class Feature:
 
 def features_of(windows: Windows, tracks: Mapping[str, Track]) -> list[Feature]:
     """Features of the windows that take more than one value."""
-    found = [gc_content(windows), cpg_ratio(windows), cpg_site(windows), repeats(windows), *_annotated(windows, tracks)]
+    found = [gc_content(windows), cpg_ratio(windows), cpg_site(windows), repeats(windows)]
+    found += [
+        Feature(name, track.meaning, track.value_names, windows.slices(track.labels)) for name, track in tracks.items()
+    ]
     inner = slice(windows.margin, windows.size - windows.margin)
     return [feature for feature in found if len(np.unique(feature.labels[:, inner])) > 1]
 
@@ -76,7 +79,7 @@ def cpg_site(windows: Windows) -> Feature:
 
 
 def repeats(windows: Windows) -> Feature:
-    """Soft-masked bases where the input has any; else stretches of low complexity."""
+    """Soft-masked bases where the input has any; else spans of low complexity."""
     masks = [contig.soft_masked for contig in windows.contigs if contig.soft_masked is not None]
     if any(mask.any() for mask in masks):
         labels = windows.slices([mask.view(np.uint8) for mask in masks])
@@ -102,25 +105,15 @@ def triplet_score(
     return score / (size - 3)
 
 
-def _annotated(windows: Windows, tracks: Mapping[str, Track]) -> Iterator[Feature]:
-    for name, track in tracks.items():
-        yield Feature(name, track.meaning, track.value_names, windows.slices(track.labels))
-
-
 def _binned(name: str, meaning: str, values: Float[np.ndarray, "window base"], num_bins: int) -> Feature:
     """Values in bins that hold equally many of them; fewer bins where many are equal."""
     edges = np.unique(np.quantile(values, np.arange(1, num_bins) / num_bins))
+    # Equal values stay in one bin: an edge at the lowest value would leave the bin below it empty.
     edges = edges[edges > values.min()]
     bounds = [f"{edge:.2f}" for edge in edges]
-    names = _range_names(bounds)
-    return Feature(name, meaning, names, np.searchsorted(edges, values, side="right").astype(np.uint8))
-
-
-def _range_names(bounds: Sequence[str]) -> tuple[str, ...]:
-    if not bounds:
-        return ("all",)
     middle = [f"{low} to {high}" for low, high in pairwise(bounds)]
-    return (f"below {bounds[0]}", *middle, f"{bounds[-1]} or more")
+    names = (f"below {bounds[0]}", *middle, f"{bounds[-1]} or more") if bounds else ("all",)
+    return Feature(name, meaning, names, np.searchsorted(edges, values, side="right").astype(np.uint8))
 
 
 def _sums(flags: Bool[np.ndarray, "window base"], size: int) -> Int[np.ndarray, "window place"]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Shaped, UInt8
 
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.encoding import encode_rows_with_spans
@@ -52,7 +51,7 @@ class CodedPositions:
         spans = self.end - self.start
         return float(steps.mean() if len(steps) else spans.mean() if len(spans) else 1.0)
 
-    def __getitem__(self, chosen: Any) -> CodedPositions:
+    def __getitem__(self, chosen: Shaped[np.ndarray, "_"] | slice) -> CodedPositions:
         return CodedPositions(self.window[chosen], self.start[chosen], self.end[chosen], self.codes[chosen])
 
     def between(self, first: int, last: int) -> CodedPositions:

@@ -1,4 +1,4 @@
-"""The stretch of genome an audit looks at: contigs cut into windows, all of them or a seeded choice.
+"""The part of genomes an audit looks at: contigs cut into windows, all of them or a seeded choice.
 
 Flow: files -> contigs Sequence -> tiles (whole windows whose inner parts lie end to end) -> Windows(base_ids
 UInt8[window, base]). A window's outer `margin` bases give context only: no measure counts a position that reaches into

@@ -9,9 +9,7 @@ import typer
 from typer import Option
 
 from vqdna.cli.application import app
-from vqdna.cli.options import (
-    print_result,
-)
+from vqdna.cli.options import print_result
 
 
 @app.command(epilog="Example: `vqdna report runs/ -o report.html`")

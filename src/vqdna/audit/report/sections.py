@@ -55,7 +55,7 @@ MEASURES: tuple[tuple[str, Callable[[TokenizerAudit], float | None], Callable[[f
     ("perplexity, finest level", lambda t: t.usage.levels[-1].perplexity, _digits(0)),
     ("nats per base of the codes, order 2", lambda t: t.nats_per_base.total, decimal),
     ("single-base changes that alter a code", lambda t: t.sensitivity.altered_fraction, lambda v: percent(v, 2)),
-    ("code changes for each base change", lambda t: whole(t.sensitivity.columns).flips_per_change, _digits(1)),
+    ("codes changed by one base change", lambda t: whole(t.sensitivity.columns).flips_per_change, _digits(1)),
     ("farthest code change, in bases", lambda t: whole(t.sensitivity.columns).farthest, _digits(0)),
     ("same codes when shifted by one base", lambda t: whole(t.shift[0].columns), percent),
     ("same codes on the other strand", lambda t: whole(t.reverse_complement.columns).same_code, percent),
