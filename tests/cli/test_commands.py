@@ -18,6 +18,7 @@ from vqdna.cli import installation as inspection
 from vqdna.config import configs_folder, load_config
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
+from vqdna.finetune.results import FinetuneResults
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.genome.streams import sequence_files
 from vqdna.results import command_line, read_json
@@ -26,6 +27,11 @@ from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 from vqdna.vocabulary.results import VocabularyResults
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
+RESULTS = FinetuneResults(
+    system="hrq", command="vqdna finetune", seed=0, seconds=1.0, method="lora", task="classification", num_classes=2,
+    best_epoch=1, epochs=1, parameters={}, sequences={}, dev={"mcc": 0.5},
+)  # fmt: skip
+"""Of a fine-tuning that is not run."""
 TINY = (
     "model.width=16", "model.stem_width=16", "model.num_blocks=2", "model.level_sizes=[8, 16]", "data.window=64",
     "data.evaluation_windows=4", "training.steps=2", "training.batch_size=2", "training.save_every=0",
@@ -245,7 +251,7 @@ def test_variants_writes_a_row_for_each_alternate(run, here):
 
 def test_finetune_takes_the_shipped_encoder(tmp_path, monkeypatch, shipped_folder):
     given = {}
-    monkeypatch.setattr("vqdna.finetune.train.run_finetune", lambda config, **options: given.update(options) or {})
+    monkeypatch.setattr("vqdna.finetune.files.finetune_files", lambda config, **rest: given.update(rest) or RESULTS)
     with pytest.raises(SystemExit) as ended:
         main(["finetune", "--train", "train.csv", "--out", str(tmp_path)])
     assert ended.value.code == 0
@@ -364,7 +370,7 @@ def test_default_configurations_exist():
 @pytest.mark.parametrize(("encoder", "suited"), [(None, "small"), ("folder", "cpu")])
 def test_a_shipped_encoder_is_fine_tuned_as_suits_it(tmp_path, monkeypatch, encoder, suited):
     seen = []
-    monkeypatch.setattr("vqdna.finetune.train.run_finetune", lambda config, **rest: seen.append(config) or {})
+    monkeypatch.setattr("vqdna.finetune.files.finetune_files", lambda config, **rest: seen.append(config) or RESULTS)
     (tmp_path / "folder").mkdir()
     given = [] if encoder is None else ["--encoder", str(tmp_path / encoder)]
     with pytest.raises(SystemExit) as ended:
@@ -375,7 +381,7 @@ def test_a_shipped_encoder_is_fine_tuned_as_suits_it(tmp_path, monkeypatch, enco
 
 def test_finetune_takes_fasta_with_a_label_table(tmp_path, monkeypatch):
     given = {}
-    monkeypatch.setattr("vqdna.finetune.train.run_finetune", lambda config, **options: given.update(options) or {})
+    monkeypatch.setattr("vqdna.finetune.files.finetune_files", lambda config, **rest: given.update(rest) or RESULTS)
     arguments = [
         "finetune",
         "--encoder",

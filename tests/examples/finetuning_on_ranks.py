@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from example_tasks import config, write_task
 
+from vqdna.finetune.files import finetune_files
 from vqdna.finetune.settings import FinetuneConfig
-from vqdna.finetune.train import run_finetune
 from vqdna.training.trainer import StageTrainer
 
 NUM_RECORDS, EPOCHS, KILLED_IN = 33, 2, 8
@@ -54,7 +54,7 @@ def write_tasks(folder: Path) -> None:
 def finetuned(folder: Path, name: str, kind: str, settings: FinetuneConfig) -> dict[str, Any]:
     """Results of the run `name`, begun or resumed."""
     tables = {"train": folder / f"{kind}.csv", "dev": folder / f"{kind}-dev.csv", "test": None}
-    return run_finetune(settings, encoder=folder / "encoder", out=folder / name, seed=0, **tables)
+    return finetune_files(settings, encoder=folder / "encoder", out=folder / name, seed=0, **tables).to_json()
 
 
 class Killed(BaseException):

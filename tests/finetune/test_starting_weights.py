@@ -13,10 +13,10 @@ from vqdna.config import load_config
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.pooling import pool_positions
 from vqdna.errors import InputError
+from vqdna.finetune.files import finetune_files, plan_files
 from vqdna.finetune.heads import load_classifier
 from vqdna.finetune.settings import FinetuneConfig, NetworkSettings
 from vqdna.finetune.starting_weights import fresh_network
-from vqdna.finetune.train import plan_finetune, run_finetune
 from vqdna.inference.predict import predict
 from vqdna.tokenizers import tokenizer_name
 from vqdna.tokenizers.base_words import BaseWordTokenizer, words_at_bases
@@ -96,10 +96,12 @@ def test_a_motif_is_learned_and_the_saved_network_predicts_as_it_was_scored(tmp_
     backbone = {**CONVOLUTIONS, "embedding_size": 20 if "words" in reads else 4}
     settings = config(**LEARNS, network={**WORDS_BESIDE_BASES, "reads": reads, "backbone": backbone})
     files = {"encoder": encoder, "train": train, "dev": None, "seed": 0}
-    results = run_finetune(settings, test=test, out=tmp_path / "run", **files)
+    results = finetune_files(settings, test=test, out=tmp_path / "run", **files).to_json()
     assert results["test"]["mcc"] > 0.6
     assert results["system"] == ("nucleotide+hrq" if "words" in reads else "nucleotide")
-    assert results == run_finetune(settings, test=test, out=tmp_path / "run", **files), "a finished run is found"
+    assert results == finetune_files(settings, test=test, out=tmp_path / "run", **files).to_json(), (
+        "a finished run is found"
+    )
     predict(tmp_path / "run", test, tmp_path / "predictions.csv")
     rows = [line.split(",") for line in (tmp_path / "predictions.csv").read_text().splitlines()]
     column = rows[0].index("prediction")
@@ -112,7 +114,7 @@ def test_the_saved_network_is_a_model_of_transformers(tmp_path: Path):
     encoder = saved_encoder(tmp_path / "encoder", tiny_vocabulary())
     train = write_task(tmp_path / "train.csv", "multiclass", 64, 0)
     settings = config(**{**LEARNS, "training": {"epochs": 1}}, network=WORDS_BESIDE_BASES)
-    run_finetune(settings, encoder=encoder, train=train, dev=None, test=None, out=tmp_path / "run", seed=0)
+    finetune_files(settings, encoder=encoder, train=train, dev=None, test=None, out=tmp_path / "run", seed=0)
     model = load_classifier(tmp_path / "run")
     bases = torch.randint(0, 4, (2, 33), dtype=torch.uint8)
     assert torch.equal(model(input_ids=bases.long()).logits, model(bases).logits)
@@ -122,7 +124,7 @@ def test_the_saved_network_is_a_model_of_transformers(tmp_path: Path):
 def test_the_plan_counts_what_learns(tmp_path: Path):
     encoder = saved_encoder(tmp_path / "encoder", tiny_vocabulary())
     train = write_task(tmp_path / "train.csv", "binary", 64, 0)
-    plan = plan_finetune(config(**LEARNS, network=WORDS_BESIDE_BASES), encoder=encoder, train=train, dev=None, seed=0)
+    plan = plan_files(config(**LEARNS, network=WORDS_BESIDE_BASES), encoder=encoder, train=train, dev=None, seed=0)
     assert {"embedding", "backbone", "head", "tokenizer"} <= plan.parameters.keys()
 
 

@@ -6,8 +6,8 @@ import torch
 from example_tasks import config, saved_encoder, write_task
 
 from vqdna.errors import InputError
+from vqdna.finetune.files import finetune_files
 from vqdna.finetune.strands import joined_strands, strand_pairs
-from vqdna.finetune.train import run_finetune
 from vqdna.genome.bases import reverse_complement, to_base_ids
 from vqdna.tokenizers.padding import pad_rows
 
@@ -41,8 +41,8 @@ def test_a_motif_is_learned_by_sharing(tmp_path):
         training={"learning_rate": 0.005}, reverse_complement={"share": True},
     )  # fmt: skip
     out = tmp_path / "run"
-    results = run_finetune(settings, encoder=encoder, train=train, dev=None, test=test, out=out, seed=0)
-    assert results["test"]["mcc"] > 0.5
+    results = finetune_files(settings, encoder=encoder, train=train, dev=None, test=test, out=out, seed=0)
+    assert (results.test or {})["mcc"] > 0.5
 
 
 @pytest.mark.parametrize("other", ["augment", "average"])

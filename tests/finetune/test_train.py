@@ -16,13 +16,15 @@ from vqdna.encoder.saved_models import load_encoder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import load_adapter
 from vqdna.finetune.best_epoch import BestEpoch
+from vqdna.finetune.files import finetune_files
 from vqdna.finetune.heads import load_classifier
 from vqdna.finetune.settings import FinetuneConfig
-from vqdna.finetune.train import class_weights, known_dataset, run_finetune
+from vqdna.finetune.train import class_weights
 from vqdna.inference.predict import predict
 from vqdna.results import read_json, read_metrics
 from vqdna.tasks.loading import LabelledSequences, read_labelled, split_off
 from vqdna.tasks.metrics import task_metrics
+from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 TWO_EPOCHS = config(training={"epochs": 2})
@@ -37,7 +39,7 @@ def finetuned(folder: Path, kind: str, settings: FinetuneConfig, **options: Any)
     if not (folder / "encoder").exists():
         saved_encoder(folder / "encoder", options.pop("tokenizer", None))
     given = {"encoder": folder / "encoder", "train": train, "dev": None, "test": test, "out": folder / "run", "seed": 0}
-    return run_finetune(settings, **(given | options))
+    return finetune_files(settings, **(given | options)).to_json()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """A dataset as a protocol presents it: which records train, choose and score, and which test records are duplicates.
 
-Flow: dataset name + protocol + budget -> Task data (train, dev, test, files that fine-tuning reads, unseen [test row]).
+Flow: dataset name + protocol + budget -> Task data (train, dev, test, unseen [test row]).
 `full` is the official splits. `reduced` is for datasets whose training split is absent: dev trains, but for a tenth of
 it that chooses. Every cell is also scored without the test records that occur in its dataset's train or dev split.
 It must not know systems.
@@ -8,9 +8,7 @@ It must not know systems.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,10 +19,8 @@ from numpy import ndarray
 from vqdna.benchmark.budget import Budget
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.genome.bases import from_base_ids
-from vqdna.tasks.loading import LABEL_SEPARATOR, LabelledSequences, limited, read_labelled, split_off
+from vqdna.tasks.loading import LabelledSequences, limited, read_labelled, split_off
 from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, dataset, find_dataset, split_file
-from vqdna.tasks.tables import write_labelled_csv
 
 Protocol = Literal["full", "reduced"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -48,8 +44,7 @@ class TaskData:
         dev: what they choose by.
         test: scored once.
         unseen: False for test records whose sequence occurs in the dataset's whole train or dev split.
-        whole: files of those of `train` and `dev` that are official splits, uncut.
-        folder: where the others are written as tables, and what systems share of their work on the dataset.
+        folder: what systems share of their work on the dataset.
         epochs: passes over `train` that an encoder's fine-tuning makes.
         batch_size: sequences of an update, or None for what the configuration of stage 3 says.
     """
@@ -60,18 +55,9 @@ class TaskData:
     dev: LabelledSequences
     test: LabelledSequences
     unseen: Bool[ndarray, "row"]
-    whole: Mapping[str, Path]
     folder: Path
     epochs: int
     batch_size: int | None = None
-
-    @cached_property
-    def tables(self) -> dict[str, Path]:
-        """`train` and `dev` as files; what is no official split is written when first asked for."""
-        return {
-            name: self.whole[name] if name in self.whole else _table(records, self.folder / f"{name}.csv")
-            for name, records in (("train", self.train), ("dev", self.dev))
-        }
 
 
 def protocol_named(name: str) -> Protocol:
@@ -114,7 +100,7 @@ def absent_splits(name: str, data_root: Path | None = None) -> list[str]:
 
 
 def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, data_root: Path | None = None) -> TaskData:
-    """The dataset's records under a protocol and a budget; writes nothing, its `tables` would go below `out`/tables.
+    """The dataset's records under a protocol and a budget; writes nothing.
 
     Raises:
         InputError: unknown dataset, a split that is absent or damaged.
@@ -129,10 +115,8 @@ def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, dat
     if protocol == "reduced":
         train, dev = split_off(pool, REDUCED_DEV, DRAW_SEED)
     kept = {"train": limited(train, budget.max_train, DRAW_SEED), "dev": limited(dev, budget.max_dev, DRAW_SEED)}
-    uncut = [name for name, split in (("train", train), ("dev", dev)) if kept[name] is split and protocol == "full"]
     return TaskData(
         row.name, protocol, kept["train"], kept["dev"], test, unseen,
-        whole={name: sources[name] for name in uncut},
         folder=out / TABLES / protocol / row.name,
         epochs=budget.epochs(len(kept["train"])),
         batch_size=budget.batch_size(len(kept["train"])),
@@ -162,21 +146,3 @@ def _folder(row: Dataset, data_root: Path | None) -> Path:
 def _unseen(test: LabelledSequences, *others: LabelledSequences) -> Bool[ndarray, "row"]:
     known = {bases.tobytes() for split in others for bases in split.base_ids}
     return np.array([bases.tobytes() not in known for bases in test.base_ids], dtype=bool)
-
-
-def _table(records: LabelledSequences, path: Path) -> Path:
-    """The records as a table at `path`, written where it is not there yet."""
-    if not path.is_file():
-        rows = ((from_base_ids(bases), _label(records, row)) for row, bases in enumerate(records.base_ids))
-        write_labelled_csv(path, rows)
-    return path
-
-
-def _label(records: LabelledSequences, row: int) -> str:
-    """The label as tables have it."""
-    if records.task == "regression":
-        return repr(float(records.labels[row]))
-    if records.task == "classification":
-        return records.class_names[int(records.labels[row])]
-    chosen = [name for name, held in zip(records.class_names, records.labels[row], strict=True) if held]
-    return LABEL_SEPARATOR.join(chosen) or LABEL_SEPARATOR

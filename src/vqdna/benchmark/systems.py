@@ -28,6 +28,7 @@ from vqdna.errors import InputError, nearest_name_hint
 from vqdna.experiments.records import slug
 from vqdna.finetune.starting_weights import fresh_encoder
 from vqdna.results import RESULTS_FILE, read_json
+from vqdna.tasks.loading import Splits
 from vqdna.tasks.metrics import primary_score
 
 Run = Callable[[TaskData, str, int, Path], Outcome]
@@ -253,9 +254,8 @@ def run_encoder(
     if (run / RESULTS_FILE).is_file() and not (run / "model").is_dir():
         shutil.rmtree(run)  # cut off between the end of its training, when weights are dropped, and its outcome
     record = run_finetune(
-        load_config(FinetuneConfig, config, "finetune", overrides),
-        encoder=encoder, train=data.tables["train"], dev=data.tables["dev"], test=None, out=run, seed=seed,
-        task=data.train.task, dataset=data.dataset, announces=False,
+        load_config(FinetuneConfig, config, "finetune", overrides), Splits(data.train, data.dev, None),
+        encoder=encoder, out=run, seed=seed, dataset=data.dataset, announces=False,
     )  # fmt: skip
     started = time.monotonic()
     model = load_classifier(run)
@@ -266,10 +266,10 @@ def run_encoder(
     )
     for weights in ("model", "adapter", "checkpoints"):
         shutil.rmtree(run / weights, ignore_errors=True)
-    details = {key: record[key] for key in ("parameters", "best_epoch", "epochs", "method")}
+    details = record.model_dump(include={"parameters", "best_epoch", "epochs", "method"})
     details["flops_per_base"] = flops_per_base(model, typical_length(data))
-    seen = record["epochs"] * int(data.train.lengths.sum())
-    seconds = record["seconds"] + time.monotonic() - started
+    seen = record.epochs * int(data.train.lengths.sum())
+    seconds = record.seconds + time.monotonic() - started
     return Outcome(dev, test, {**details, "seconds": seconds, "training_bases": seen, "pretraining_bases": None})
 
 

@@ -134,7 +134,8 @@ def finetune(
     With `--config cnn-words` a small network of fresh weights learns in its place, from bases and learned words.
     """
     from vqdna.config import load_config
-    from vqdna.finetune.train import FinetuneConfig, plan_finetune, run_finetune
+    from vqdna.finetune.files import finetune_files, plan_files
+    from vqdna.finetune.settings import FinetuneConfig
     from vqdna.weights import part_folder, shipped_names
 
     prepare(quiet)
@@ -143,8 +144,8 @@ def finetune(
     source = part_folder(encoder, "encoder")
     if plan:
         about = {"train": train, "dev": dev, "seed": seed, "task": task, "labels": labels}
-        return show_plan(plan_finetune(resolved, encoder=source, **about), as_json)  # type: ignore[arg-type]
-    results = run_finetune(
+        return show_plan(plan_files(resolved, encoder=source, **about), as_json)  # type: ignore[arg-type]
+    results = finetune_files(
         resolved,
         encoder=source,
         train=train,
@@ -155,4 +156,4 @@ def finetune(
         task=task,
         labels=labels,
     )
-    show(results, as_json, out, ("dev", "test", "seconds"))
+    show(results.to_json(), as_json, out, ("dev", "test", "seconds"))

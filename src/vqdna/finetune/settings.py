@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vqdna.config import StrictModel
-from vqdna.training.settings import TrainingSettings, launched_ranks
+from vqdna.training.settings import Schedule, TrainingSettings, launched_ranks
 
 Pooling = Literal["mean", "mean+max"]
 
@@ -80,7 +80,7 @@ class EpochSettings(StrictModel):
     batch_size: int = Field(default=32, ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(gt=0)
-    schedule: Literal["cosine", "linear", "constant"] = "linear"
+    schedule: Schedule = "linear"
     warmup_steps: int = Field(default=50, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 from transformers import PreTrainedModel, set_seed
 
 from vqdna.devices import own_device
 from vqdna.encoder.encoded_sequences import EncodedSequences, encode_sequences
-from vqdna.encoder.genome_encoder import GenomeEncoderConfig
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.encoder.saved_models import load_encoder, model_folder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, prepare_trainable, save_adapter
@@ -27,19 +27,20 @@ from vqdna.finetune.best_epoch import BestEpoch
 from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
 from vqdna.finetune.head_start import start_head
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
+from vqdna.finetune.results import FinetuneResults
 from vqdna.finetune.settings import FinetuneConfig
+from vqdna.finetune.splits import data_inputs
 from vqdna.finetune.starting_weights import fresh_network, mix_with_fresh
 from vqdna.results import command_line
-from vqdna.tasks.loading import LabelledSequences, Splits, Task, read_splits
+from vqdna.tasks.loading import LabelledSequences, Splits, check_trainable
 from vqdna.tasks.metrics import Metrics
-from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers.loading import tokenizer_name
 from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process
 from vqdna.training.settings import TrainingSettings
 from vqdna.training.trainer import train as train_model
 
-__all__ = ["FinetuneConfig", "run_finetune"]
+__all__ = ["Plan", "class_weights", "plan_finetune", "run_finetune"]
 
 ADAPTER_FOLDER = "adapter"
 BEST_FILE = "best.safetensors"
@@ -47,112 +48,109 @@ STANDARDIZED_ON = 512
 """Training sequences whose pooled features the head is standardized by."""
 
 
+SPLIT_NAMES = {"train": "train", "dev": "dev", "test": "test"}
+
+
 def run_finetune(
     config: FinetuneConfig,
+    splits: Splits,
     *,
-    encoder: Path,
-    train: Path,
-    dev: Path | None,
-    test: Path | None,
+    encoder: Path | GenomeEncoder,
     out: Path,
     seed: int,
-    task: str | None = None,
-    labels: Path | None = None,
     dataset: str | None = None,
+    places: Mapping[str, str] = SPLIT_NAMES,
+    inputs: Mapping[str, str] | None = None,
     announces: bool = True,
-) -> dict[str, Any]:
+) -> FinetuneResults:
     """Fine-tunes (or resumes, or finds finished) an encoder on labelled sequences and returns the results record.
 
     Args:
         config: resolved configuration.
-        encoder: run folder of a pre-training, or its `model/`.
-        train: CSV, TSV or Parquet with columns `sequence,label`, or FASTA beside `labels`.
-        dev: picks the epoch; None takes a seeded tenth of `train`, class by class.
-        test: scored once, at the end; None leaves the test scores out.
+        splits: `train` is learned, `dev` picks the epoch, `test`, where there is one, is scored once, at the end.
+        encoder: run folder of a pre-training, its `model/`, or the encoder itself, which is copied.
         out: run folder.
-        seed: of the head, the order of the sequences, dropout and the tenth.
-        task: "classification", "multilabel" or "regression"; None reads it off the labels.
-        labels: table `name,label` of a FASTA file.
-        dataset: name under which reports list the scores; None takes the known dataset in whose folder `train` lies.
+        seed: of the head, the order of the sequences and dropout.
+        dataset: name under which reports list the scores.
+        places: what messages call the splits, such as the files that they were read from.
+        inputs: what run.yaml records, by which a later call tells this run from another one; None records the number
+            of sequences in each split and a hash of them.
         announces: shows first what the run will take; studies of many runs do not.
 
+    Returns:
+        The record that results.json holds; under torchrun the first rank alone has scores.
+
     Raises:
-        InputError: unreadable input, no encoder, a folder of another run, a loss that is no number.
+        InputError: no encoder, a folder of another run, a sequence too long for it, a loss that is no number.
     """
     started = time.monotonic()
-    source = model_folder(encoder, GenomeEncoderConfig.model_type)
-    splits = read_splits(train, dev, test, task=cast(Task | None, task), labels=labels, seed=seed)
+    check_trainable(splits.train, places["train"])
     weights = class_weights(splits.train, config.class_weights)
-    files = {"encoder": encoder, "train": train, "dev": dev, "test": test, "labels": labels, "task": task}
+    source = encoder if isinstance(encoder, GenomeEncoder) else model_folder(encoder, GenomeEncoderConfig.model_type)
     folder = RunFolder(out)
-    inputs = {name: value for name, value in files.items() if value is not None}
-    folder.open(config, seed=seed, parents={"encoder": source}, inputs=inputs)
+    folder.open(
+        config,
+        seed=seed,
+        parents={"encoder": source} if isinstance(source, Path) else {},
+        inputs=data_inputs(encoder, splits, dataset) if inputs is None else inputs,
+    )
     held = folder.finished()
     if held is not None:
-        return held
+        return FinetuneResults.model_validate(held)
     set_seed(seed)
     model = _untrained_model(config, source, splits.train, weights, seed)
     sizes = num_parameters(model)
-    places = record_places(splits, train, dev)
     best = _fit(model, config, splits, folder, seed, places, announces=announces)
-    if not is_main_process():
-        return {}
-    _save_best(model, best, folder)
-    saved = load_classifier(folder.model_folder)
-    saved.to(model.device)  # type: ignore[arg-type]
-    scores = {
-        "dev": _final_score(saved, splits.dev, dev or train),
-        "test": None if splits.test is None or test is None else _final_score(saved, splits.test, test),
-    }
-    name = dataset or known_dataset(train)
-    results = {
-        "stage": "finetune",
-        "system": tokenizer_name(saved.encoder.tokenizer),
-        **({"dataset": name} if name else {}),
-        "command": command_line(),
-        "seed": seed,
-        "seconds": round(time.monotonic() - started, 1),
-        **_description(config, splits, sizes, best),
-        **scores,
-    }
-    folder.write_results(results)
+    scores: dict[str, Metrics | None] = {"dev": {}, "test": None}
+    if is_main_process():
+        _save_best(model, best, folder)
+        # The scores are those of the model as it was saved, applied to DNA: what a user of the folder will get.
+        saved = load_classifier(folder.model_folder)
+        saved.to(model.device)  # type: ignore[arg-type]
+        scores = {
+            name: None if split is None else _final_score(saved, split, places[name])
+            for name, split in (("dev", splits.dev), ("test", splits.test))
+        }
+    results = FinetuneResults.model_validate(
+        {
+            "system": tokenizer_name(model.encoder.tokenizer),
+            "dataset": dataset,
+            "command": command_line(),
+            "seed": seed,
+            "seconds": round(time.monotonic() - started, 1),
+            "method": config.method,
+            "task": splits.train.task,
+            "num_classes": splits.train.num_classes,
+            "best_epoch": best.epoch,
+            "epochs": config.training.epochs,
+            "parameters": sizes,
+            "sequences": {"train": len(splits.train), "dev": len(splits.dev), "test": len(splits.test or ())},
+            **scores,
+        }
+    )
+    if is_main_process():
+        folder.write_results(results.to_json())
     return results
 
 
 def plan_finetune(
     config: FinetuneConfig,
+    splits: Splits,
     *,
-    encoder: Path,
-    train: Path,
-    dev: Path | None,
+    encoder: Path | GenomeEncoder,
     seed: int,
-    task: str | None = None,
-    labels: Path | None = None,
+    places: Mapping[str, str] = SPLIT_NAMES,
 ) -> Plan:
     """What `run_finetune` with the same arguments will take; leaves no run folder.
 
     Raises:
-        InputError: unreadable input, no encoder.
+        InputError: no encoder, a sequence too long for it.
     """
-    source = model_folder(encoder, GenomeEncoderConfig.model_type)
-    splits = read_splits(train, dev, None, task=cast(Task | None, task), labels=labels, seed=seed)
+    source = encoder if isinstance(encoder, GenomeEncoder) else model_folder(encoder, GenomeEncoderConfig.model_type)
     set_seed(seed)
     model = _untrained_model(config, source, splits.train, class_weights(splits.train, config.class_weights), seed)
-    dataset = _training_items(model, config, splits.train, _places(splits.train, train), seed)
+    dataset = _training_items(model, config, splits.train, record_names(splits.train, places["train"]), seed)
     return _plan(model, config, splits.train, dataset)
-
-
-def _description(config: FinetuneConfig, splits: Splits, sizes: Mapping[str, int], best: BestEpoch) -> dict[str, Any]:
-    """What results.json says of the run beside its scores."""
-    return {
-        "method": config.method,
-        "task": splits.train.task,
-        "num_classes": splits.train.num_classes,
-        "best_epoch": best.epoch,
-        "epochs": config.training.epochs,
-        "parameters": dict(sizes),
-        "sequences": {"train": len(splits.train), "dev": len(splits.dev), "test": len(splits.test or ())},
-    }
 
 
 def class_weights(train: LabelledSequences, kind: Literal["none", "balanced"]) -> list[float] | None:
@@ -172,21 +170,21 @@ def class_weights(train: LabelledSequences, kind: Literal["none", "balanced"]) -
     return [float(weight) for weight in len(train) / (train.num_classes * counts)]
 
 
-def record_places(splits: Splits, train: Path, dev: Path | None) -> tuple[Callable[[int], str], Callable[[int], str]]:
-    """What messages call record i of train and of dev."""
-    return _places(splits.train, train), _places(splits.dev, dev or train)
-
-
-def _places(records: LabelledSequences, file: Path) -> Callable[[int], str]:
+def record_names(records: LabelledSequences, place: str) -> Callable[[int], str]:
+    """What messages call record i of a split that they call `place`."""
     names = records.names
-    return lambda row: f"{file}: record " + (f"'{names[row]}'" if names else f"{row + 1}")
+    return lambda row: f"{place}: record " + (f"'{names[row]}'" if names else f"{row + 1}")
 
 
 def _untrained_model(
-    config: FinetuneConfig, source: Path, train: LabelledSequences, weights: list[float] | None, seed: int
+    config: FinetuneConfig,
+    source: Path | GenomeEncoder,
+    train: LabelledSequences,
+    weights: list[float] | None,
+    seed: int,
 ) -> GenomeEncoderForSequenceClassification:
     """Pre-trained encoder, or a network in its place, under a fresh head, with the trainable weights of the method."""
-    encoder = load_encoder(source)
+    encoder = source if isinstance(source, GenomeEncoder) else load_encoder(source)
     if config.network is not None:
         encoder = fresh_network(encoder, config.network)
     scale = {"label_mean": float(train.labels.mean()), "label_deviation": float(train.labels.std())}
@@ -214,15 +212,16 @@ def _fit(
     splits: Splits,
     folder: RunFolder,
     seed: int,
-    places: tuple[Callable[[int], str], Callable[[int], str]],
+    places: Mapping[str, str],
     *,
     announces: bool,
 ) -> BestEpoch:
     """Trains the model in place and returns the keeper of its best epoch."""
     model.to(own_device())  # type: ignore[arg-type]  # codes and the standardizer are worked out there too
     both_strands = model.config.reads_both_strands
-    dataset = _training_items(model, config, splits.train, places[0], seed)
-    dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, places[1], both_strands=both_strands, keep=True)
+    dataset = _training_items(model, config, splits.train, record_names(splits.train, places["train"]), seed)
+    dev_names = record_names(splits.dev, places["dev"])
+    dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, dev_names, both_strands=both_strands, keep=True)
     settings = _in_steps(config, model, dataset)
     model.fit_standardizer(coding_batches(dataset.encoded, STANDARDIZED_ON, pairs=dataset.pairs))
     if announces:
@@ -328,5 +327,5 @@ def _save_best(model: GenomeEncoderForSequenceClassification, best: BestEpoch, f
     folder.save_model(model)
 
 
-def _final_score(model: GenomeEncoderForSequenceClassification, records: LabelledSequences, file: Path) -> Metrics:
-    return score(records, predict_sequences(model, records.base_ids, _places(records, file), keep=True))
+def _final_score(model: GenomeEncoderForSequenceClassification, records: LabelledSequences, place: str) -> Metrics:
+    return score(records, predict_sequences(model, records.base_ids, record_names(records, place), keep=True))

@@ -141,20 +141,24 @@ def read_unlabelled(path: str | Path, *, gaps: Gaps = "error") -> tuple[list[str
 
 
 def labelled_from_text(
-    sequences: Sequence[str],
+    sequences: Sequence[str | UInt8[ndarray, "_"]],
     labels: Sequence[Any],
     *,
     task: Task | None = None,
     like: LabelledSequences | None = None,
 ) -> LabelledSequences:
-    """Labelled sequences from texts in memory, by the rules of `read_labelled`; errors name the 0-based record."""
+    """Labelled sequences from texts or base ids in memory, by the rules of `read_labelled`.
+
+    Errors name the 0-based record.
+    """
     if len(sequences) != len(labels):
         raise InputError(f"got {len(sequences)} sequences and {len(labels)} labels, expected one label each")
     rows = [
-        Row(f"record {number}", {"sequence": text, "label": str(label)})
-        for number, (text, label) in enumerate(zip(sequences, labels))
+        Row(f"record {number}", {"sequence": given if isinstance(given, str) else "", "label": str(label)})
+        for number, (given, label) in enumerate(zip(sequences, labels))
     ]
-    return _labelled(rows, [_row_bases(row, "error") for row in rows], task, like)
+    base_ids = [_row_bases(row, "error") if isinstance(given, str) else given for row, given in zip(rows, sequences)]
+    return _labelled(rows, base_ids, task, like)
 
 
 def read_splits(

@@ -13,6 +13,8 @@ from transformers import TrainingArguments
 from vqdna.config import StrictModel
 from vqdna.errors import InputError
 
+Schedule = Literal["cosine", "linear", "constant", "one-cycle"]
+
 
 def launched_ranks() -> int:
     """Ranks that torchrun started; 1 outside it. Known before they have met."""
@@ -27,7 +29,7 @@ class TrainingSettings(StrictModel):
         batch_size: sequences per optimizer step, over all ranks and accumulated passes together.
         gradient_accumulation: forward passes per optimizer step on each rank.
         learning_rate: peak of the schedule (AdamW).
-        schedule: shape after the warm-up.
+        schedule: shape after the warm-up; "one-cycle" has a rise of its own, see `StageTrainer.create_scheduler`.
         warmup_fraction: share of the steps over which the rate rises from zero.
         weight_decay: AdamW's, on matrices only.
         max_gradient_norm: clipping.
@@ -43,7 +45,7 @@ class TrainingSettings(StrictModel):
     batch_size: int = Field(ge=1)
     gradient_accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(gt=0)
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)
@@ -88,7 +90,7 @@ def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> Trai
         per_device_train_batch_size=settings.batch_size // parts,
         gradient_accumulation_steps=settings.gradient_accumulation,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule if settings.schedule != "constant" else "constant_with_warmup",
+        lr_scheduler_type=settings.schedule if settings.schedule in ("cosine", "linear") else "constant_with_warmup",
         warmup_steps=round(settings.warmup_fraction * settings.steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_gradient_norm,

@@ -150,6 +150,7 @@ class StageTrainer(Trainer):
         """Takes what the constructor of transformers has no place for."""
         self.loss_terms, self.keep_checkpoints = loss_terms, settings.keep_checkpoints
         self._batch_size, self._prefetch, self._shards = settings.batch_size, settings.prefetch, shards
+        self._schedule = settings.schedule
         self._term_sums: dict[str, Tensor] = {}
         self._num_passes = 0
         self._guard = FiniteGuard(self.accelerator.device)
@@ -178,6 +179,22 @@ class StageTrainer(Trainer):
                 model, device_placement=False, evaluation_mode=True
             )  # no copy per rank (DDP) around a model that is split
         return super().create_optimizer(model)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> torch.optim.lr_scheduler.LRScheduler:
+        """The schedule of the settings.
+
+        "one-cycle" rises over 30 % of the steps to the peak and falls by a cosine to nearly zero. AdamW's first
+        momentum moves against it (0.95 -> 0.85 -> 0.95): the higher the rate, the less of older gradients is kept.
+        Reference: Smith and Topin 2017, arXiv 1708.07120.
+        """
+        if self._schedule != "one-cycle" or self.lr_scheduler is not None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        scheduled: torch.optim.Optimizer = optimizer or self.optimizer
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            scheduled, self.args.learning_rate, total_steps=num_training_steps
+        )
+        self.lr_scheduler, self._created_lr_scheduler = schedule, True  # type: ignore[assignment]
+        return schedule
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
         """The passes of one update, dealt with as one batch: codebooks start from all of them, losses share them."""

@@ -1,5 +1,6 @@
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,11 +103,11 @@ def test_random_means_other_weights_for_every_seed_and_the_same_tokenizer(encode
     """What the fine-tuning starts from is no copy of the trained weights, and seeds differ."""
     seen = []
 
-    def spy(config, *, encoder, seed, **rest):
+    def spy(config, splits, *, encoder, seed, **rest):
         weights = load_encoder(encoder)
         seen.append(weights.embedding.tables[0].weight.detach().clone())
         record = {"seconds": 1.0, "best_epoch": 1, "parameters": {}, "sequences": {"train": 1}, "dev": {"mcc": 0.5}}
-        return record
+        return SimpleNamespace(to_json=lambda: record)
 
     monkeypatch.setattr("vqdna.studies.pretraining.study.run_finetune", spy)
     run_pretraining_study([f"random:{encoder}"], tmp_path / "s", datasets=[str(dataset)], seeds=2)

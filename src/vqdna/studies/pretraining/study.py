@@ -26,12 +26,10 @@ from vqdna.experiments.records import check_settings
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.starting_weights import fresh_encoder
 from vqdna.finetune.train import run_finetune
-from vqdna.genome.bases import from_base_ids
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.studies.pretraining.summary import write_summary
-from vqdna.tasks.loading import read_labelled
+from vqdna.tasks.loading import LabelledSequences, Splits, read_labelled
 from vqdna.tasks.registry import GUE_13, DatasetFiles, files_in_folder, find_dataset
-from vqdna.tasks.tables import write_labelled_csv
 from vqdna.tokenizers import load_tokenizer
 
 Record = dict[str, Any]
@@ -93,16 +91,12 @@ class Study:
         configuration = self.config_of(cell).model_dump(mode="json")
         return {"configuration": configuration, "max_train": self.max_train, "max_dev": self.max_dev}
 
-    def table(self, dataset: str, split: str) -> Path:
-        """The dataset's table of `train` or `dev`, or a table with the study's draw from it."""
+    def splits(self, dataset: str) -> Splits:
+        """The study's draw from the dataset's `train` and `dev`; the test split stays unread."""
         files = self.files[dataset]
-        whole, most = (files.train, self.max_train) if split == "train" else (files.dev, self.max_dev)
-        if most is None:
-            return whole
-        path = self.out / "tables" / f"{_slug(dataset)}{'' if split == 'train' else f'-{split}'}.csv"
-        if not path.is_file():
-            _write_draw(whole, most, path)
-        return path
+        train = read_labelled(files.train)
+        dev = read_labelled(files.dev, like=train)
+        return Splits(_drawn(train, self.max_train), _drawn(dev, self.max_dev), None)
 
 
 def run_pretraining_study(
@@ -192,8 +186,8 @@ def run_cell(cell: Cell, study: Study) -> Record:
 
 def _probed(cell: Cell, study: Study) -> Record:
     """What a cell's record takes from logistic regression; its regularization is chosen on dev, as epochs are."""
-    train = read_labelled(study.table(cell.dataset, "train"))
-    dev = read_labelled(study.table(cell.dataset, "dev"), like=train)
+    splits = study.splits(cell.dataset)
+    train, dev = splits.train, splits.dev
     found = run_probe(load_tokenizer(cell.encoder.removeprefix(PROBE)), train, dev, dev, seed=cell.seed)
     weights = int(found["num_features"])
     return {
@@ -209,16 +203,15 @@ def _finetuned(cell: Cell, study: Study, folder: Path) -> Record:
     """What a cell's record takes from a fine-tuning."""
     source = Path(cell.encoder.removeprefix(RANDOM))
     encoder = fresh_encoder(source, folder / "encoder", cell.seed) if cell.is_fresh else source
-    return run_finetune(
+    results = run_finetune(
         study.config_of(cell),
+        study.splits(cell.dataset),
         encoder=encoder,
-        train=study.table(cell.dataset, "train"),
-        dev=study.table(cell.dataset, "dev"),
-        test=None,
         out=folder / "run",
         seed=cell.seed,
         announces=False,
     )
+    return results.to_json()
 
 
 def _check(encoder: str) -> None:
@@ -264,12 +257,11 @@ def _run_unclaimed(cell: Cell, study: Study) -> str:
     return f"dev MCC {100 * record['dev']['mcc']:.1f} ({how})"
 
 
-def _write_draw(whole: Path, most: int, path: Path) -> None:
-    """Table of at most so many sequences of another, in their order, the same ones every time."""
-    labelled = read_labelled(whole)
-    drawn = np.sort(np.random.default_rng(0).permutation(len(labelled))[:most])
-    names = labelled.class_names
-    write_labelled_csv(path, ((from_base_ids(labelled.base_ids[row]), names[labelled.labels[row]]) for row in drawn))
+def _drawn(labelled: LabelledSequences, most: int | None) -> LabelledSequences:
+    """At most so many sequences, in their order, the same ones every time."""
+    if most is None:
+        return labelled
+    return labelled.subset(np.sort(np.random.default_rng(0).permutation(len(labelled))[:most]))
 
 
 def _files(name: str, data_root: Path | None) -> DatasetFiles:

@@ -21,14 +21,13 @@ from vqdna.finetune.evaluation import predict_sequences
 from vqdna.finetune.heads import load_classifier
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
-from vqdna.genome import from_base_ids
 from vqdna.studies.sars_cov_2.genome_codes import encode_genomes
 from vqdna.studies.sars_cov_2.genome_windows import GenomeWindows, tiled_windows
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.representations import Representation, code_counts
 from vqdna.studies.sars_cov_2.separation import Interval, bootstrap
 from vqdna.studies.sars_cov_2.splits import PARTS
-from vqdna.tasks.tables import write_labelled_csv
+from vqdna.tasks.loading import Splits, labelled_from_text
 from vqdna.tokenizers import Tokenizer
 
 METRIC = "f1_macro"
@@ -112,17 +111,16 @@ def fine_tuned_scores(
         encoder: pre-trained run folder.
         config: fine-tuning configuration.
         overrides: changes to it.
-        out: folder of tables and run.
+        out: folder of the run.
         seed: of the fine-tuning.
     """
     variants = sorted({genome.variant for genome in genomes})
     labels = {part: np.array([variants.index(genomes[i].variant) for i in w.genome]) for part, w in windows.items()}
-    tables = {part: out / f"{part}.csv.gz" for part in PARTS}
-    for part in PARTS:
-        write_labelled_csv(tables[part], zip(map(from_base_ids, windows[part].base_ids), labels[part].tolist()))
+    train = labelled_from_text(list(windows["train"].base_ids), labels["train"].tolist())
+    dev = labelled_from_text(list(windows["dev"].base_ids), labels["dev"].tolist(), like=train)
     run = run_finetune(
-        load_config(FinetuneConfig, config, "finetune", overrides), encoder=encoder, train=tables["train"],
-        dev=tables["dev"], test=None, out=out / "run", seed=seed, announces=False,
+        load_config(FinetuneConfig, config, "finetune", overrides), Splits(train, dev, None), encoder=encoder,
+        out=out / "run", seed=seed, announces=False,
     )  # fmt: skip
     model = load_classifier(out / "run")
     classes = np.array([int(name) for name in model.config.class_names])
@@ -138,9 +136,9 @@ def fine_tuned_scores(
         "genomes": macro_f1(wanted, of_genomes, np.arange(len(whole)), seed),
         "num_windows": {part: len(windows[part]) for part in PARTS},
         "num_genomes": len(whole),
-        "dev": run["dev"],
-        "parameters": run["parameters"],
-        "seconds": run["seconds"],
+        "dev": run.dev,
+        "parameters": run.parameters,
+        "seconds": run.seconds,
     }
 
 

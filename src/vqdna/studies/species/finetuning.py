@@ -1,7 +1,7 @@
-"""Encoders fine-tuned on species windows: tables of the windows -> stage 3 -> its scores as a cell of the study.
+"""Encoders fine-tuned on species windows: the windows' bases -> stage 3 -> its scores as a cell of the study.
 
-Flow: Windows -> train.csv, dev.csv, test.csv -> `run_finetune` -> accuracy of dev and test. It must not know how the
-windows were drawn.
+Flow: Windows -> LabelledSequences -> `run_finetune` -> accuracy of dev and test. It must not know how the windows were
+drawn.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import Any
 from vqdna.config import load_config
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
-from vqdna.genome.bases import from_base_ids
 from vqdna.genome.corpus import Corpus
 from vqdna.studies.species.splits import Windows
 from vqdna.studies.species.systems import SystemSpec
-from vqdna.tasks.tables import write_labelled_csv
+from vqdna.tasks.loading import LabelledSequences, Splits, labelled_from_text
 
 CONFIG = "small"
 EPOCHS = 3
@@ -43,34 +42,28 @@ def finetuned_scores(
         folder: of the cell; the model is not kept, for there is one for every cell.
         seed: of the fine-tuning.
     """
-    tables = {
-        name: _write_table(corpus, windows, folder / "windows" / f"{name}.csv") for name, windows in drawn.items()
-    }
+    train = _labelled(corpus, drawn["train"])
+    dev, test = (_labelled(corpus, drawn[name], like=train) for name in ("dev", "test"))
     config = load_config(FinetuneConfig, CONFIG, "finetune", [f"training.epochs={EPOCHS}"])
     results = run_finetune(
         config,
+        Splits(train, dev, test),
         encoder=Path(spec.source),
-        train=tables["train"],
-        dev=tables["dev"],
-        test=tables["test"],
         out=folder / "finetune",
         seed=seed,
         announces=False,
     )
-    for name in ("windows", "finetune"):
-        shutil.rmtree(folder / name)
-    kept = ("method", "best_epoch", "epochs", "parameters")
+    shutil.rmtree(folder / "finetune")
     return {
-        "dev": results["dev"],
-        "test": results["test"],
+        "dev": results.dev,
+        "test": results.test,
         "features": "fine-tuned",
         "num_features": None,
-        "finetune": {key: results[key] for key in kept},
+        "finetune": {key: getattr(results, key) for key in ("method", "best_epoch", "epochs", "parameters")},
     }
 
 
-def _write_table(corpus: Corpus, windows: Windows, path: Path) -> Path:
-    """Table sequence,label of the windows; padding is left out, which no model reads."""
-    rows = ((from_base_ids(windows.bases(corpus, row)), windows.labels[row]) for row in range(len(windows)))
-    write_labelled_csv(path, rows)
-    return path
+def _labelled(corpus: Corpus, windows: Windows, like: LabelledSequences | None = None) -> LabelledSequences:
+    """The windows' bases and labels; padding is left out, which no model reads."""
+    bases = [windows.bases(corpus, row) for row in range(len(windows))]
+    return labelled_from_text(bases, windows.labels.tolist(), task="classification", like=like)

@@ -1,0 +1,47 @@
+"""The record of a fine-tuning, as `results.json` of its run folder holds it, for reports, studies and users alike."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from vqdna.tasks.loading import Task
+from vqdna.tasks.metrics import Metrics
+
+
+class FinetuneResults(BaseModel):
+    """Scores of one fine-tuning, those of the saved `model/`, and what it took.
+
+    Attributes:
+        system: name of the tokenizer.
+        dataset: name under which reports list the scores, or None.
+        seconds: of the call that ended the run.
+        best_epoch: the one kept, counted from 1; 0 is the head that was probed before anything else learned.
+        parameters: `total` and `trainable`.
+        sequences: of `train`, `dev` and `test`.
+        dev: scores on the split that chose the epoch.
+        test: scores on the split scored once; None where there is none.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    stage: Literal["finetune"] = "finetune"
+    system: str
+    dataset: str | None = None
+    command: str
+    seed: int
+    seconds: float
+    method: str
+    task: Task
+    num_classes: int
+    best_epoch: int
+    epochs: int
+    parameters: dict[str, int]
+    sequences: dict[str, int]
+    dev: Metrics
+    test: Metrics | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of `results.json`; a run on data without a name has no key `dataset`."""
+        return self.model_dump(mode="json", exclude={"dataset"} if self.dataset is None else None)
