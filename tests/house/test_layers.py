@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "tokenizers": {"genome", "vocabulary", "weights"},
     "encoder": {"genome", "tokenizers"},
     "pretrain": {"encoder", "genome", "tokenizers", "training"},  # never vocabulary: tokenizers stay exchangeable
-    "finetune": {"encoder", "genome", "tasks", "tokenizers", "training", "devices"},
+    "finetune": {"encoder", "genome", "tasks", "tokenizers", "training", "devices", "weights"},
     "checkpoints": {"encoder", "genome", "pretrain", "tokenizers"},
     "models": {"encoder", "finetune", "pretrain", "weights"},
     "inference": {"encoder", "finetune", "genome", "pretrain", "tasks", "tokenizers", "training", "devices"},
@@ -100,7 +100,7 @@ ALLOWED: dict[str, set[str]] = {
         "__init__",
     },
     "__main__": {"cli"},
-    "__init__": {"registration", "models"},  # models when asked for: `vqdna.load`
+    "__init__": {"registration", "models", "finetune"},  # models when asked for: `vqdna.load`
     "registration": set(),  # names the modules of the models, and imports none
     **{name: set() for name in FREE},
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from vqdna.tasks.loading import Task
 from vqdna.tasks.metrics import Metrics
@@ -22,6 +23,7 @@ class FinetuneResults(BaseModel):
         sequences: of `train`, `dev` and `test`.
         dev: scores on the split that chose the epoch.
         test: scores on the split scored once; None where there is none.
+        folder: the run folder with `model/`; not written.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -41,6 +43,7 @@ class FinetuneResults(BaseModel):
     sequences: dict[str, int]
     dev: Metrics
     test: Metrics | None = None
+    folder: Path | None = Field(default=None, exclude=True)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of `results.json`; a run on data without a name has no key `dataset`."""

@@ -96,7 +96,7 @@ def run_finetune(
     )
     held = folder.finished()
     if held is not None:
-        return FinetuneResults.model_validate(held)
+        return FinetuneResults.model_validate({**held, "folder": out})
     set_seed(seed)
     model = _untrained_model(config, source, splits.train, weights, seed)
     sizes = num_parameters(model)
@@ -126,6 +126,7 @@ def run_finetune(
             "parameters": sizes,
             "sequences": {"train": len(splits.train), "dev": len(splits.dev), "test": len(splits.test or ())},
             **scores,
+            "folder": out,
         }
     )
     if is_main_process():

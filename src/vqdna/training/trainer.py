@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -189,7 +189,7 @@ class StageTrainer(Trainer):
         """
         if self._schedule != "one-cycle" or self.lr_scheduler is not None:
             return super().create_scheduler(num_training_steps, optimizer)
-        scheduled: torch.optim.Optimizer = optimizer or self.optimizer
+        scheduled = cast(torch.optim.Optimizer, optimizer or self.optimizer)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             scheduled, self.args.learning_rate, total_steps=num_training_steps
         )

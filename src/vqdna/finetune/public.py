@@ -1,0 +1,75 @@
+"""Fine-tuning as one call on data in memory: what `vqdna.finetune(...)` is.
+
+Flow: a model by name, folder or object + splits in any form -> `Splits` -> `run_finetune` -> results and a run folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vqdna.config import load_config
+from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.errors import InputError
+from vqdna.finetune.results import FinetuneResults
+from vqdna.finetune.settings import FinetuneConfig
+from vqdna.finetune.splits import GivenSplits, as_splits
+from vqdna.finetune.train import run_finetune
+from vqdna.tasks.loading import task_named
+from vqdna.weights import DEFAULT, part_folder, shipped_names
+
+OTHER_CONFIG = "cpu"
+"""Configuration for an encoder that does not come with the package."""
+
+
+def finetune(
+    model: str | Path | GenomeEncoder = DEFAULT,
+    splits: GivenSplits | None = None,
+    config: str | Path | FinetuneConfig | None = None,
+    out: str | Path | None = None,
+    *,
+    task: str | None = None,
+    seed: int = 0,
+    dataset: str | None = None,
+    announces: bool = False,
+) -> FinetuneResults:
+    """Fine-tunes a genome encoder on labelled sequences; the same call again finds the finished run, or resumes it.
+
+    Args:
+        model: name of a built-in encoder, folder of a pre-training, or the encoder itself, which stays as it is.
+        splits: a mapping with `train` and, where there are such, `dev` and `test`, or a tuple of them in that order.
+            Each is a pair (sequences, labels), a table with columns `sequence` and `label` (pandas, pyarrow, or a
+            mapping of columns), a `LabelledSequences`, or the path of a table. Sequences are text or arrays of base
+            ids. Without `dev` a seeded tenth of `train` picks the best epoch.
+        config: configuration, its path, or its name in `configs/finetune/`; None takes the built-in encoder's own.
+        out: run folder, which will hold `model/` and `results.json`.
+        task: "classification", "multilabel" or "regression"; None reads it off the labels.
+        seed: of the head, the order of the sequences, dropout and the tenth.
+        dataset: name under which reports list the scores.
+        announces: tells on standard error what the run will take.
+
+    Returns:
+        Scores on dev and test, and the folder.
+
+    Raises:
+        InputError: no such model or configuration, unreadable data, a folder of another run.
+    """
+    if splits is None or out is None:
+        raise InputError(
+            "finetune needs splits and out: vqdna.finetune(model, {'train': (sequences, labels)}, out=...)"
+        )
+    chosen = suited_config(model) if config is None else config
+    results = run_finetune(
+        chosen if isinstance(chosen, FinetuneConfig) else load_config(FinetuneConfig, str(chosen), "finetune"),
+        as_splits(splits, task=None if task is None else task_named(task), seed=seed),
+        encoder=model if isinstance(model, GenomeEncoder) else part_folder(model, "encoder"),
+        out=Path(out),
+        seed=seed,
+        dataset=dataset,
+        announces=announces,
+    )
+    return results
+
+
+def suited_config(model: str | Path | GenomeEncoder) -> str:
+    """Name of the configuration for an encoder where none is asked for: that of a built-in encoder has its name."""
+    return str(model) if str(model) in shipped_names("encoder") else OTHER_CONFIG
