@@ -47,3 +47,17 @@ def test_an_undefined_score_loses_to_any_other(tmp_path: Path):
     assert resumed.epoch == 1
     offer(resumed, trained, 2, -0.9)
     assert resumed.epoch == 2
+
+
+def test_the_statistics_of_batch_normalization_are_kept_with_the_weights(tmp_path: Path):
+    backbone = {"model_type": "vqdna_convolutions", "hidden_size": 8}
+    torch.manual_seed(0)
+    model = GenomeEncoderForSequenceClassification.from_encoder(tiny_encoder(backbone=backbone)).train()
+    bases = torch.randint(0, 4, (8, 40), dtype=torch.uint8)
+    best = BestEpoch(tmp_path / "best.safetensors", "classification")
+    best.offer(1, {"mcc": 0.5}, model)
+    expected = model.eval()(bases).logits
+    model.train()(bases)  # a later epoch moves the statistics, whatever it does to the weights
+    assert not torch.allclose(model.eval()(bases).logits, expected)
+    best.restore(model)
+    assert torch.equal(model.eval()(bases).logits, expected)
