@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoints": {"encoder", "genome", "pretrain", "tokenizers"},
     "models": {"encoder", "finetune", "pretrain", "weights"},
     "inference": {"encoder", "finetune", "genome", "pretrain", "tasks", "tokenizers", "training", "devices"},
-    "baselines": {"encoder", "finetune", "genome", "tasks", "tokenizers", "devices"},
+    "baselines": {"encoder", "finetune", "genome", "tasks", "tokenizers", "weights", "devices"},
     "experiments": set(),
     "reports": set(),
     "audit": {"genome", "tokenizers"},

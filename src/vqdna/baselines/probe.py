@@ -8,16 +8,16 @@ was made.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from jaxtyping import Shaped
+from jaxtyping import Float
 from numpy import ndarray
 
 from vqdna.baselines.code_features import Features, extract_features
 from vqdna.baselines.logistic_regression import SELECTION_METRIC, FittedProbe, fit_probe
+from vqdna.baselines.results import CutOff, ProbeResults, Representation
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, write_json
 from vqdna.tasks.loading import LabelledSequences, check_trainable, limited, read_labelled, split_off
@@ -51,6 +51,55 @@ class Limits:
                 raise InputError(f"limit of the {name} split: got {limit}, expected two or more sequences")
 
 
+@dataclass(frozen=True)
+class FittedProbes:
+    """A regression on each representation of a tokenizer's output.
+
+    Attributes:
+        best: name of the representation that does best on dev.
+        left_out: names of the representations that have too many dimensions.
+    """
+
+    by_name: Mapping[str, FittedProbe]
+    best: str
+    left_out: list[str]
+
+    def probabilities(self, features: Mapping[str, Features]) -> Float[ndarray, "row class"]:
+        """Class probabilities by the best representation, of what `extract_features` gives."""
+        return self.by_name[self.best].probabilities(features[self.best])
+
+
+def fit_probes(
+    fitting: Mapping[str, Features],
+    train: LabelledSequences,
+    choosing: Mapping[str, Features],
+    dev: LabelledSequences,
+    *,
+    most_features: int | None = None,
+    metric: str = SELECTION_METRIC,
+) -> FittedProbes:
+    """Regressions on `train`, their regularization and the representation chosen on `dev`.
+
+    Args:
+        fitting: features of train, as `extract_features` gives them.
+        train: fits the regressions. They are never fitted again with dev added, so the weights behind the dev score are
+            those behind the test score.
+        choosing: features of dev.
+        dev: chooses.
+        most_features: dimensions of a representation; larger ones are left out, unless there is no other.
+        metric: by which dev chooses.
+    """
+    sizes = {name: features.shape[1] for name, features in fitting.items()}
+    admitted = [name for name, size in sizes.items() if most_features is None or size <= most_features]
+    admitted = admitted or [min(sizes, key=lambda name: sizes[name])]
+    fitted = {
+        name: fit_probe(fitting[name], train.labels, choosing[name], dev.labels, train.num_classes, metric)
+        for name in admitted
+    }
+    best = max(fitted, key=lambda name: metric_value(fitted[name].dev, metric))
+    return FittedProbes(fitted, best, [name for name in sizes if name not in admitted])
+
+
 def run_probe(
     tokenizer: Tokenizer,
     train: LabelledSequences,
@@ -60,18 +109,14 @@ def run_probe(
     seed: int,
     limits: Limits = Limits(),
     metric: str = SELECTION_METRIC,
-) -> dict[str, Any]:
-    """Results record (stage "probe") of the logistic regression that does best on dev.
-
-    `predictions` holds its class probabilities [row class] for dev and test, as arrays: take them out before the record
-    is written.
+) -> ProbeResults:
+    """Results of the logistic regression that does best on dev.
 
     Args:
         tokenizer: learned or hand-made; moved nowhere, so features are computed where it lies.
         train: fits the regression.
         test: scored once, when everything is chosen.
-        dev: chooses; None holds out a seeded tenth of train, class by class, and the regression is fitted on the rest.
-            It is never refitted on dev, so the same training sequences stand behind dev and test scores.
+        dev: chooses; None holds out a seeded tenth of train, class by class.
         seed: of the held-out tenth; nothing else depends on it.
         limits: named in the record where they cut anything off.
         metric: by which dev chooses.
@@ -80,36 +125,46 @@ def run_probe(
         InputError: the labels are no class ids, train holds a single class, or dev or test holds no sequence.
     """
     started = time.monotonic()
-    _check_splits(train, test, dev)
+    check_splits(train, {"dev": dev, "test": test})
     kept, held_out = split_off(train, seed=seed) if dev is None else (train, dev)
     whole = {"train": kept, "dev": held_out, "test": test}
     parts = {name: limited(split, getattr(limits, name), limits.seed) for name, split in whole.items()}
     features = {name: extract_features(tokenizer, part.base_ids) for name, part in parts.items()}
     encoded = time.monotonic()
-    admitted = _small_enough(features["train"], limits.features)
-    fitted = {name: _fitted(name, features, parts, train.num_classes, metric) for name in admitted}
-    best = max(fitted, key=lambda name: metric_value(fitted[name].dev, metric))
+    probes = fit_probes(
+        features["train"], parts["train"], features["dev"], parts["dev"], most_features=limits.features, metric=metric
+    )
     representations = {
-        name: _record(probe, features["test"][name], parts["test"].labels) for name, probe in fitted.items()
+        name: Representation(
+            dev=probe.dev,
+            test=probe.score(features["test"][name], parts["test"].labels),
+            inverse_regularization=probe.inverse_regularization,
+            converged=probe.converged,
+            num_features=features["test"][name].shape[1],
+        )
+        for name, probe in probes.by_name.items()
     }
-    predictions = {name: fitted[best].probabilities(features[name][best]) for name in ("dev", "test")}
-    return {
-        "stage": "probe",
-        "system": tokenizer_name(tokenizer),
-        "seed": seed,
-        "seconds": time.monotonic() - started,
-        "encoding_seconds": encoded - started,
-        "dev": representations[best]["dev"],
-        "test": representations[best]["test"],
-        "features": best,
-        "num_features": representations[best]["num_features"],
-        "representations": representations,
-        "dev_source": "held out of train" if dev is None else "given",
-        "num_sequences": {name: len(part) for name, part in parts.items()},
-        **_what_was_cut(limits, whole, parts, [name for name in features["train"] if name not in admitted]),
-        "num_classes": train.num_classes,
-        "predictions": predictions,
-    }
+    predictions = {name: probes.probabilities(features[name]) for name in ("dev", "test")}
+    best = representations[probes.best]
+    num_whole = {name: len(split) for name, split in whole.items()}
+    num_sequences = {name: len(part) for name, part in parts.items()}
+    is_cut = bool(probes.left_out) or num_sequences != num_whole
+    return ProbeResults(
+        system=tokenizer_name(tokenizer),
+        seed=seed,
+        seconds=time.monotonic() - started,
+        encoding_seconds=encoded - started,
+        dev=best.dev,
+        test=best.test,
+        features=probes.best,
+        num_features=best.num_features,
+        representations=representations,
+        dev_source="held out of train" if dev is None else "given",
+        num_sequences=num_sequences,
+        limits=CutOff(**asdict(limits), num_whole=num_whole, left_out=probes.left_out) if is_cut else None,
+        num_classes=train.num_classes,
+        predictions=predictions,
+    )
 
 
 def probe_files(
@@ -121,8 +176,8 @@ def probe_files(
     out: Path | None,
     seed: int,
     limits: Limits = Limits(),
-) -> dict[str, Any]:
-    """Results record of `run_probe` on labelled tables, but for its predictions; also written to `out`/results.json.
+) -> ProbeResults:
+    """Results of `run_probe` on labelled tables, also written to `out`/results.json.
 
     Args:
         spec: a tokenizer as `load_tokenizer` takes it.
@@ -136,59 +191,19 @@ def probe_files(
     tokenizer = load_tokenizer(spec)
     fitting = read_labelled(train)
     choosing = read_labelled(dev, like=fitting) if dev is not None else None
-    record = run_probe(tokenizer, fitting, read_labelled(test, like=fitting), choosing, seed=seed, limits=limits)
-    del record["predictions"]
-    name = known_dataset(train)
-    record = {**record, **({"dataset": name} if name else {}), "spec": spec, "command": command_line()}
+    found = run_probe(tokenizer, fitting, read_labelled(test, like=fitting), choosing, seed=seed, limits=limits)
+    about = {"dataset": known_dataset(train), "spec": spec, "command": command_line()}
+    results = found.model_copy(update=about)
     if out is not None:
-        write_json(out / RESULTS_FILE, record)
-    return record
+        write_json(out / RESULTS_FILE, results.to_json())
+    return results
 
 
-def _small_enough(features: Mapping[str, Features], most: int | None) -> list[str]:
-    """Names of the representations of at most `most` dimensions; the smallest where all have more."""
-    sizes = {name: representation.shape[1] for name, representation in features.items()}
-    return [name for name in sizes if most is None or sizes[name] <= most] or [min(sizes, key=lambda name: sizes[name])]
-
-
-def _what_was_cut(
-    limits: Limits,
-    whole: Mapping[str, LabelledSequences],
-    parts: Mapping[str, LabelledSequences],
-    left_out: Sequence[str],
-) -> dict[str, Any]:
-    """Entry `limits` for the record, or nothing where every split was taken whole and no representation left out."""
-    if not left_out and all(len(parts[name]) == len(whole[name]) for name in whole):
-        return {}
-    num_whole = {name: len(split) for name, split in whole.items()}
-    return {"limits": {**asdict(limits), "num_whole": num_whole, "left_out": list(left_out)}}
-
-
-def _fitted(
-    name: str,
-    features: Mapping[str, Mapping[str, Features]],
-    parts: Mapping[str, LabelledSequences],
-    num_classes: int,
-    metric: str,
-) -> FittedProbe:
-    train, dev = parts["train"].labels, parts["dev"].labels
-    return fit_probe(features["train"][name], train, features["dev"][name], dev, num_classes, metric)
-
-
-def _record(probe: FittedProbe, features: Features, labels: Shaped[ndarray, "row"]) -> Mapping[str, Any]:
-    return {
-        "dev": probe.dev,
-        "test": probe.score(features, labels),
-        "inverse_regularization": probe.inverse_regularization,
-        "converged": probe.converged,
-        "num_features": features.shape[1],
-    }
-
-
-def _check_splits(train: LabelledSequences, test: LabelledSequences, dev: LabelledSequences | None) -> None:
+def check_splits(train: LabelledSequences, held_out: Mapping[str, LabelledSequences | None]) -> None:
+    """Refuses splits that no logistic regression can be fitted on or scored by."""
     if train.task != "classification":
         raise InputError(f"the probe is a logistic regression over classes; the training labels are {train.task}")
-    for name, split in (("dev", dev), ("test", test)):
+    for name, split in held_out.items():
         if split is not None and not len(split):
             raise InputError(f"the probe's {name} split holds no sequence")
     check_trainable(train, "the probe's training split")

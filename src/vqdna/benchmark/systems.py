@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget
@@ -159,7 +159,7 @@ def run_network(
     model = network.model(data.train.num_classes, config).to(own_device())  # where a tokenizer of it is already
     operations = flops_per_base(model, typical_length(data))
     details = {"flops_per_base": operations, "best_epoch": record["best_epoch"], "epochs": record["epochs"]}
-    return _from_scratch(record, record["parameters"], seen, details)
+    return _from_scratch(record["predictions"], record["seconds"], record["parameters"], seen, details)
 
 
 def typical_length(data: TaskData) -> int:
@@ -177,10 +177,10 @@ def run_tokens(
     limits = Limits(features=most_features)
     record = run_probe(load_tokenizer(tokenizer), data.train, data.test, data.dev, seed=seed, limits=limits)
     outputs = 1 if data.train.num_classes == 2 else data.train.num_classes
-    size = outputs * (record["num_features"] + 1)
-    chosen = record["representations"][record["features"]]["inverse_regularization"]
-    details = {"features": record["features"], "inverse_regularization": chosen}
-    return _from_scratch(record, size, int(data.train.lengths.sum()), details)
+    size = outputs * (record.num_features + 1)
+    chosen = record.representations[record.features].inverse_regularization
+    details = {"features": record.features, "inverse_regularization": chosen}
+    return _from_scratch(record.predictions, record.seconds, size, int(data.train.lengths.sum()), details)
 
 
 def run_best_kmer(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
@@ -198,8 +198,8 @@ def run_boosted_trees(data: TaskData, candidate: str, seed: int, folder: Path) -
     from vqdna.baselines.boosted_trees import run_trees
 
     record = run_trees(data.train, data.dev, data.test, seed=seed)
-    details = {"k": record["k"], "num_trees": record["num_trees"]}
-    return _from_scratch(record, record["parameters"], int(data.train.lengths.sum()), details)
+    details = {"k": record.k, "num_trees": record.num_trees}
+    return _from_scratch(record.predictions, record.seconds, record.parameters, int(data.train.lengths.sum()), details)
 
 
 def run_rival(
@@ -293,16 +293,20 @@ def _with_counts(tuned: Outcome, counts: Outcome | None, data: TaskData, about: 
 
 
 def _from_scratch(
-    record: Mapping[str, Any], size: int | Mapping[str, int], training_bases: int, details: Record
+    predictions: Mapping[str, ndarray],
+    seconds: float,
+    size: int | Mapping[str, int],
+    training_bases: int,
+    details: Record,
 ) -> Outcome:
     """Outcome of a control, whose weights learn from the task's sequences alone; `size` is that of all of them."""
     cost = {
-        "seconds": record["seconds"],
+        "seconds": seconds,
         "parameters": {"total": size, "trainable": size} if isinstance(size, int) else dict(size),
         "training_bases": training_bases,
         "pretraining_bases": 0,
     }
-    return Outcome(record["predictions"]["dev"], record["predictions"]["test"], {**cost, **details})
+    return Outcome(predictions["dev"], predictions["test"], {**cost, **details})
 
 
 def _average_system(name: str, members: Sequence[System]) -> System:

@@ -150,4 +150,4 @@ def probe(
     prepare()
     spec = one_tokenizer(vocabulary, tokenizer)
     results = probe_files(spec, train=train, dev=dev, test=test, out=out, seed=seed, limits=Limits(train=max_train))
-    show(results, as_json, out, ("features", "dev", "test", "seconds"))
+    show(results.to_json(), as_json, out, ("features", "dev", "test", "seconds"))

@@ -8,12 +8,13 @@ cross-validation like any other classifier.
 from __future__ import annotations
 
 import tempfile
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 from numpy import ndarray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -31,7 +32,72 @@ from vqdna.tasks.loading import LabelledSequences, Splits, split_off
 from vqdna.weights import DEFAULT, part_folder
 
 
-class VqdnaClassifier(ClassifierMixin, BaseEstimator):
+class SequenceClassifier(ClassifierMixin, BaseEstimator):
+    """What all classifiers of sequences share: checks, labels to class ids and back, the share that chooses.
+
+    A subclass names `dev_fraction` and `random_state` among its parameters, and gives `_fit` and `_probabilities`.
+
+    Attributes:
+        classes_: the labels in order, as they were given.
+    """
+
+    dev_fraction: float
+    random_state: int
+
+    def fit(self, X: Any, y: Any, dev: tuple[Any, Any] | None = None) -> SequenceClassifier:
+        """Learns sequences X (text, or arrays of base ids) and their labels y.
+
+        Args:
+            X: a list, an array or a column.
+            y: as many labels.
+            dev: sequences and labels by which epochs and settings are chosen; None holds `dev_fraction` of X out.
+
+        Raises:
+            ValueError: no text, labels of one class, as many labels as there are no sequences.
+        """
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        check_classification_targets(y)
+        self.classes_, ids = np.unique(np.asarray(y).ravel(), return_inverse=True)
+        train = labelled((_texts(X), ids.tolist()), "X", task="classification")
+        if len(self.classes_) < 2:
+            raise ValueError(f"got labels of one class only ({self.classes_[0]!r}), expected at least two classes")
+        self.n_features_in_ = 1
+        if dev is not None:
+            known = {label: number for number, label in enumerate(self.classes_.tolist())}
+            chosen_by = [known.get(label, label) for label in np.asarray(dev[1]).ravel().tolist()]
+            self._fit(train, labelled((_texts(dev[0]), chosen_by), "dev", like=train))
+        elif np.bincount(train.labels).max() < 2:  # a single sequence of each class: none can be spared
+            self._fit(train, train)
+        else:
+            self._fit(*split_off(train, self.dev_fraction, self.random_state))
+        return self
+
+    def predict_proba(self, X: Any) -> Float[ndarray, "row class"]:
+        """Probability of each class, columns in the order of `classes_`."""
+        check_is_fitted(self, "classes_")
+        texts = _texts(X)
+        return self._probabilities(labelled((texts, ["0"] * len(texts)), "X", task="classification").base_ids)
+
+    def predict(self, X: Any) -> Shaped[ndarray, "row"]:
+        """Most probable class of each sequence."""
+        probabilities = self.predict_proba(X)
+        predicted: Shaped[ndarray, "row"] = self.classes_[probabilities.argmax(axis=1)]
+        return predicted
+
+    @abstractmethod
+    def _fit(self, train: LabelledSequences, dev: LabelledSequences) -> None: ...
+
+    @abstractmethod
+    def _probabilities(self, base_ids: list[UInt8[ndarray, "_"]]) -> Float[ndarray, "row class"]: ...
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
+        return tags
+
+
+class VqdnaClassifier(SequenceClassifier):
     """Genome encoder under a head, fine-tuned on labelled sequences.
 
     Args:
@@ -44,7 +110,6 @@ class VqdnaClassifier(ClassifierMixin, BaseEstimator):
         out: run folder that stays; None takes a temporary one.
 
     Attributes:
-        classes_: the labels in order, as they were given.
         model_: the fine-tuned model.
         results_: scores on the held-out share, and what training took.
     """
@@ -65,63 +130,28 @@ class VqdnaClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.out = out
 
-    def fit(self, X: Any, y: Any) -> VqdnaClassifier:
-        """Fine-tunes on sequences X (text, or arrays of base ids) and their labels y.
-
-        Raises:
-            ValueError: no text, labels of one class, as many labels as there are no sequences.
-        """
-        if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
-        check_classification_targets(y)
-        labels = np.asarray(y).ravel()
-        self.classes_, ids = np.unique(labels, return_inverse=True)
-        train = labelled((_texts(X), ids.tolist()), "X", task="classification")
-        if len(self.classes_) < 2:
-            raise ValueError(f"got labels of one class only ({self.classes_[0]!r}), expected at least two classes")
-        self.n_features_in_ = 1
+    def _fit(self, train: LabelledSequences, dev: LabelledSequences) -> None:
         with tempfile.TemporaryDirectory(prefix="vqdna-") as temporary:
-            folder = Path(self.out or temporary)
+            folder = Path(self.out) if self.out else Path(temporary) / "run"
             self.results_ = run_finetune(
                 self._configuration(),
-                Splits(*self._held_out(train), None),
+                Splits(train, dev, None),
                 encoder=self.model if isinstance(self.model, GenomeEncoder) else part_folder(self.model, "encoder"),
-                out=folder if self.out else folder / "run",
+                out=folder,
                 seed=self.random_state,
                 announces=False,
             )
-            self.model_ = load_classifier(folder if self.out else folder / "run")
-        return self
+            self.model_ = load_classifier(folder)
 
-    def predict_proba(self, X: Any) -> Float[ndarray, "row class"]:
-        """Probability of each class, columns in the order of `classes_`."""
-        check_is_fitted(self, "model_")
-        given = labelled((_texts(X), ["0"] * len(_texts(X))), "X", task="classification")
-        return predict_sequences(self.model_, given.base_ids, lambda row: f"X: record {row}")
-
-    def predict(self, X: Any) -> Shaped[ndarray, "row"]:
-        """Most probable class of each sequence."""
-        probabilities = self.predict_proba(X)
-        predicted: Shaped[ndarray, "row"] = self.classes_[probabilities.argmax(axis=1)]
-        return predicted
+    def _probabilities(self, base_ids: list[UInt8[ndarray, "_"]]) -> Float[ndarray, "row class"]:
+        return predict_sequences(self.model_, base_ids, lambda row: f"X: record {row}")
 
     def _configuration(self) -> FinetuneConfig:
-        if isinstance(self.config, FinetuneConfig):
-            if self.overrides:
-                raise InputError("overrides go with a configuration's name or path, not with a FinetuneConfig")
-            return self.config
-        return load_config(FinetuneConfig, str(self.config), "finetune", self.overrides)
-
-    def _held_out(self, train: LabelledSequences) -> tuple[LabelledSequences, LabelledSequences]:
-        """What trains and what picks the epoch: the same where each class has a single sequence."""
-        if np.bincount(train.labels).max() < 2:
-            return train, train
-        return split_off(train, self.dev_fraction, self.random_state)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
-        return tags
+        if not isinstance(self.config, FinetuneConfig):
+            return load_config(FinetuneConfig, str(self.config), "finetune", self.overrides)
+        if self.overrides:
+            raise InputError("overrides go with a configuration's name or path, not with a FinetuneConfig")
+        return self.config
 
 
 def _texts(X: Any) -> list[Any]:

@@ -205,8 +205,8 @@ def _tokenizer(cell: Cell, study: Study) -> tuple[Tokenizer, Record]:
 def _probe(tokenizer: Tokenizer, probing: Probing, seed: int) -> Record:
     train, dev, test = probing.splits
     record = run_probe(tokenizer, train, test, dev, seed=seed, limits=probing.limits, metric=probing.metric)
-    left_out = ("stage", "system", "seed", "dev_source", "predictions")
-    return {"metric": probing.metric, **{key: value for key, value in record.items() if key not in left_out}}
+    left_out = ("stage", "system", "seed", "dev_source")
+    return {"metric": probing.metric, **{key: value for key, value in record.to_json().items() if key not in left_out}}
 
 
 def _probing(name: str, study: Study, files: DatasetFiles) -> Probing:

@@ -189,13 +189,13 @@ def _probed(cell: Cell, study: Study) -> Record:
     splits = study.splits(cell.dataset)
     train, dev = splits.train, splits.dev
     found = run_probe(load_tokenizer(cell.encoder.removeprefix(PROBE)), train, dev, dev, seed=cell.seed)
-    weights = int(found["num_features"])
+    weights = found.num_features
     return {
-        "seconds": round(found["seconds"], 1),
+        "seconds": round(found.seconds, 1),
         "best_epoch": None,
         "parameters": {"total": weights, "trainable": weights},
         "sequences": {"train": len(train), "dev": len(dev), "test": 0},
-        "dev": found["dev"],
+        "dev": found.dev,
     }
 
 
