@@ -12,6 +12,7 @@ MAX_WORDS = 25
 MAX_README_LINES = 150
 DOCUMENTS = [
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs" / "guides").glob("*.md")),
     *sorted((ROOT / "docs" / "results").glob("*.md")),
     *sorted((ROOT / "docs" / "reference").glob("*.md")),
