@@ -18,8 +18,8 @@ import json
 from pathlib import Path
 
 from vqdna.benchmark.budget import BUDGET_FILE
-from vqdna.benchmark.summary import read_cells, summarize
-from vqdna.benchmark.trials import Trial
+from vqdna.benchmark.grid import Trial
+from vqdna.benchmark.summary import read_trials, summarize
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 
 CHOICES = {
@@ -121,7 +121,10 @@ def in_this_folder(record: object) -> object:
 
 def write_cells(folder: Path, out: Path) -> None:
     """All cells of a benchmark as lines of JSON, its budget first."""
-    records = [{"budget": read_json(folder / BUDGET_FILE)}, *read_cells(folder)]
+    records = [
+        {"budget": read_json(folder / BUDGET_FILE)},
+        *(trial.model_dump(mode="json", exclude_unset=True) for trial in read_trials(folder)),
+    ]
     write_atomically(out, "".join(json.dumps(in_this_folder(record)) + "\n" for record in records).encode())
 
 
@@ -149,7 +152,7 @@ if __name__ == "__main__":
         "masking": masking,
         "species": species,
         "variants": variants,
-        "benchmark": summarize,
+        "benchmark": lambda folder: summarize(folder).model_dump(mode="json", exclude_unset=True),
     }
     if arguments.study in collected:
         write_json(arguments.out, in_this_folder(collected[arguments.study](arguments.source)))

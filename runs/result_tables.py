@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import vqdna
-from vqdna.benchmark.ranking import Ranking, ranking_markdown
+from vqdna.benchmark.ranking import ranking_markdown
+from vqdna.benchmark.summary import BenchmarkResult
 from vqdna.benchmark.summary_tables import means_table, metric_table, percent, published_table, systems_in_order
 from vqdna.config import read_yaml
 from vqdna.reports.runs import Run
@@ -48,30 +49,35 @@ def rows_of(summary: Record, protocol: str) -> list[Record]:
 
 
 def means(summary: Record, protocol: str) -> str:
-    rows = rows_of(summary, protocol)
-    return means_table(rows, systems_in_order(rows, summary["rankings"].get(protocol)))
+    result = BenchmarkResult.model_validate(summary)
+    rows = result.of_protocol(protocol)
+    return means_table(rows, systems_in_order(rows, result.rankings.get(protocol)))
 
 
 def mcc(summary: Record, protocol: str) -> str:
-    rows = rows_of(summary, protocol)
-    return metric_table(rows, systems_in_order(rows, summary["rankings"].get(protocol)), "mcc", "MCC")
+    result = BenchmarkResult.model_validate(summary)
+    rows = result.of_protocol(protocol)
+    return metric_table(rows, systems_in_order(rows, result.rankings.get(protocol)), "mcc", "MCC")
 
 
 def ranks(summary: Record, protocol: str) -> str:
-    return ranking_markdown(Ranking.from_record(summary["rankings"][protocol]))
+    ranking = BenchmarkResult.model_validate(summary).rankings[protocol]
+    return "" if ranking is None else ranking_markdown(ranking)
 
 
 def published(summary: Record, protocol: str) -> str:
-    return published_table(rows_of(summary, protocol), summary["published"][protocol])
+    result = BenchmarkResult.model_validate(summary)
+    return published_table(result.of_protocol(protocol), result.published[protocol])
 
 
 def virus_windows(summary: Record, protocol: str) -> str:
     """Scores of the windows of SARS-CoV-2 lineages, and of an encoder's two parts."""
+    own = BenchmarkResult.model_validate(summary).of_protocol(protocol)
     rows = []
-    for row in sorted(rows_of(summary, protocol), key=lambda row: -row["f1_macro"]["mean"]):
-        parts = [percent(row["parts"][part]["mcc"]) if part in row["parts"] else "" for part in ("encoder", "counts")]
-        no_better = str(len(row["collapsed"]) or "")
-        rows.append([row["system"], percent(row["f1_macro"]), percent(row["mcc"]), *parts, no_better])
+    for row in sorted(own, key=lambda row: -(row.of("f1_macro").mean or 0.0)):
+        parts = [percent(row.parts[part].of("mcc")) if part in row.parts else "" for part in ("encoder", "counts")]
+        no_better = str(len(row.collapsed) or "")
+        rows.append([row.system, percent(row.of("f1_macro")), percent(row.of("mcc")), *parts, no_better])
     head = "system | macro-F1 | MCC | encoder alone, MCC | counts alone, MCC | runs no better than chance"
     return table(head, rows)
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from vqdna.benchmark.budget import Budget, load_budget
-from vqdna.benchmark.encoders import RIVALS, encoder_folder, is_ready, prepare_encoder, pretraining_of
+from vqdna.benchmark.encoders import OWN_ENCODERS, encoder_folder, is_ready, prepare_encoder, pretraining_of
 from vqdna.benchmark.runner import run_benchmark
 from vqdna.encoder.saved_models import load_encoder
 from vqdna.results import read_json
@@ -52,24 +52,28 @@ def root(tmp_path) -> Path:
 
 def test_a_position_is_four_to_six_bases_for_every_tokenizer():
     limits = load_budget("cpu")
-    merged = {name: pretraining_of(rival, limits).stem.merge for name, rival in RIVALS.items()}
+    merged = {name: pretraining_of(encoder, limits).stem.merge for name, encoder in OWN_ENCODERS.items()}
     assert merged["kmer6"] == merged["bpe"] == 1
     assert {merged[name] for name in ("vqdna-views", "vqdna-hrq", "vqdna-vq", "nucleotide", "kmer3")} == {4}
 
 
 def test_every_encoder_is_pre_trained_by_the_same_steps_questions_and_shape():
     def without_tokenizer(name: str) -> dict:
-        config = pretraining_of(RIVALS[name], load_budget("cpu")).model_dump()
+        config = pretraining_of(OWN_ENCODERS[name], load_budget("cpu")).model_dump()
         config["stem"].pop("merge")
         config.pop("num_levels")
         return config
 
-    assert all(without_tokenizer(name) == without_tokenizer("vqdna-hrq") for name in RIVALS if not RIVALS[name].config)
+    assert all(
+        without_tokenizer(name) == without_tokenizer("vqdna-hrq")
+        for name in OWN_ENCODERS
+        if not OWN_ENCODERS[name].config
+    )
 
 
 def test_hyena_answers_the_same_questions_as_often():
     limits = load_budget("cpu")
-    hyena, other = (pretraining_of(RIVALS[name], limits) for name in ("hyena", "nucleotide"))
+    hyena, other = (pretraining_of(OWN_ENCODERS[name], limits) for name in ("hyena", "nucleotide"))
     alike = (
         "stem",
         "masking",
@@ -86,11 +90,11 @@ def test_hyena_answers_the_same_questions_as_often():
 
 
 @pytest.mark.slow
-def test_rivals_are_pre_trained_fine_tuned_and_averaged_with_their_counts(root, tmp_path, budget):
+def test_tokenizers_are_pre_trained_fine_tuned_and_averaged_with_their_counts(root, tmp_path, budget):
     out = tmp_path / "out"
     silent = Console(file=io.StringIO())
-    rows = run_benchmark(["kmer6", "random-init"], ["mouse/3"], 1, out, root, budget=budget, console=silent)
-    assert {row["system"] for row in rows} == {"kmer6", "random-init"}
+    rows = run_benchmark(["kmer6", "random-init"], ["mouse/3"], 1, out, root, budget=budget, console=silent).rows
+    assert {row.system for row in rows} == {"kmer6", "random-init"}
     record = read_json(out / "full/kmer6/mouse/3/seed-0/results.json")
     assert set(record["searched"]["dev"]) == {"both-strands", "one-strand"}
     assert set(record["parts"]) == {"encoder", "counts"}
@@ -103,15 +107,13 @@ def test_rivals_are_pre_trained_fine_tuned_and_averaged_with_their_counts(root, 
     assert read_json(out / "full/random-init/mouse/3/seed-0/results.json")["pretraining_bases"] == 0
     left = out / "runs/full/kmer6/mouse/3/both-strands-seed-0/run"
     assert (left / "metrics.jsonl").is_file()
-    assert not (left / "model").exists()  # weights of hundreds of cells would fill a disk
+    assert not (left / "model").exists()  # weights of hundreds of runs would fill a disk
     assert (out / "tables/full/mouse/3/counts-shipped/outcome.npz").is_file()  # for all encoders of this tokenizer
     shutil.rmtree(out / "full")
     for outcome in out.rglob("outcome.npz"):
-        outcome.unlink()  # as if cut off when a training had ended; now the estimate makes a trial of its own, too
-    again = run_benchmark(["kmer6", "random-init"], ["mouse/3"], 1, out, root, budget=budget, console=silent)
-    assert [(row["system"], row["mcc"], row["parts"]) for row in again] == [
-        (row["system"], row["mcc"], row["parts"]) for row in rows
-    ]
+        outcome.unlink()  # as if cut off when a training had ended
+    again = run_benchmark(["kmer6", "random-init"], ["mouse/3"], 1, out, root, budget=budget, console=silent).rows
+    assert [(row.system, row.mcc, row.parts) for row in again] == [(row.system, row.mcc, row.parts) for row in rows]
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import friedmanchisquare
 
 from vqdna.benchmark.ranking import critical_difference, rank_systems, ranking_markdown
-from vqdna.benchmark.summary import write_summary
+from vqdna.benchmark.summary_tables import write_summary
 from vqdna.results import read_json, write_json
 
 

@@ -17,12 +17,16 @@ from vqdna.benchmark import estimate, systems
 from vqdna.benchmark import grid as work
 from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget, load_budget
-from vqdna.benchmark.grid import Grid, work_through
+from vqdna.benchmark.encoders import OWN_ENCODERS
+from vqdna.benchmark.grid import Grid, Trial
 from vqdna.benchmark.outcomes import Outcome, read_outcome
 from vqdna.benchmark.protocols import TaskData, read_task_data
+from vqdna.benchmark.results import Details
 from vqdna.benchmark.runner import checked_grid, run_benchmark
-from vqdna.benchmark.systems import RIVALS, SYSTEM_NAMES, System, find_system, run_best_kmer
-from vqdna.benchmark.trials import Trial, kept_outcome
+from vqdna.benchmark.running import run_best_kmer
+from vqdna.benchmark.summary import BenchmarkResult
+from vqdna.benchmark.systems import SYSTEM_NAMES, System, find_system
+from vqdna.benchmark.trials import kept_outcome, work_through
 from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.experiments import cells
@@ -64,7 +68,7 @@ class FakeSystem:
             raise KeyboardInterrupt
         self.calls.append((data.dataset, candidate, seed))
         wrong = {"poor": 8}.get(candidate, 1 + seed)
-        details = {"seconds": 2.0, "training_bases": 1800, "epochs": 1}
+        details = Details(seconds=2.0, training_bases=1800, epochs=1)
         return Outcome(predicted(data.dev.labels, wrong), predicted(data.test.labels, wrong), details)
 
     def named(self, name: str, *_: object) -> System:
@@ -84,13 +88,13 @@ def fake(monkeypatch) -> FakeSystem:
 
 def use(monkeypatch, system: FakeSystem) -> FakeSystem:
     monkeypatch.setattr(work, "find_system", system.named)
-    monkeypatch.setattr(estimate, "_trial", lambda grid, name: 1e-3)
+    monkeypatch.setattr(estimate, "_short_run", lambda grid, name: 1e-3)
     return system
 
 
 def run(
     systems, datasets, seeds, out: Path, root: Path, budget: Budget = WHOLE, console: Console = SILENT
-) -> list[dict]:
+) -> BenchmarkResult:
     return run_benchmark(systems, datasets, seeds, out, root, budget=budget, console=console)
 
 
@@ -112,9 +116,9 @@ def test_cells_go_seed_by_seed_and_known_ones_are_not_run_again(data_root, tmp_p
     out = tmp_path / "out"
     run(["cnn"], ["mouse/3", "tf/0"], [0, 1], out, data_root)
     assert fake.calls == [(name, "only", seed) for seed in (0, 1) for name in ("mouse/3", "tf/0")]
-    rows = run(["cnn"], ["mouse/3", "tf/0"], 3, out, data_root)
+    rows = run(["cnn"], ["mouse/3", "tf/0"], 3, out, data_root).rows
     assert fake.calls[4:] == [("mouse/3", "only", 2), ("tf/0", "only", 2)]
-    assert [row["seeds"] for row in rows] == [[0, 1, 2], [0, 1, 2]]
+    assert [row.seeds for row in rows] == [[0, 1, 2], [0, 1, 2]]
 
 
 def test_a_run_that_was_cut_off_goes_on_at_the_cell_that_broke(data_root, tmp_path, monkeypatch):
@@ -132,9 +136,9 @@ def test_predictions_outlive_a_kill_between_them_and_the_scores(data_root, tmp_p
     out = tmp_path / "out"
     run(["cnn"], ["mouse/3"], 1, out, data_root)
     (out / "full/cnn/mouse/3/seed-0/results.json").unlink()
-    (row,) = run(["cnn"], ["mouse/3"], 1, out, data_root)
+    (row,) = run(["cnn"], ["mouse/3"], 1, out, data_root).rows
     assert len(fake.calls) == 1
-    assert row["seeds"] == [0]
+    assert row.seeds == [0]
     assert read_outcome(out / "runs/full/cnn/mouse/3/only-seed-0").test.shape == (20, 2)
 
 
@@ -169,9 +173,9 @@ def test_what_was_searched_before_is_not_read_again(data_root, tmp_path, monkeyp
 
 def test_a_system_that_no_seed_changes_is_run_once(data_root, tmp_path, monkeypatch):
     system, out = use(monkeypatch, FakeSystem(is_seedless=True)), tmp_path / "out"
-    (row,) = run(["kmer-logreg:3"], ["mouse/3"], 3, out, data_root)
+    (row,) = run(["kmer-logreg:3"], ["mouse/3"], 3, out, data_root).rows
     assert system.calls == [("mouse/3", "only", 0)]
-    assert (row["seeds"], row["mcc"]["sd"]) == ([0, 1, 2], 0.0)
+    assert (row.seeds, row.mcc.sd) == ([0, 1, 2], 0.0)
 
 
 def test_progress_says_what_is_left_names_every_cell_and_ends_with_the_table(data_root, tmp_path, fake, monkeypatch):
@@ -179,7 +183,7 @@ def test_progress_says_what_is_left_names_every_cell_and_ends_with_the_table(dat
     shown = io.StringIO()
     run(["cnn"], ["mouse/3"], 2, tmp_path / "out", data_root, console=Console(file=shown, width=100))
     text = shown.getvalue()
-    assert text.startswith("2 cells to run, 0 known, about ")
+    assert text.startswith("2 runs to make, 0 known\n")
     assert "[2/2] full mouse/3 cnn seed 1: test MCC 80.0 (2 s)" in text
     assert "85.2" in text  # the mean over both
     monkeypatch.setenv("VQDNA_QUIET", "1")
@@ -194,7 +198,7 @@ def test_the_estimate_grows_with_the_bases_and_shrinks_with_workers(data_root, t
     four = estimate.estimate(grid, grid.trials())
     assert four.seconds == pytest.approx(4 * one.seconds)
     assert estimate.estimate(grid, grid.trials(), workers=2).seconds == pytest.approx(2 * one.seconds)
-    assert estimate.estimate(grid, []).sentence() == "0 cells to run, 4 known"
+    assert estimate.estimate(grid, []).sentence() == "0 runs to make, 4 known"
 
 
 def test_what_another_process_is_at_is_left_to_it(data_root, tmp_path, fake, monkeypatch):
@@ -222,7 +226,8 @@ def test_several_workers_give_what_one_gives(data_root, tmp_path):
     alone = run_benchmark(systems, datasets, 1, tmp_path / "one", data_root, **options)
     shared = run_benchmark(systems, datasets, 1, tmp_path / "two", data_root, workers=2, **options)
     kept = ("system", "dataset", "mcc", "f1_macro", "accuracy", "auroc", "deduplicated")
-    assert [{key: row[key] for key in kept} for row in alone] == [{key: row[key] for key in kept} for row in shared]
+    one, other = ([{key: getattr(row, key) for key in kept} for row in found.rows] for found in (alone, shared))
+    assert one == other
 
 
 @pytest.mark.slow
@@ -301,12 +306,13 @@ def test_results_of_another_system_in_the_same_folder_are_not_taken_for_known(da
 
 def test_damaged_predictions_are_refused_by_name(data_root, tmp_path, fake):
     out = tmp_path / "out"
-    data = read_task_data("mouse/3", "full", WHOLE, out, data_root)
-    kept_outcome("full", fake.named("cnn"), data, "only", 0, out)
+    grid = Grid(["cnn"], {"mouse/3": "full"}, [0], WHOLE, out, (), data_root)
+    data = grid.data("full", "mouse/3")
+    kept_outcome(grid, fake.named("cnn"), data, "only", 0)
     file = out / "runs/full/cnn/mouse/3/only-seed-0/outcome.npz"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(InputError, match=r"outcome\.npz: the predictions cannot be read"):
-        kept_outcome("full", fake.named("cnn"), data, "only", 0, out)
+        kept_outcome(grid, fake.named("cnn"), data, "only", 0)
 
 
 def test_every_system_name_is_found(tmp_path):
@@ -315,15 +321,15 @@ def test_every_system_name_is_found(tmp_path):
             assert find_system(name, WHOLE, tmp_path).name == name
     assert find_system("kmer-logreg:4", WHOLE, tmp_path).is_seedless
     assert find_system("cnn:15", WHOLE, tmp_path).run.args == (15,)
-    assert find_system("cnn-words:small", WHOLE, tmp_path).run.keywords["words"].endswith("small/vocabulary")
-    assert find_system("cnn-words:kmer:3", WHOLE, tmp_path).run.keywords["words"] == "kmer:3"
+    assert find_system("cnn-words:small", WHOLE, tmp_path).run.keywords["tokenizer"].endswith("small/vocabulary")
+    assert find_system("cnn-words:kmer:3", WHOLE, tmp_path).run.keywords["tokenizer"] == "kmer:3"
     longer = find_system("kmer6:4", WHOLE, tmp_path)
-    assert (longer.rival, longer.run.keywords) == ("kmer6", {"epochs": 4})
+    assert (longer.encoder, longer.run.keywords) == ("kmer6", {"epochs": 4})
     assert find_system("probe:nucleotide@64", WHOLE, tmp_path).is_seedless
     assert find_system("probe:small", WHOLE, tmp_path).run.args[0].endswith("small/vocabulary")
     assert len(find_system("encoder:small", WHOLE, tmp_path).candidates) == 2
     assert len(find_system(f"encoder:{tmp_path}@linear", WHOLE, tmp_path).candidates) == 1
-    assert {find_system(name, WHOLE, tmp_path).rival for name in RIVALS} == set(RIVALS)
+    assert {find_system(name, WHOLE, tmp_path).encoder for name in OWN_ENCODERS} == set(OWN_ENCODERS)
 
 
 def test_cells_of_different_systems_have_different_folders(tmp_path):
@@ -333,12 +339,12 @@ def test_cells_of_different_systems_have_different_folders(tmp_path):
 
 def test_the_controls_learn_a_composition(data_root, tmp_path):
     systems = ["cnn", "cnn-words:kmer:2", "kmer-logreg:2", "kmer-lightgbm"]
-    rows = run(systems, ["mouse/3"], 1, tmp_path / "out", data_root)
-    assert {row["system"] for row in rows if row["mcc"]["mean"] > 0.5} == set(systems)
-    costs = {row["system"]: row for row in rows}
-    assert costs["cnn"]["flops_per_base"] > 10_000
-    assert costs["cnn"]["parameters"]["total"] > costs["kmer-logreg:2"]["parameters"]["total"]
-    json.dumps(rows, allow_nan=False)
+    rows = run(systems, ["mouse/3"], 1, tmp_path / "out", data_root).rows
+    assert {row.system for row in rows if row.mcc.mean > 0.5} == set(systems)
+    costs = {row.system: row for row in rows}
+    assert costs["cnn"].flops_per_base > 10_000
+    assert costs["cnn"].parameters.total > costs["kmer-logreg:2"].parameters.total
+    json.dumps(read_json(tmp_path / "out/summary.json"), allow_nan=False)
 
 
 def test_an_average_takes_what_its_members_made_and_costs_what_they_cost(data_root, tmp_path, monkeypatch):
@@ -346,9 +352,9 @@ def test_an_average_takes_what_its_members_made_and_costs_what_they_cost(data_ro
     singles = {name: fake.named(name) for name, fake in members.items()}
     average = System("average:one+other", systems._not_run, members=tuple(singles.values()))
     monkeypatch.setattr(work, "find_system", lambda name, *_: singles.get(name, average))
-    monkeypatch.setattr(estimate, "_trial", lambda grid, name: 1e-3)
-    rows = run(["average:one+other", "one"], ["mouse/3"], 2, tmp_path / "out", data_root)
-    assert [row["seconds"] for row in rows] == [4.0, 2.0]
+    monkeypatch.setattr(estimate, "_short_run", lambda grid, name: 1e-3)
+    rows = run(["average:one+other", "one"], ["mouse/3"], 2, tmp_path / "out", data_root).rows
+    assert [row.seconds for row in rows] == [4.0, 2.0]
     searched = [("mouse/3", "poor", 0), ("mouse/3", "good", 0)]
     assert all(fake.calls == [*searched, ("mouse/3", "good", 1)] for fake in members.values())
     records = [read_json(tmp_path / f"out/full/average-one-other/mouse/3/seed-{n}/results.json") for n in (0, 1)]
@@ -360,9 +366,9 @@ def test_an_average_takes_what_its_members_made_and_costs_what_they_cost(data_ro
 
 
 def test_an_average_waits_for_its_members_encoders_and_is_estimated_by_them(data_root, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimate, "_trial", lambda grid, name: 1e-3)
+    monkeypatch.setattr(estimate, "_short_run", lambda grid, name: 1e-3)
     average = find_system("average:kmer3+cnn+bpe", WHOLE, tmp_path)
-    assert average.rivals == ("kmer3", "bpe")
+    assert average.encoders == ("kmer3", "bpe")
     assert not average.is_seedless
     assert find_system("average:kmer-logreg+probe:small", WHOLE, tmp_path).is_seedless
     seconds = [
@@ -375,7 +381,7 @@ def test_an_average_waits_for_its_members_encoders_and_is_estimated_by_them(data
 
 
 def test_the_estimate_knows_how_often_a_system_reads_the_training_split(data_root, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimate, "_trial", lambda grid, name: 1.0)
+    monkeypatch.setattr(estimate, "_short_run", lambda grid, name: 1.0)
     grid = checked_grid(["cnn:1"], ["mouse/3"], 1, tmp_path / "out", data_root, budget=WHOLE)
     once = int(grid.data("full", "mouse/3").train.lengths.sum())
 
@@ -393,23 +399,23 @@ def test_scores_are_averaged_evenly_where_there_are_no_classes():
     labels = np.array([0.0, 1.0, 2.0])
     dev = LabelledSequences([np.zeros(4, dtype=np.uint8)] * 3, labels, task="regression")
     outcomes = {
-        name: Outcome(labels[:, None] + shift, labels[:, None] - shift, {"seconds": 1.0})
+        name: Outcome(labels[:, None] + shift, labels[:, None] - shift, Details(seconds=1.0))
         for name, shift in (("low", -1.0), ("high", 3.0))
     }
     average = averaged(outcomes, dev)
     np.testing.assert_allclose(average.dev[:, 0], labels + 1)
     np.testing.assert_allclose(average.test[:, 0], labels - 1)
-    assert average.details["seconds"] == 2.0
-    assert average.details["parameters"] is None
+    assert average.details.seconds == 2.0
+    assert average.details.parameters is None
     assert set(average.parts) == {"low", "high"}
 
 
 def test_the_best_k_is_the_one_with_the_highest_dev_mcc(data_root, tmp_path):
     data = read_task_data("tf/0", "full", WHOLE, tmp_path, data_root)
     outcome = run_best_kmer(data, "default", 0, tmp_path)
-    scores = outcome.details["dev_by_k"]
+    scores = outcome.details.dev_by_k
     assert set(scores) == {"3", "4", "5", "6"}
-    assert scores[str(outcome.details["k"])] == max(scores.values())
+    assert scores[str(outcome.details.k)] == max(scores.values())
     assert task_metrics("classification", data.dev.labels, outcome.dev)["mcc"] == max(scores.values())
 
 
@@ -431,7 +437,7 @@ def test_a_trial_reads_a_few_sequences_once_however_long_a_system_trains(system,
 
     real = cnn.run_cnn
     monkeypatch.setattr(cnn, "run_cnn", run_cnn)
-    monkeypatch.setattr(estimate, "TRIAL_BASES", 1200)
+    monkeypatch.setattr(estimate, "SHORT_BASES", 1200)
     grid = checked_grid([system], ["mouse/3"], 1, tmp_path / "out", data_root, budget=WHOLE)
     assert int(grid.data("full", "mouse/3").train.lengths.sum()) == 1800
     assert estimate.estimate(grid, grid.trials()).seconds > 0

@@ -48,7 +48,7 @@ def test_a_suite_takes_what_is_there_by_the_protocol_it_allows_and_names_the_res
     (line,) = [line for line in err.splitlines() if line.startswith("left out, no train or dev or test file: EMP/H3, ")]
     assert "tf/0" in line
     assert "mouse" not in line.replace("mouse/0", "").replace("mouse/2", "").replace("mouse/4", "")
-    assert "8 cells to run, 0 known, about" in err
+    assert "8 runs to make, 0 known" in err
     assert "[8/8] full mouse/3 kmer-logreg:3 seed 1: test MCC" in err
     assert [line for line in out.splitlines() if line.startswith("## ")] == ["## full", "## reduced"]
     summary = read_json(tmp_path / "o/summary.json")
@@ -68,7 +68,7 @@ def test_json_goes_to_standard_output_alone(run, tmp_path):
 
 def test_the_plan_says_what_is_left_and_writes_nothing(run, tmp_path):
     code, out, _ = run("--datasets", "mouse/3", "--systems", "kmer-logreg:2", "--out", tmp_path / "o", "--plan")
-    assert (code, out.startswith("3 cells to run, 0 known, about ")) == (0, True)
+    assert (code, out.startswith("3 runs to make, 0 known, about ")) == (0, True)
     assert not (tmp_path / "o").exists()
 
 

@@ -79,7 +79,7 @@ def ranking(rows: Sequence[Record], protocol: str) -> Record | None:
             metric = METRIC_BY_DATASET.get(record["dataset"], "mcc")
             scores.setdefault(record["system"], {})[record["dataset"]] = record[metric]["mean"]
     found = rank_systems(scores)
-    return None if found is None else found.to_record()
+    return None if found is None else found.model_dump(mode="json")
 
 
 def summary(rows: Sequence[Record], **extra: Any) -> Record:

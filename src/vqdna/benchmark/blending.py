@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
 
-from vqdna.benchmark.outcomes import Outcome, Record
+from vqdna.benchmark.outcomes import Outcome
+from vqdna.benchmark.results import Details
 from vqdna.tasks.loading import LabelledSequences
 
 QUARTERS = 4
@@ -115,23 +116,20 @@ def averaged(outcomes: Mapping[str, Outcome], split: LabelledSequences) -> Outco
     dev = {name: outcome.dev for name, outcome in outcomes.items()}
     test = {name: outcome.test for name, outcome in outcomes.items()}
     parts = {name: (dev[name], test[name]) for name in outcomes}
+    costs = _costs([outcome.details for outcome in outcomes.values()])
     if split.task != "classification":
-        return Outcome(np.mean([*dev.values()], axis=0), np.mean([*test.values()], axis=0), _costs(outcomes), parts)
+        return Outcome(np.mean([*dev.values()], axis=0), np.mean([*test.values()], axis=0), costs, parts)
     blend = fitted_blend(dev, split.labels)
-    return Outcome(blend.of(dev), blend.of(test), {**_costs(outcomes), "blend": asdict(blend)}, parts)
+    return Outcome(blend.of(dev), blend.of(test), costs.more(blend=asdict(blend)), parts)
 
 
-def _costs(outcomes: Mapping[str, Outcome]) -> Record:
+def _costs(members: Sequence[Details]) -> Details:
     """Sums; None where a member does not say."""
-    held = [outcome.details for outcome in outcomes.values()]
-    parameters = {
-        kind: sum(details["parameters"][kind] for details in held)
-        for kind in ("total", "trainable")
-        if all(details.get("parameters") for details in held)
-    }
-    return {**{key: _sum([details.get(key) for details in held]) for key in ADDED}, "parameters": parameters or None}
-
-
-def _sum(values: Sequence[int | float | None]) -> int | float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
+    sums = {}
+    for key in ADDED:
+        known = [value for one in members if key in one.model_fields_set and (value := getattr(one, key)) is not None]
+        sums[key] = sum(known) if len(known) == len(members) else None
+    sizes = [one.parameters for one in members if one.parameters is not None]
+    total, trainable = sum(size.total for size in sizes), sum(size.trainable for size in sizes)
+    whole = {"total": total, "trainable": trainable} if len(sizes) == len(members) else None
+    return Details.model_validate({**sums, "parameters": whole})

@@ -75,10 +75,10 @@ def load_budget(name: str) -> Budget:
 
 
 def keep_budget(budget: Budget, out: Path) -> None:
-    """Saves the budget in the folder of a benchmark, where all cells share it.
+    """Saves the budget in the folder of a benchmark, where all runs share it.
 
     Raises:
-        InputError: the folder's cells were run under another one; names the first difference.
+        InputError: the folder's results were made under another one; names the first difference.
     """
     path = out / BUDGET_FILE
     if not path.is_file():
@@ -87,5 +87,5 @@ def keep_budget(budget: Budget, out: Path) -> None:
     different = first_difference(completed(Budget, read_json(path)), budget.model_dump(mode="json"))
     if different:
         raise InputError(
-            f"{path}: the cells here were run under another budget ('{different}' differs); choose another --out"
+            f"{path}: the results here were made under another budget ('{different}' differs); choose another --out"
         )

@@ -29,8 +29,8 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Rival:
-    """A tokenizer under test.
+class OwnEncoder:
+    """A tokenizer under test, with an encoder that the benchmark pre-trains itself.
 
     Attributes:
         tokenizer: a spec as `load_tokenizer` takes it; `shipped`, the vocabulary that comes with the package;
@@ -38,7 +38,7 @@ class Rival:
         stands_for: what it is, or whose tokenizer it is, for tables.
         overrides: of the configuration of stage 2.
         config: of stage 2 in place of the budget's.
-        is_trained: False leaves the encoder at fresh weights, drawn from each cell's seed.
+        is_trained: False leaves the encoder at its random initialization, by each trial's seed.
     """
 
     tokenizer: str
@@ -51,67 +51,69 @@ class Rival:
 _SINGLE, _LONG = ("stem.merge=4",), ("stem.merge=1",)
 _VIEWS = (*_SINGLE, "num_levels=5")
 
-RIVALS = {
-    "vqdna-views": Rival("shipped", "learned words of chosen bases, five levels (ours)", _VIEWS),
-    "vqdna-hrq": Rival("vocabulary:rival_hrq", "hierarchical residual quantization, 1024 + 2048 codes", _SINGLE),
-    "vqdna-vq": Rival("vocabulary:rival_vq", "vector quantization, 512 codes", _SINGLE),
-    "nucleotide": Rival("nucleotide", "single nucleotides", _SINGLE),
-    "kmer3": Rival("kmer:3", "overlapping 3-mers (DNABERT)", _SINGLE),
-    "kmer6": Rival("kmer:6:6", "6-mers side by side (Nucleotide Transformer)", _LONG),
-    "bpe": Rival("bpe", "byte pairs, 4,096 words (DNABERT-2)", _LONG),
-    "hyena": Rival("nucleotide", "single nucleotides, long convolutions (HyenaDNA)", _SINGLE, config="rival_hyena"),
-    "random-init": Rival("shipped", "as vqdna-views, not pre-trained", _VIEWS, is_trained=False),
+OWN_ENCODERS = {
+    "vqdna-views": OwnEncoder("shipped", "learned words of chosen bases, five levels (ours)", _VIEWS),
+    "vqdna-hrq": OwnEncoder("vocabulary:rival_hrq", "hierarchical residual quantization, 1024 + 2048 codes", _SINGLE),
+    "vqdna-vq": OwnEncoder("vocabulary:rival_vq", "vector quantization, 512 codes", _SINGLE),
+    "nucleotide": OwnEncoder("nucleotide", "single nucleotides", _SINGLE),
+    "kmer3": OwnEncoder("kmer:3", "overlapping 3-mers (DNABERT)", _SINGLE),
+    "kmer6": OwnEncoder("kmer:6:6", "6-mers side by side (Nucleotide Transformer)", _LONG),
+    "bpe": OwnEncoder("bpe", "byte pairs, 4,096 words (DNABERT-2)", _LONG),
+    "hyena": OwnEncoder(
+        "nucleotide", "single nucleotides, long convolutions (HyenaDNA)", _SINGLE, config="rival_hyena"
+    ),
+    "random-init": OwnEncoder("shipped", "as vqdna-views, not pre-trained", _VIEWS, is_trained=False),
 }
 """Systems whose encoder the benchmark makes itself."""
 
 
 def encoder_folder(name: str, out: Path) -> Path:
-    """Where the encoder of a rival lies."""
+    """Where the encoder of a system lies."""
     return out / ENCODERS / name
 
 
 def is_ready(name: str, out: Path) -> bool:
-    """Whether the rival's encoder is finished."""
+    """Whether the system's encoder is finished."""
     folder = encoder_folder(name, out)
-    return (folder / RESULTS_FILE).is_file() if RIVALS[name].is_trained else (folder / "model").is_dir()
+    return (folder / RESULTS_FILE).is_file() if OWN_ENCODERS[name].is_trained else (folder / "model").is_dir()
 
 
 def prepare_encoder(name: str, budget: Budget, genomes: Sequence[Path], out: Path) -> None:
-    """Makes the rival's tokenizer and encoder, or goes on with them; nothing where they are finished.
+    """Makes the system's tokenizer and encoder, or goes on with them; nothing where they are finished.
 
     Raises:
         InputError: unreadable genomes, or a folder of another configuration.
     """
-    rival = RIVALS[name]
-    config = pretraining_of(rival, budget)
-    tokenizer = tokenizer_spec(rival, budget, genomes, out)
+    encoder = OWN_ENCODERS[name]
+    config = pretraining_of(encoder, budget)
+    tokenizer = tokenizer_spec(encoder, budget, genomes, out)
     folder = encoder_folder(name, out)
-    if rival.is_trained:
+    if encoder.is_trained:
         run_pretrain(config, tokenizer=tokenizer, genomes=genomes, out=folder, seed=SEED)
     elif not is_ready(name, out):
         set_seed(SEED)
         save_encoder(untrained_model(config, frozen_tokenizer(config, tokenizer)).encoder, folder / "model")
 
 
-def pretraining_of(rival: Rival, budget: Budget) -> PretrainConfig:
-    """Configuration of the rival's stage 2; one of its own shapes the encoder, what it reads is the budget's."""
-    config = load_config(PretrainConfig, rival.config or budget.pretrain, "pretrain", rival.overrides)
+def pretraining_of(encoder: OwnEncoder, budget: Budget) -> PretrainConfig:
+    """Configuration of the system's stage 2; one of its own shapes the encoder, what it reads is the budget's."""
+    config = load_config(PretrainConfig, encoder.config or budget.pretrain, "pretrain", encoder.overrides)
     training = load_config(PretrainConfig, budget.pretrain, "pretrain").training
     return config.model_copy(update={"training": training})
 
 
-def tokenizer_spec(rival: Rival, budget: Budget, genomes: Sequence[Path], out: Path) -> str:
-    """Spec of the rival's tokenizer, which is learned first where it has to be."""
-    kind, _, config = rival.tokenizer.partition(":")
+def tokenizer_spec(encoder: OwnEncoder, budget: Budget, genomes: Sequence[Path], out: Path) -> str:
+    """Spec of the system's tokenizer, which is learned first where it has to be."""
+    kind, _, config = encoder.tokenizer.partition(":")
     if kind == "shipped":
         return f"vq:{shipped(DEFAULT, 'vocabulary')}"
     if kind == "vocabulary":
         return f"vq:{_learned_vocabulary(config, budget, genomes, out / VOCABULARIES / config)}"
-    if rival.tokenizer == "bpe":
+    if encoder.tokenizer == "bpe":
         folder = out / VOCABULARIES / "bpe"
         kept_bpe(folder, genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=SEED, repeated_names="number")
         return f"bpe:{folder}"
-    return rival.tokenizer
+    return encoder.tokenizer
 
 
 def _learned_vocabulary(config: str, budget: Budget, genomes: Sequence[Path], folder: Path) -> Path:

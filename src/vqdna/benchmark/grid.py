@@ -1,27 +1,35 @@
-"""Everything that a benchmark runs: encoders to make first, then the trials, seed by seed.
+"""What a benchmark is made of: systems x datasets x seeds, the budget that all share, and the data of each dataset.
 
-Flow: Grid -> cells in order -> `vqdna.experiments.cells`, until every one is done by this process or another. Seed by
-seed, so that a benchmark that is cut short has whole tables of fewer seeds. It must not know how a system works.
+Flow: Grid -> trials, seed by seed, so that a benchmark that is cut short has whole tables of fewer seeds. It must not
+know how a trial runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqdna.benchmark.budget import Budget
-from vqdna.benchmark.encoders import is_ready, prepare_encoder
-from vqdna.benchmark.outcomes import Record
-from vqdna.benchmark.protocols import Protocol, TaskData, read_task_data
-from vqdna.benchmark.systems import System, find_system
-from vqdna.benchmark.trials import Trial, known_record, run_trial
-from vqdna.experiments.cells import Cell, run_cells
+from vqdna.benchmark.protocols import Protocol, TaskData, read_task_data, task_data
+from vqdna.benchmark.running import Classifier
+from vqdna.benchmark.systems import System, find_system, system_of
+from vqdna.experiments.records import slug
+from vqdna.tasks.loading import Splits
 
-LOCKS = "locks"
-"""Folder of the locks on encoders: a run folder has to be empty when its run starts."""
 
-Tell = Callable[[str], None]
+@dataclass(frozen=True)
+class Trial:
+    """One system on one dataset with one seed."""
+
+    protocol: Protocol
+    system: str
+    dataset: str
+    seed: int
+
+    def folder(self, out: Path) -> Path:
+        """Folder of the trial under `out`; characters that do not belong in folder names become `-`."""
+        return out / self.protocol / slug(self.system) / self.dataset / f"seed-{self.seed}"
 
 
 @dataclass
@@ -29,13 +37,15 @@ class Grid:
     """Everything that is to be run.
 
     Attributes:
-        systems: names as `find_system` takes them.
-        datasets: names in the registry, and the protocol of each.
+        systems: names as `find_system` takes them, or of `own`.
+        datasets: names in the registry, or of `splits`, and the protocol of each.
         seeds: of fine-tunings.
         budget: limits for all.
         out: folder of the benchmark.
         genomes: files from which tokenizers learn and encoders are pre-trained.
         data_root: None is where `find_data_root` finds it.
+        own: systems that were given as objects, by name.
+        splits: datasets that were given in memory, by name.
     """
 
     systems: Sequence[str]
@@ -45,11 +55,13 @@ class Grid:
     out: Path
     genomes: Sequence[Path] = ()
     data_root: Path | None = None
+    own: Mapping[str, Classifier] = field(default_factory=dict)
+    splits: Mapping[str, Splits] = field(default_factory=dict)
     _data: dict[tuple[str, str], TaskData] = field(default_factory=dict, repr=False)
 
     def system(self, name: str) -> System:
         """System called `name`."""
-        return find_system(name, self.budget, self.out)
+        return system_of(name, self.own[name]) if name in self.own else find_system(name, self.budget, self.out)
 
     def trials(self) -> list[Trial]:
         """All trials, in the order in which they are run."""
@@ -60,87 +72,25 @@ class Grid:
             for system in self.systems
         ]
 
-    def rivals(self) -> list[str]:
+    def encoders(self) -> list[str]:
         """Encoders that trials need and that the benchmark makes."""
-        return list(dict.fromkeys(rival for name in self.systems for rival in self.system(name).rivals))
+        return list(dict.fromkeys(encoder for name in self.systems for encoder in self.system(name).encoders))
 
     def tokenizers(self) -> list[str]:
         """Specs of the tokenizers that trials load."""
         return list(dict.fromkeys(spec for name in self.systems for spec in self.system(name).tokenizers))
 
-    def data(self, protocol: Protocol, name: str) -> TaskData:
-        """Data of a dataset, the last read one from memory."""
+    def data(self, protocol: Protocol, name: str, budget: Budget | None = None) -> TaskData:
+        """Data of a dataset under the grid's budget or another; the last read one under the grid's from memory."""
         key = (protocol, name)
-        if key not in self._data:
+        if budget is None and key in self._data:
+            return self._data[key]
+        limits = budget or self.budget
+        if name in self.splits:
+            data = task_data(name, self.splits[name], limits, self.out, protocol)
+        else:
+            data = read_task_data(name, protocol, limits, self.out, self.data_root)
+        if budget is None:
             self._data.clear()
-            self._data[key] = read_task_data(name, protocol, self.budget, self.out, self.data_root)
-        return self._data[key]
-
-
-def work_through(grid: Grid, tell: Tell) -> None:
-    """Runs what is left of the grid, until every part is done by this process or another."""
-    encoders = [_EncoderCell(name, grid, tell) for name in grid.rivals()]
-    trials = [_TrialCell(trial, grid) for trial in grid.trials()]
-    run_cells([*encoders, *trials], tell, waits=True)
-
-
-@dataclass(frozen=True)
-class _EncoderCell(Cell[str]):
-    """A tokenizer and its pre-trained encoder; the record is the encoder's own run folder."""
-
-    system: str
-    grid: Grid
-    tell: Tell
-
-    @property
-    def name(self) -> str:
-        return f"encoder of {self.system}"
-
-    @property
-    def lock(self) -> Path:
-        return self.grid.out / LOCKS / self.system
-
-    def known(self) -> str | None:
-        return "ready" if is_ready(self.system, self.grid.out) else None
-
-    def run(self) -> str:
-        self.tell(f"{self.name}: tokenizer and pre-training")
-        prepare_encoder(self.system, self.grid.budget, self.grid.genomes, self.grid.out)
-        return "ready"
-
-    def told(self, record: str) -> str:
-        return record
-
-
-@dataclass(frozen=True)
-class _TrialCell(Cell[Record]):
-    """A trial of the grid."""
-
-    trial: Trial
-    grid: Grid
-
-    @property
-    def name(self) -> str:
-        return f"{self.trial.protocol} {self.trial.dataset} {self.trial.system} seed {self.trial.seed}"
-
-    @property
-    def lock(self) -> Path:
-        return self.trial.folder(self.grid.out)
-
-    @property
-    def is_ready(self) -> bool:
-        return all(is_ready(rival, self.grid.out) for rival in self.grid.system(self.trial.system).rivals)
-
-    def known(self) -> Record | None:
-        return known_record(self.trial, self.grid.out)
-
-    def run(self) -> Record:
-        trial, grid = self.trial, self.grid
-        system = grid.system(trial.system)
-        return run_trial(trial, system, lambda name: grid.data(trial.protocol, name), grid.budget, grid.out)
-
-    def told(self, record: Record) -> str:
-        score = record["test"].get("mcc")
-        shown = "undefined" if score is None else f"{100 * score:.1f}"
-        chance = " (no better than chance)" if record.get("collapsed") else ""
-        return f"test MCC {shown}{chance} ({record['seconds']:.0f} s)"
+            self._data[key] = data
+        return data

@@ -18,10 +18,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from vqdna.benchmark.grid import Grid
-from vqdna.benchmark.outcomes import Record
+from vqdna.benchmark.grid import Grid, Trial
+from vqdna.benchmark.results import Score, TrialRecord
 from vqdna.benchmark.summary_tables import percent
-from vqdna.benchmark.trials import Trial, known_record
+from vqdna.benchmark.trials import known_record
 from vqdna.quiet import is_quiet
 
 REFRESHES_PER_SECOND = 0.5
@@ -34,7 +34,7 @@ class LiveTable:
     def __init__(self, grid: Grid, console: Console) -> None:
         self.grid, self.console = grid, console
         self.trials = grid.trials()
-        self.records: dict[Trial, Record] = {}
+        self.records: dict[Trial, TrialRecord] = {}
         self.messages: list[str] = []
         self.is_quiet = is_quiet()
         shows = console.is_terminal and not self.is_quiet
@@ -95,10 +95,10 @@ class LiveTable:
                 self.records[trial] = record
 
 
-def _mean_score(records: Sequence[Record]) -> str:
-    scores = [record["test"]["mcc"] for record in records if record["test"].get("mcc") is not None]
-    return percent({"mean": statistics.fmean(scores), "sd": None}) if scores else ""
+def _mean_score(records: Sequence[TrialRecord]) -> str:
+    scores = [record.test.mcc for record in records if record.test.mcc is not None]
+    return percent(Score(mean=statistics.fmean(scores))) if scores else ""
 
 
-def _mean_seconds(records: Sequence[Record]) -> str:
-    return f"{statistics.fmean(record['seconds'] for record in records):.0f}" if records else ""
+def _mean_seconds(records: Sequence[TrialRecord]) -> str:
+    return f"{statistics.fmean(record.seconds for record in records):.0f}" if records else ""

@@ -11,17 +11,16 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from vqdna.benchmark.results import Details
 from vqdna.errors import InputError
 from vqdna.experiments.locks import BusyError, locked
 from vqdna.results import atomic_output
 
-Record = dict[str, Any]
 Predictions = Float[ndarray, "_ output"]
 
 OUTCOME_FILE = "outcome.npz"
@@ -42,7 +41,7 @@ class Outcome:
 
     dev: Float[ndarray, "dev_row output"]
     test: Float[ndarray, "test_row output"]
-    details: Record
+    details: Details
     parts: dict[str, tuple[Predictions, Predictions]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
@@ -51,7 +50,11 @@ class Outcome:
         for name, (dev, test) in self.parts.items():
             arrays |= {f"{name}.dev": dev, f"{name}.test": test}
         with atomic_output(folder / OUTCOME_FILE) as temporary, temporary.open("wb") as stream:
-            details = np.array(json.dumps({"details": self.details, "parts": list(self.parts)}))
+            details = np.array(
+                json.dumps(
+                    {"details": self.details.model_dump(mode="json", exclude_unset=True), "parts": list(self.parts)}
+                )
+            )
             np.savez_compressed(stream, allow_pickle=False, details=details, **arrays)
 
 
@@ -68,9 +71,9 @@ def read_outcome(folder: Path) -> Outcome | None:
         with np.load(path, allow_pickle=False) as held:
             about = json.loads(str(held["details"]))
             parts = {name: (held[f"{name}.dev"], held[f"{name}.test"]) for name in about["parts"]}
-            return Outcome(held["dev"], held["test"], about["details"], parts)
+            return Outcome(held["dev"], held["test"], Details.model_validate(about["details"]), parts)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        raise InputError(f"{path}: the predictions cannot be read; delete its folder to run the cell again") from None
+        raise InputError(f"{path}: the predictions cannot be read; delete its folder to run it again") from None
 
 
 def kept_or_made(folder: Path, make: Callable[[], Outcome]) -> Outcome:

@@ -2,7 +2,7 @@
 
 Flow: dataset name + protocol + budget -> Task data (train, dev, test, unseen [test row]).
 `full` is the official splits. `reduced` is for datasets whose training split is absent: dev trains, but for a tenth of
-it that chooses. Every cell is also scored without the test records that occur in its dataset's train or dev split.
+it that chooses. Every trial is also scored without the test records that occur in its dataset's train or dev split.
 It must not know systems.
 """
 
@@ -19,7 +19,7 @@ from numpy import ndarray
 from vqdna.benchmark.budget import Budget
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.tasks.loading import LabelledSequences, limited, read_labelled, split_off
+from vqdna.tasks.loading import LabelledSequences, Splits, limited, read_labelled, split_off
 from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, dataset, find_dataset, split_file
 
 Protocol = Literal["full", "reduced"]
@@ -107,19 +107,30 @@ def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, dat
     """
     row = dataset(name, data_root)
     sources = _sources(row, protocol, data_root)
-    pool = read_labelled(sources["train"])
-    dev = read_labelled(sources["dev"], like=pool)
-    test = read_labelled(sources["test"], like=pool)
-    unseen = _unseen(test, pool, dev)
-    train = pool
+    train = read_labelled(sources["train"])
+    dev = read_labelled(sources["dev"], like=train)
+    return task_data(row.name, Splits(train, dev, read_labelled(sources["test"], like=train)), budget, out, protocol)
+
+
+def task_data(name: str, splits: Splits, budget: Budget, out: Path, protocol: Protocol = "full") -> TaskData:
+    """Splits in memory under a protocol and a budget.
+
+    Raises:
+        InputError: no test split, or no records in a split.
+    """
+    train, dev, test = splits.train, splits.dev, splits.test
+    if test is None or not (len(train) and len(dev) and len(test)):
+        raise InputError(f"{name}: a benchmark needs records in train, dev and test")
+    # Duplicates are looked for in the whole splits: a record that a budget leaves out may have trained the vocabulary.
+    unseen = _unseen(test, train, dev)
     if protocol == "reduced":
-        train, dev = split_off(pool, REDUCED_DEV, DRAW_SEED)
-    kept = {"train": limited(train, budget.max_train, DRAW_SEED), "dev": limited(dev, budget.max_dev, DRAW_SEED)}
+        train, dev = split_off(train, REDUCED_DEV, DRAW_SEED)
+    train, dev = limited(train, budget.max_train, DRAW_SEED), limited(dev, budget.max_dev, DRAW_SEED)
     return TaskData(
-        row.name, protocol, kept["train"], kept["dev"], test, unseen,
-        folder=out / TABLES / protocol / row.name,
-        epochs=budget.epochs(len(kept["train"])),
-        batch_size=budget.batch_size(len(kept["train"])),
+        name, protocol, train, dev, test, unseen,
+        folder=out / TABLES / protocol / name,
+        epochs=budget.epochs(len(train)),
+        batch_size=budget.batch_size(len(train)),
     )  # fmt: skip
 
 

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
+
+from vqdna.benchmark.results import SummaryRow
+from vqdna.experiments.records import StoredRecord
+from vqdna.tasks.registry import COVID_WINDOWS, datasets, variant_windows
 
 Scores = Mapping[str, Mapping[str, float | None]]
 """Score of each system on each dataset, the higher the better; None, or absent, where there is none."""
@@ -24,8 +27,7 @@ SIGNIFICANCE = 0.05
 FEWEST_SYSTEMS, FEWEST_DATASETS = 3, 2
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(StoredRecord):
     """Ranks of systems, 1 the best.
 
     Attributes:
@@ -42,24 +44,38 @@ class Ranking:
 
     systems: tuple[str, ...]
     datasets: tuple[str, ...]
-    left_out: tuple[str, ...]
-    ranks: Mapping[str, Mapping[str, float]]
-    average: Mapping[str, float]
-    friedman_p: float | None
-    critical_difference: float | None
-    groups: tuple[tuple[str, ...], ...]
+    left_out: tuple[str, ...] = ()
+    ranks: dict[str, dict[str, float]]
+    average: dict[str, float]
+    friedman_p: float | None = None
+    critical_difference: float | None = None
+    groups: tuple[tuple[str, ...], ...] = ()
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self)
+    def times_first(self, system: str) -> int:
+        """Datasets on which no system is before this one."""
+        best = {name: min(ranks.get(name, math.inf) for ranks in self.ranks.values()) for name in self.datasets}
+        return sum(rank == best.get(name) for name, rank in self.ranks.get(system, {}).items())
 
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Ranking:
-        """What `to_record` gave, also after JSON, which knows no tuples."""
-        groups = tuple(tuple(group) for group in record["groups"])
-        return cls(
-            **{**record, **{key: tuple(record[key]) for key in ("systems", "datasets", "left_out")}, "groups": groups}
-        )
+
+def rank_rows(rows: Iterable[SummaryRow]) -> Ranking | None:
+    """Ranking over the datasets that half of the systems have at least, of the systems that have all of these.
+
+    A system that was run on a single dataset, or a dataset on which two systems were, would otherwise leave hardly
+    anything to rank by. None where fewer than two systems are left.
+    """
+    scores: dict[str, dict[str, float | None]] = {}
+    for row in rows:
+        scores.setdefault(row.system, {})[row.dataset] = row.of(metric_of(row.dataset)).mean
+    counts = Counter(name for held in scores.values() for name in held)
+    shared = {name for name, count in counts.items() if 2 * count >= len(scores)}
+    ranked = {system: held for system, held in scores.items() if shared <= held.keys()}
+    return rank_systems({system: {name: held.get(name) for name in counts} for system, held in ranked.items()})
+
+
+def metric_of(name: str) -> str:
+    """Metric of published tables: `f1_macro` for the variants, `spearman` for scores, else `mcc`."""
+    known = variant_windows() if name == COVID_WINDOWS else datasets().get(name)
+    return "mcc" if known is None or known.metric == "accuracy" else known.metric
 
 
 def rank_systems(scores: Scores) -> Ranking | None:
@@ -68,19 +84,24 @@ def rank_systems(scores: Scores) -> Ranking | None:
     shared = [name for name in names if all(row.get(name) is not None for row in scores.values())]
     if len(scores) < 2 or not shared:
         return None
-    by_dataset = {name: dict(zip(scores, _ranks([row[name] for row in scores.values()]))) for name in shared}
+    # rankdata gives 1 to the lowest, so scores are negated; equal scores share the mean of their ranks.
+    by_dataset = {name: dict(zip(scores, map(float, rankdata([-(row[name] or 0.0) for row in scores.values()]))))
+                  for name in shared}  # fmt: skip
     average = {system: statistics.fmean(by_dataset[name][system] for name in shared) for system in scores}
     systems = tuple(sorted(scores, key=lambda system: average[system]))
+    ranks = {system: {name: by_dataset[name][system] for name in shared} for system in systems}
     difference = critical_difference(len(systems), len(shared))
+    columns = [tuple(row.values()) for row in ranks.values()]
+    is_tested = difference is not None and len(set(columns)) > 1  # Friedman's statistic is 0 / 0 where all are ties
     return Ranking(
-        systems,
-        tuple(shared),
-        tuple(name for name in names if name not in shared),
-        {system: {name: by_dataset[name][system] for name in shared} for system in systems},
-        {system: average[system] for system in systems},
-        _friedman([[by_dataset[name][system] for name in shared] for system in systems]),
-        difference,
-        () if difference is None else _groups(systems, average, difference),
+        systems=systems,
+        datasets=tuple(shared),
+        left_out=tuple(name for name in names if name not in shared),
+        ranks=ranks,
+        average={system: average[system] for system in systems},
+        friedman_p=float(friedmanchisquare(*columns).pvalue) if is_tested else None,
+        critical_difference=difference,
+        groups=() if difference is None else _groups(systems, average, difference),
     )
 
 
@@ -101,23 +122,19 @@ def ranking_markdown(ranking: Ranking) -> str:
         f"Average rank over {len(ranking.datasets)} datasets, 1 the best, ties shared.\n",
         "| system | average rank | first on |",
         "|---|---|---|",
-        *(
-            f"| {system} | {ranking.average[system]:.2f} | {_times_first(ranking, system)} |"
-            for system in ranking.systems
-        ),
+        *(f"| {name} | {ranking.average[name]:.2f} | {ranking.times_first(name)} |" for name in ranking.systems),
+        "",
     ]
-    return "\n".join([*lines, "", *_sentences(ranking)]) + "\n"
-
-
-def _ranks(scores: Sequence[float | None]) -> list[float]:
-    """1 for the highest score; equal scores share the mean of their ranks."""
-    return [float(rank) for rank in rankdata([-score for score in scores if score is not None])]
-
-
-def _friedman(ranks: Sequence[Sequence[float]]) -> float | None:
-    if len(ranks) < FEWEST_SYSTEMS or len(ranks[0]) < FEWEST_DATASETS or len({tuple(row) for row in ranks}) == 1:
-        return None
-    return float(friedmanchisquare(*ranks).pvalue)
+    if ranking.critical_difference is not None:
+        chance = "" if ranking.friedman_p is None else f"Friedman's test: p = {ranking.friedman_p:.2g}. "
+        lines.append(
+            f"{chance}Average ranks less than {ranking.critical_difference:.2f} apart (Nemenyi, 5 %) tell nothing."
+        )
+        told = "; ".join(", ".join(group) for group in ranking.groups)
+        lines += [f"Not told apart: {told}."] if told else []
+    if ranking.left_out:
+        lines.append(f"Left out, for lack of a score of every system: {', '.join(ranking.left_out)}.")
+    return "\n".join(lines) + "\n"
 
 
 def _groups(systems: Sequence[str], average: Mapping[str, float], difference: float) -> tuple[tuple[str, ...], ...]:
@@ -128,23 +145,3 @@ def _groups(systems: Sequence[str], average: Mapping[str, float], difference: fl
         if len(near) > 1 and not (groups and set(near) <= set(groups[-1])):
             groups.append(near)
     return tuple(groups)
-
-
-def _times_first(ranking: Ranking, system: str) -> int:
-    """Datasets on which no system is before this one."""
-    ranks = ranking.ranks
-    return sum(ranks[system][name] == min(row[name] for row in ranks.values()) for name in ranking.datasets)
-
-
-def _sentences(ranking: Ranking) -> list[str]:
-    sentences = []
-    if ranking.critical_difference is not None:
-        chance = "" if ranking.friedman_p is None else f"Friedman's test: p = {ranking.friedman_p:.2g}. "
-        sentences.append(
-            f"{chance}Average ranks less than {ranking.critical_difference:.2f} apart (Nemenyi, 5 %) tell nothing."
-        )
-        told = [", ".join(group) for group in ranking.groups]
-        sentences += [f"Not told apart: {'; '.join(told)}."] if told else []
-    if ranking.left_out:
-        sentences.append(f"Left out, for lack of a score of every system: {', '.join(ranking.left_out)}.")
-    return sentences

@@ -1,8 +1,8 @@
-"""One trial of the grid: a system on a dataset with a seed, under a protocol; its outcome, scored once.
+"""A trial as the engine of experiments runs it: a system on a dataset with a seed, its outcome scored once.
 
-Flow: Trial -> settings chosen on dev (`chosen_candidate`) -> Outcome, kept in OUT/runs/ -> scores ->
-OUT/<protocol>/<system>/<dataset>/seed-<n>/results.json, written when the trial is done. It must not know how a system
-works.
+Flow: settings chosen on dev (`_choice`) -> Outcome, kept in OUT/runs/ -> scores -> TrialRecord in
+OUT/<protocol>/<system>/<dataset>/seed-<n>/results.json, written when the trial is done. Encoders that trials need are
+made first, by the same engine. It must not know how a system works.
 """
 
 from __future__ import annotations
@@ -14,40 +14,37 @@ from pathlib import Path
 import numpy as np
 
 from vqdna.benchmark.blending import averaged
-from vqdna.benchmark.budget import Budget
+from vqdna.benchmark.encoders import is_ready, prepare_encoder
+from vqdna.benchmark.grid import Grid, Trial
 from vqdna.benchmark.intervals import packed_classes, score_intervals
-from vqdna.benchmark.outcomes import RUNS, Outcome, Predictions, Record, kept_or_made
-from vqdna.benchmark.protocols import Protocol, TaskData
+from vqdna.benchmark.outcomes import RUNS, Outcome, kept_or_made
+from vqdna.benchmark.protocols import TaskData
+from vqdna.benchmark.results import Choice, Deduplicated, PartScores, Scores, Search, TrialRecord, TrialScores
+from vqdna.benchmark.summary import read_trial
 from vqdna.benchmark.systems import System
 from vqdna.devices import own_device, peak_memory, reset_peak_memory
 from vqdna.errors import InputError
+from vqdna.experiments.cells import Cell, run_cells
 from vqdna.experiments.records import slug
-from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
-from vqdna.tasks.loading import LabelledSequences
-from vqdna.tasks.metrics import Metrics, primary_score, task_metrics
+from vqdna.results import RESULTS_FILE, command_line, read_json
+from vqdna.tasks.metrics import primary_score, task_metrics
 from vqdna.tasks.registry import dataset
 
 SEARCH = "search"
+LOCKS = "locks"
+"""Folder of the locks on encoders: a run folder has to be empty when its run starts."""
 
-ReadData = Callable[[str], TaskData]
-"""Data of a dataset by its name, under the protocol at hand."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One system on one dataset with one seed."""
-
-    protocol: Protocol
-    system: str
-    dataset: str
-    seed: int
-
-    def folder(self, out: Path) -> Path:
-        """Folder of the trial under `out`; characters that do not belong in folder names become `-`."""
-        return out / self.protocol / slug(self.system) / self.dataset / f"seed-{self.seed}"
+Tell = Callable[[str], None]
 
 
-def known_record(trial: Trial, out: Path) -> Record | None:
+def work_through(grid: Grid, tell: Tell) -> None:
+    """Runs what is left of the grid, until every part is done by this process or another."""
+    encoders = [_EncoderCell(name, grid, tell) for name in grid.encoders()]
+    trials = [_TrialCell(trial, grid) for trial in grid.trials()]
+    run_cells([*encoders, *trials], tell, waits=True)
+
+
+def known_record(trial: Trial, out: Path) -> TrialRecord | None:
     """Record of the trial as an earlier call wrote it, or None.
 
     Raises:
@@ -56,169 +53,186 @@ def known_record(trial: Trial, out: Path) -> Record | None:
     path = trial.folder(out) / RESULTS_FILE
     if not path.is_file():
         return None
-    record = read_json(path)
-    if record.get("system") != trial.system:
-        raise InputError(
-            f"{path}: holds results of '{record.get('system')}', expected '{trial.system}'; use another folder"
+    record = read_trial(path)
+    if record.system != trial.system:
+        raise InputError(f"{path}: holds results of '{record.system}', expected '{trial.system}'; use another folder")
+    return record
+
+
+@dataclass(frozen=True)
+class _EncoderCell(Cell[str]):
+    """A tokenizer and its pre-trained encoder; the record is the encoder's own run folder."""
+
+    system: str
+    grid: Grid
+    tell: Tell
+
+    @property
+    def name(self) -> str:
+        return f"encoder of {self.system}"
+
+    @property
+    def lock(self) -> Path:
+        return self.grid.out / LOCKS / self.system
+
+    def known(self) -> str | None:
+        return "ready" if is_ready(self.system, self.grid.out) else None
+
+    def run(self) -> str:
+        self.tell(f"{self.name}: tokenizer and pre-training")
+        prepare_encoder(self.system, self.grid.budget, self.grid.genomes, self.grid.out)
+        return "ready"
+
+    def told(self, record: str) -> str:
+        return record
+
+
+@dataclass(frozen=True)
+class _TrialCell(Cell[TrialRecord]):
+    """A trial of the grid."""
+
+    trial: Trial
+    grid: Grid
+
+    @property
+    def name(self) -> str:
+        return f"{self.trial.protocol} {self.trial.dataset} {self.trial.system} seed {self.trial.seed}"
+
+    @property
+    def lock(self) -> Path:
+        return self.trial.folder(self.grid.out)
+
+    @property
+    def is_ready(self) -> bool:
+        return all(is_ready(name, self.grid.out) for name in self.grid.system(self.trial.system).encoders)
+
+    def known(self) -> TrialRecord | None:
+        return known_record(self.trial, self.grid.out)
+
+    def run(self) -> TrialRecord:
+        system = self.grid.system(self.trial.system)
+        choice, outcome = self._outcome(system)
+        seed = self._seed_of(system)
+        data = self.grid.data(self.trial.protocol, self.trial.dataset)
+        record = TrialRecord.model_validate(
+            {
+                "stage": "benchmark",
+                "protocol": self.trial.protocol,
+                "system": self.trial.system,
+                "dataset": self.trial.dataset,
+                "seed": self.trial.seed,
+                "command": command_line(),
+                **choice.model_dump(exclude_unset=True),
+                **({"same_as_seed": seed} if seed != self.trial.seed else {}),
+                **outcome.details.model_dump(exclude_unset=True),
+                "task": data.train.task,
+                "num_classes": data.train.num_classes,
+                "num_sequences": {"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
+                **_scores_of(outcome, data).model_dump(exclude_unset=True),
+            }
         )
-    return record
+        record.write(self.trial.folder(self.grid.out) / RESULTS_FILE)
+        return record
 
+    def told(self, record: TrialRecord) -> str:
+        shown = "undefined" if record.test.mcc is None else f"{100 * record.test.mcc:.1f}"
+        chance = " (no better than chance)" if record.collapsed else ""
+        return f"test MCC {shown}{chance} ({record.seconds:.0f} s)"
 
-def run_trial(trial: Trial, system: System, data_of: ReadData, budget: Budget, out: Path) -> Record:
-    """Record of one trial, also written to its folder.
+    def _outcome(self, system: System) -> tuple[Choice, Outcome]:
+        """What was chosen, and the outcome; that of an average is made of its members' trials."""
+        data = self.grid.data(self.trial.protocol, self.trial.dataset)
+        if system.members:
+            made = {one.name: replace(self, trial=replace(self.trial, system=one.name))._outcome(one)
+                    for one in system.members}  # fmt: skip
+            choices = {name: choice for name, (choice, _) in made.items()}
+            return Choice(members=choices), averaged({name: one for name, (_, one) in made.items()}, data.dev)
+        choice = self._choice(system)
+        return choice, kept_outcome(self.grid, system, data, choice.candidate or "", self._seed_of(system))
 
-    Raises:
-        BusyError: another process is at a run that the trial needs.
-    """
-    chosen, outcome = _outcome(trial, system, data_of, budget, out)
-    seed = _seed_of(trial, system, budget)
-    data = data_of(trial.dataset)
-    record = {
-        "stage": "benchmark",
-        "protocol": trial.protocol,
-        "system": trial.system,
-        "dataset": trial.dataset,
-        "seed": trial.seed,
-        "command": command_line(),
-        **chosen,
-        **({"same_as_seed": seed} if seed != trial.seed else {}),
-        **outcome.details,
-        "task": data.train.task,
-        "num_classes": data.train.num_classes,
-        "num_sequences": {"train": len(data.train), "dev": len(data.dev), "test": len(data.test)},
-        **scores_of(outcome, data),
-    }
-    write_json(trial.folder(out) / RESULTS_FILE, record)
-    return record
+    def _seed_of(self, system: System) -> int:
+        """Seed by which the trial is run: one for all where none changes anything."""
+        return self.grid.budget.search_seed if system.is_seedless else self.trial.seed
 
+    def _choice(self, system: System) -> Choice:
+        """The system's settings for the dataset, and how they were found: by dev scores of one run each.
 
-def _outcome(trial: Trial, system: System, data_of: ReadData, budget: Budget, out: Path) -> tuple[Record, Outcome]:
-    """What was chosen for the trial, and its outcome; that of an average is made of its members' trials.
+        The runs are made on the dataset that the budget names for the group, so that a group costs no more than one
+        search; on the trial's own where that cannot be had.
+        """
+        if len(system.candidates) == 1:
+            return Choice(candidate=system.candidates[0])
+        own, protocol = self.trial.dataset, self.trial.protocol
+        named = own if own in self.grid.splits else self.grid.budget.search.get(dataset(own).group, own)
+        found = self._known_search(named)  # before anything is read: most trials find it
+        if found is None:
+            try:
+                data = self.grid.data(protocol, named)
+            except InputError:
+                data = self.grid.data(protocol, own)
+            found = self._known_search(data.dataset) or self._search(data, system)
+        return Choice(candidate=found.best, searched=found)
 
-    Raises:
-        BusyError: another process is at a run that the trial needs.
-    """
-    if system.members:
-        made = {
-            member.name: _outcome(replace(trial, system=member.name), member, data_of, budget, out)
-            for member in system.members
+    def _search_file(self, name: str) -> Path:
+        return self.grid.out / SEARCH / self.trial.protocol / slug(self.trial.system) / f"{slug(name)}.json"
+
+    def _known_search(self, name: str) -> Search | None:
+        path = self._search_file(name)
+        return Search.model_validate(read_json(path)) if path.is_file() else None
+
+    def _search(self, data: TaskData, system: System) -> Search:
+        seed = self.grid.budget.search_seed
+        scores = {
+            candidate: primary_score(
+                data.dev.task, data.dev.labels, kept_outcome(self.grid, system, data, candidate, seed).dev
+            )
+            for candidate in system.candidates
         }
-        outcomes = {name: outcome for name, (_, outcome) in made.items()}
-        chosen_by_member = {name: chosen for name, (chosen, _) in made.items()}
-        return {"members": chosen_by_member}, averaged(outcomes, data_of(trial.dataset).dev)
-    candidate, searched = chosen_candidate(trial, system, data_of, budget, out)
-    chosen = {"candidate": candidate, **({"searched": searched} if searched else {})}
-    seed = _seed_of(trial, system, budget)
-    return chosen, kept_outcome(trial.protocol, system, data_of(trial.dataset), candidate, seed, out)
+        best = max(system.candidates, key=lambda candidate: scores[candidate])
+        found = Search(dataset=data.dataset, seed=seed, dev=scores, best=best)
+        found.write(self._search_file(data.dataset))
+        return found
 
 
-def _seed_of(trial: Trial, system: System, budget: Budget) -> int:
-    """Seed by which the trial is run: one for all where none changes anything."""
-    return budget.search_seed if system.is_seedless else trial.seed
-
-
-def kept_outcome(protocol: Protocol, system: System, data: TaskData, candidate: str, seed: int, out: Path) -> Outcome:
+def kept_outcome(grid: Grid, system: System, data: TaskData, candidate: str, seed: int) -> Outcome:
     """Outcome of a run, from its file, or made and kept there.
 
     Raises:
         BusyError: another process is at it.
     """
-    folder = out / RUNS / protocol / slug(system.name) / data.dataset / f"{candidate}-seed-{seed}"
+    folder = grid.out / RUNS / data.protocol / slug(system.name) / data.dataset / f"{candidate}-seed-{seed}"
 
     def run() -> Outcome:
         measures = reset_peak_memory(own_device())
         outcome = system.run(data, candidate, seed, folder)
-        peak = {"peak_memory": peak_memory(own_device()) if measures else None}
-        return replace(outcome, details={**outcome.details, **peak})
+        peak = peak_memory(own_device()) if measures else None
+        return replace(outcome, details=outcome.details.more(peak_memory=peak))
 
     return kept_or_made(folder, run)
 
 
-def chosen_candidate(
-    trial: Trial, system: System, data_of: ReadData, budget: Budget, out: Path
-) -> tuple[str, Record | None]:
-    """The system's settings for the trial's dataset, and how they were found: by dev scores of one run each.
-
-    The runs are made on the dataset that the budget names for the group, so that a group costs no more than one search.
-
-    Raises:
-        BusyError: another process is at one of the runs.
-    """
-    if len(system.candidates) == 1:
-        return system.candidates[0], None
-    named = budget.search.get(dataset(trial.dataset).group, trial.dataset)
-    found = _known_search(named, trial, out)  # before anything is read: most trials find it
-    if found is None:
-        data = _data_to_search(named, trial, data_of)
-        found = _known_search(data.dataset, trial, out) or _search(data, trial, system, budget, out)
-    return found["best"], found
-
-
-def _search_file(name: str, trial: Trial, out: Path) -> Path:
-    return out / SEARCH / trial.protocol / slug(trial.system) / f"{slug(name)}.json"
-
-
-def _known_search(name: str, trial: Trial, out: Path) -> Record | None:
-    path = _search_file(name, trial, out)
-    return read_json(path) if path.is_file() else None
-
-
-def _search(data: TaskData, trial: Trial, system: System, budget: Budget, out: Path) -> Record:
-    """One run of each candidate; their dev scores and the best, also written to the search's file."""
-    scores = {
-        candidate: primary_score(
-            data.dev.task,
-            data.dev.labels,
-            kept_outcome(trial.protocol, system, data, candidate, budget.search_seed, out).dev,
-        )
-        for candidate in system.candidates
-    }
-    best = max(system.candidates, key=lambda candidate: scores[candidate])
-    found = {"dataset": data.dataset, "seed": budget.search_seed, "dev": scores, "best": best}
-    write_json(_search_file(data.dataset, trial, out), found)
-    return found
-
-
-def _data_to_search(named: str, trial: Trial, data_of: ReadData) -> TaskData:
-    """The dataset that the budget names for the trial's group; the trial's own where that cannot be had."""
-    try:
-        return data_of(named)
-    except InputError:
-        return data_of(trial.dataset)
-
-
-def scores_of(outcome: Outcome, data: TaskData) -> Record:
-    """What a record says of an outcome: scores on dev, test and unseen test records, and how sure they are."""
-    test = task_metrics(data.test.task, data.test.labels, outcome.test)
+def _scores_of(outcome: Outcome, data: TaskData) -> TrialScores:
+    """Scores on dev, test and the deduplicated test set, and how sure they are."""
+    task, labels = data.test.task, data.test.labels
+    # A test record that train or dev holds too is answered from memory: scores without these stand beside.
     kept = data.test.subset(np.flatnonzero(data.unseen))
-    dropped = len(data.test) - len(kept)
-    record: Record = {
-        "dev": task_metrics(data.dev.task, data.dev.labels, outcome.dev),
-        "test": test,
-        "deduplicated": {"dropped": dropped, **_scores_if_any(kept, outcome.test[data.unseen])},
-        "parts": {name: _part(part, data) for name, part in outcome.parts.items()},
-    }
-    if data.test.task != "classification":
-        return record
+    unseen = task_metrics(task, kept.labels, outcome.test[data.unseen]) if len(kept) else {}
+    scores = TrialScores(
+        dev=Scores(**task_metrics(task, data.dev.labels, outcome.dev)),
+        test=Scores(**task_metrics(task, labels, outcome.test)),
+        deduplicated=Deduplicated.model_validate({"dropped": len(data.test) - len(kept), **unseen}),
+        parts={
+            name: PartScores(
+                dev=Scores(**task_metrics(task, data.dev.labels, dev)), test=Scores(**task_metrics(task, labels, test))
+            )
+            for name, (dev, test) in outcome.parts.items()
+        },
+    )
+    if task != "classification":
+        return scores
     predicted = outcome.test.argmax(1)
-    ends = score_intervals(data.test.labels, predicted[None], num_classes=data.train.num_classes)
-    return {
-        **record,
-        "intervals": {name: list(pair) for name, pair in ends.items()},
-        "collapsed": bool(ends["mcc"][0] <= 0),
-        "predicted": packed_classes(predicted),
-        "labels": packed_classes(data.test.labels),
-    }
-
-
-def _scores_if_any(records: LabelledSequences, predictions: Predictions) -> Metrics:
-    return task_metrics(records.task, records.labels, predictions) if len(records) else {}
-
-
-def _part(part: tuple[Predictions, Predictions], data: TaskData) -> Record:
-    """Scores of one of the averaged predictions by itself."""
-    dev, test = part
-    return {
-        "dev": task_metrics(data.dev.task, data.dev.labels, dev),
-        "test": task_metrics(data.test.task, data.test.labels, test),
-    }
+    scores.intervals = score_intervals(labels, predicted[None], num_classes=data.train.num_classes)
+    # No better than chance: the interval of MCC reaches down to zero.
+    scores.collapsed = bool(scores.intervals["mcc"][0] <= 0)
+    scores.predicted, scores.labels = packed_classes(predicted), packed_classes(labels)
+    return scores

@@ -68,7 +68,7 @@ def benchmark(
     quiet: Quiet = False,
 ) -> None:
     """Systems x datasets x seeds under one protocol, resumable; scores with intervals, ranks and costs."""
-    from vqdna.benchmark.estimate import estimated
+    from vqdna.benchmark.estimate import estimate
     from vqdna.benchmark.protocols import protocol_named
     from vqdna.benchmark.runner import checked_grid, run_grid
 
@@ -83,9 +83,10 @@ def benchmark(
         genomes=genomes or (),
     )
     if plan:
-        print_result(estimated(grid, workers).sentence())
+        print_result(estimate(grid, workers=workers).sentence())
         return
-    rows = run_grid(grid, workers)
+    result = run_grid(grid, workers)
+    rows = [row.model_dump(mode="json", exclude_unset=True) for row in result.rows]
     print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
 
 

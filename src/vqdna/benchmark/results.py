@@ -1,0 +1,197 @@
+"""The records of a benchmark, as its files hold them and as runner, page and user read them.
+
+Flow: Details (what one run took) -> TrialRecord (OUT/<protocol>/<system>/<dataset>/seed-<n>/results.json) ->
+SummaryRow (means over seeds). Keys are those of the JSON files; what older files lack has a default. It must not know
+how a number came about.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from vqdna.experiments.records import StoredRecord
+
+
+class Scores(StoredRecord):
+    """Scores of one split as fractions: None where undefined or of another kind of task."""
+
+    mcc: float | None = None
+    f1_macro: float | None = None
+    accuracy: float | None = None
+    auroc: float | None = None
+    spearman: float | None = None
+    pearson: float | None = None
+
+    def get(self, metric: str) -> float | None:
+        """Score in a metric, or None."""
+        value = getattr(self, metric, None)
+        return None if value is None else float(value)
+
+
+class Deduplicated(Scores):
+    """Scores on the deduplicated test set: without the `dropped` records that train or dev holds too."""
+
+    dropped: int = 0
+
+
+class PartScores(StoredRecord):
+    """Scores of one of several averaged predictions by itself."""
+
+    dev: Scores
+    test: Scores
+
+
+class Parameters(StoredRecord):
+    """Numbers of parameters."""
+
+    total: int
+    trainable: int
+
+
+class Search(StoredRecord):
+    """How settings were chosen: dev score of one run each, on `dataset` with `seed`."""
+
+    dataset: str
+    seed: int
+    dev: dict[str, float]
+    best: str
+
+
+class Choice(StoredRecord):
+    """Settings that were chosen for a system, and the search where there was one."""
+
+    candidate: str | None = None
+    searched: Search | None = None
+    members: dict[str, Choice] | None = None
+
+
+class Details(StoredRecord):
+    """What one run took; beside these, whatever a system has to say of itself (`k`, `best_epoch`, `blend`).
+
+    Attributes:
+        seconds: of training and predicting.
+        parameters: of the whole model, its frozen parts too.
+        training_bases: read in training, repeats counted.
+        pretraining_bases: read before the task; None where that is not known.
+        flops_per_base: operations of a forward pass.
+        peak_memory: bytes, at most.
+        epochs: passes over the training split.
+    """
+
+    seconds: float = 0.0
+    parameters: Parameters | None = None
+    training_bases: int | None = None
+    pretraining_bases: int | None = None
+    flops_per_base: float | None = None
+    peak_memory: int | None = None
+    epochs: int = 1
+
+    def more(self, **added: Any) -> Details:
+        """The same with further or other values."""
+        return Details.model_validate({**self.model_dump(exclude_unset=True), **added})
+
+
+class TrialScores(StoredRecord):
+    """What a trial's predictions are worth.
+
+    Attributes:
+        deduplicated: scores on the deduplicated test set.
+        parts: of averages, scores of each part.
+        intervals: ends of the 95 % bootstrap interval of each test score.
+        collapsed: whether the test MCC is no better than chance.
+        predicted: packed classes of the test records, see `vqdna.benchmark.intervals.unpacked_classes`.
+        labels: true classes, likewise.
+    """
+
+    dev: Scores = Field(default_factory=Scores)
+    test: Scores
+    deduplicated: Deduplicated | None = None
+    parts: dict[str, PartScores] = Field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] | None = None
+    collapsed: bool = False
+    predicted: str | None = None
+    labels: str | None = None
+
+
+class TrialRecord(TrialScores, Details, Choice):
+    """One system on one dataset with one seed.
+
+    Attributes:
+        same_as_seed: the seed that was run in place of `seed`, where none changes anything.
+        num_sequences: of `train`, `dev`, `test`.
+    """
+
+    stage: Literal["benchmark"] = "benchmark"
+    protocol: str
+    system: str
+    dataset: str
+    seed: int
+    command: str = ""
+    same_as_seed: int | None = None
+    task: str = "classification"
+    num_classes: int = 2
+    num_sequences: dict[str, int] | None = None
+
+
+class Score(StoredRecord):
+    """Mean over seeds, standard deviation of a sample (None with one seed), ends of the 95 % interval."""
+
+    mean: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class SeedScores(StoredRecord):
+    """Scores over seeds by metric; `spearman` and `pearson` of regression alone."""
+
+    mcc: Score | None = None
+    f1_macro: Score | None = None
+    accuracy: Score | None = None
+    auroc: Score | None = None
+    spearman: Score | None = None
+    pearson: Score | None = None
+
+    def of(self, metric: str) -> Score:
+        """Score in a metric; one without a mean where there is none."""
+        return getattr(self, metric, None) or Score()
+
+
+class DeduplicatedScores(SeedScores):
+    """Scores over seeds on the deduplicated test set."""
+
+    dropped: int = 0
+
+
+class SummaryRow(SeedScores):
+    """One system on one dataset over its seeds.
+
+    Attributes:
+        seeds: that were run.
+        vote: scores of the seed ensemble (majority vote); None for fewer than three seeds.
+        collapsed: seeds that are no better than chance.
+        candidates: settings that were chosen for any seed.
+        seconds: as the other costs, the mean over seeds.
+        tokenizer: what it stands for, where the benchmark made the encoder.
+    """
+
+    protocol: str
+    system: str
+    dataset: str
+    seeds: list[int] = Field(default_factory=list)
+    vote: Scores | None = None
+    dev_mcc: Score | None = None
+    deduplicated: DeduplicatedScores | None = None
+    parts: dict[str, SeedScores] = Field(default_factory=dict)
+    collapsed: list[int] = Field(default_factory=list)
+    candidates: list[str] = Field(default_factory=list)
+    num_sequences: dict[str, int] | None = None
+    parameters: Parameters | None = None
+    seconds: float | None = None
+    peak_memory: float | None = None
+    flops_per_base: float | None = None
+    training_bases: float | None = None
+    pretraining_bases: float | None = None
+    tokenizer: str | None = None

@@ -1,0 +1,284 @@
+"""What each kind of system does with a dataset, given a seed and settings that were chosen on dev.
+
+Flow: (data, candidate, seed, folder) -> Outcome, predictions on dev and test without scores. Dev serves to choose (the
+epoch, k, the share of the encoder); test labels are never looked at here. The heavy stages are imported when a system
+runs.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy import ndarray
+
+from vqdna.benchmark.blending import averaged
+from vqdna.benchmark.budget import Budget
+from vqdna.benchmark.encoders import OWN_ENCODERS, encoder_folder, tokenizer_spec
+from vqdna.benchmark.outcomes import Outcome, kept_or_made
+from vqdna.benchmark.protocols import TaskData
+from vqdna.benchmark.results import Details
+from vqdna.config import load_config
+from vqdna.errors import InputError
+from vqdna.experiments.records import slug
+from vqdna.finetune.starting_weights import fresh_encoder
+from vqdna.genome.bases import from_base_ids
+from vqdna.results import RESULTS_FILE, read_json
+from vqdna.tasks.loading import LabelledSequences, Splits
+from vqdna.tasks.metrics import primary_score
+
+KMER_SIZES = (3, 4, 5, 6)
+ONLY = "default"
+"""Candidate of systems that have nothing to search but what they choose within a run."""
+
+STRANDS: Mapping[str, tuple[str, ...]] = {
+    "both-strands": ("reverse_complement.augment=true", "reverse_complement.average=true"),
+    "one-strand": ("reverse_complement.augment=false", "reverse_complement.average=false"),
+}
+"""Settings searched for every network: whether the two strands of a sequence mean the same."""
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What a system of one's own has to have: scikit-learn's contract on lists of sequences as text."""
+
+    def fit(self, sequences: list[str], labels: ndarray, /) -> Any:
+        """Learns from sequences and the numbers of their classes, anew at each call."""
+
+    def predict_proba(self, sequences: list[str], /) -> ndarray:
+        """Probabilities [sequence, class]."""
+
+
+def run_classifier(classifier: Classifier, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    """An object with scikit-learn's `fit` and `predict_proba` on lists of sequences; `folder` stays unused.
+
+    Raises:
+        InputError: it cannot say how probable each class is.
+    """
+    own = copy.deepcopy(classifier)
+    if "random_state" in getattr(own, "get_params", dict)():
+        own.set_params(random_state=seed)  # type: ignore[attr-defined]
+    started = time.monotonic()
+    own.fit(_texts(data.train), data.train.labels)
+    dev, test = (_probabilities(own, split, data.train) for split in (data.dev, data.test))
+    return _from_scratch(time.monotonic() - started, None, int(data.train.lengths.sum()), dev, test)
+
+
+def _texts(records: LabelledSequences) -> list[str]:
+    return [from_base_ids(bases) for bases in records.base_ids]
+
+
+def _probabilities(classifier: Classifier, split: LabelledSequences, train: LabelledSequences) -> ndarray:
+    """Probability of each class of the task; of regression what `predict` gives."""
+    if train.task == "regression":
+        return np.asarray(classifier.predict(_texts(split)), dtype=np.float64).reshape(-1, 1)  # type: ignore[attr-defined]
+    given = np.asarray(classifier.predict_proba(_texts(split)), dtype=np.float64)
+    classes = np.asarray(getattr(classifier, "classes_", range(train.num_classes)))
+    if given.shape != (len(split), len(classes)):
+        raise InputError(
+            f"predict_proba gave {given.shape}, expected {(len(split), len(classes))}: sequences x classes"
+        )
+    # A class without a training record has no column of its own: nobody can predict it.
+    whole = np.zeros((len(split), train.num_classes))
+    whole[:, classes.astype(int)] = given
+    return whole
+
+
+def run_network(
+    epochs: int, data: TaskData, candidate: str, seed: int, folder: Path, tokenizer: str | None = None
+) -> Outcome:
+    """The one-hot convolutional network from scratch, beside the codes of a tokenizer; `folder` stays unused."""
+    from vqdna.baselines.cnn import CnnConfig, Network, run_cnn
+    from vqdna.baselines.word_cnn import WordNetwork
+    from vqdna.benchmark.cost import flops_per_base
+    from vqdna.devices import own_device
+    from vqdna.tokenizers import load_tokenizer
+
+    config = CnnConfig(shares_strands=candidate == "both-strands", precision="bf16" if tokenizer else "fp32")
+    network = WordNetwork(load_tokenizer(tokenizer)) if tokenizer else Network()
+    record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config, network=network)
+    model = network.model(data.train.num_classes, config).to(own_device())  # where a tokenizer of it is already
+    return _from_scratch(
+        record["seconds"],
+        record["parameters"],
+        record["epochs"] * int(data.train.lengths.sum()),
+        *_predictions(record["predictions"]),
+        flops_per_base=flops_per_base(model, typical_length(data)),
+        best_epoch=record["best_epoch"],
+        epochs=record["epochs"],
+    )
+
+
+def typical_length(data: TaskData) -> int:
+    """Median number of bases of the training sequences, for which operations are counted."""
+    return int(np.median(data.train.lengths))
+
+
+def run_tokens(
+    tokenizer: str, data: TaskData, candidate: str, seed: int, folder: Path, most_features: int | None = None
+) -> Outcome:
+    """Logistic regression on the codes of `tokenizer` alone: k-mer counts for `kmer:K`."""
+    from vqdna.baselines.probe import Limits, run_probe
+    from vqdna.tokenizers import load_tokenizer
+
+    limits = Limits(features=most_features)
+    record = run_probe(load_tokenizer(tokenizer), data.train, data.test, data.dev, seed=seed, limits=limits)
+    outputs = 1 if data.train.num_classes == 2 else data.train.num_classes
+    return _from_scratch(
+        record.seconds,
+        outputs * (record.num_features + 1),
+        int(data.train.lengths.sum()),
+        *_predictions(record.predictions),
+        features=record.features,
+        inverse_regularization=record.representations[record.features].inverse_regularization,
+    )
+
+
+def run_best_kmer(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    """Logistic regression on counts of that k of 3 to 6 which has the best dev MCC, the smallest k on a tie."""
+    runs = {k: run_tokens(f"kmer:{k}", data, candidate, seed, folder) for k in KMER_SIZES}
+    scores = {k: primary_score(data.dev.task, data.dev.labels, outcome.dev) for k, outcome in runs.items()}
+    best = max(scores, key=lambda k: scores[k])
+    details = runs[best].details.more(
+        k=best,
+        dev_by_k={str(k): score for k, score in scores.items()},
+        seconds=sum(outcome.details.seconds for outcome in runs.values()),
+    )
+    return replace(runs[best], details=details)
+
+
+def run_boosted_trees(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    """Boosted trees on k-mer counts, k and their number chosen on dev; `folder` stays unused."""
+    from vqdna.baselines.boosted_trees import run_trees
+
+    record = run_trees(data.train, data.dev, data.test, seed=seed)
+    return _from_scratch(
+        record.seconds,
+        record.parameters,
+        int(data.train.lengths.sum()),
+        *_predictions(record.predictions),
+        k=record.k,
+        num_trees=record.num_trees,
+    )
+
+
+def run_own_encoder(
+    name: str,
+    budget: Budget,
+    out: Path,
+    data: TaskData,
+    candidate: str,
+    seed: int,
+    folder: Path,
+    *,
+    epochs: int | None = None,
+) -> Outcome:
+    """A tokenizer's encoder fine-tuned, averaged with logistic regression on its tokens' counts.
+
+    `epochs` are the budget's where they are None.
+
+    Raises:
+        BusyError: another process is at the counts, which encoders of one tokenizer share.
+    """
+    own = OWN_ENCODERS[name]
+    counts = None
+    if data.train.task == "classification":
+        shared = data.folder / f"counts-{slug(own.tokenizer)}"
+        spec = tokenizer_spec(own, budget, (), out)
+        counts = kept_or_made(shared, lambda: run_tokens(spec, data, ONLY, 0, shared))
+    source = encoder_folder(name, out)
+    pretraining = {"pretraining_bases": 0, "pretraining_seconds": 0.0}
+    if own.is_trained:
+        known = read_json(source / RESULTS_FILE)
+        pretraining = {"pretraining_bases": known["bases_seen"], "pretraining_seconds": known["seconds"]}
+    else:
+        source = fresh_encoder(source, folder / "encoder", seed)
+    tuned = run_budgeted(source, budget.finetune, data, candidate, seed, folder, epochs=epochs)
+    shutil.rmtree(folder / "encoder", ignore_errors=True)
+    details = tuned.details.more(**pretraining)
+    if counts is None:
+        return replace(tuned, details=details)
+    average = averaged({"encoder": tuned, "counts": counts}, data.dev)
+    of_both = average.details.model_dump(include={"seconds", "blend"})
+    return replace(average, details=details.more(**of_both))
+
+
+def run_encoder(
+    encoder: Path,
+    config: str,
+    overrides: tuple[str, ...],
+    data: TaskData,
+    candidate: str,
+    seed: int,
+    folder: Path,
+) -> Outcome:
+    """The genome encoder in `encoder` fine-tuned; the run stays in `folder`/run, but for its weights."""
+    from vqdna.benchmark.cost import flops_per_base
+    from vqdna.devices import own_device
+    from vqdna.finetune.evaluation import predict_sequences
+    from vqdna.finetune.heads import load_classifier
+    from vqdna.finetune.settings import FinetuneConfig
+    from vqdna.finetune.train import run_finetune
+
+    run = folder / "run"
+    # A run that ended, but was cut off before its outcome was written, has lost its weights: it starts anew.
+    if (run / RESULTS_FILE).is_file() and not (run / "model").is_dir():
+        shutil.rmtree(run)
+    settings = load_config(FinetuneConfig, config, "finetune", overrides)
+    splits = Splits(data.train, data.dev, None)
+    record = run_finetune(settings, splits, encoder=encoder, out=run, seed=seed, dataset=data.dataset, announces=False)
+    started = time.monotonic()
+    model = load_classifier(run)
+    model.to(own_device())  # type: ignore[arg-type]
+    dev, test = (
+        predict_sequences(model, split.base_ids, lambda row: f"{data.dataset}: record {row + 1}", keep=True)
+        for split in (data.dev, data.test)
+    )
+    for weights in ("model", "adapter", "checkpoints"):
+        shutil.rmtree(run / weights, ignore_errors=True)
+    known = record.model_dump(include={"parameters", "best_epoch", "epochs", "method"})
+    details = Details.model_validate(known).more(
+        flops_per_base=flops_per_base(model, typical_length(data)),
+        seconds=record.seconds + time.monotonic() - started,
+        training_bases=record.epochs * int(data.train.lengths.sum()),
+        pretraining_bases=None,
+    )
+    return Outcome(dev, test, details)
+
+
+def run_budgeted(
+    source: Path, config: str, data: TaskData, candidate: str, seed: int, folder: Path, *, epochs: int | None = None
+) -> Outcome:
+    """An encoder fine-tuned with the candidate's strands, for the budget's epochs where `epochs` is None."""
+    batches = () if data.batch_size is None else (f"training.batch_size={data.batch_size}",)
+    overrides = (*STRANDS[candidate], f"training.epochs={epochs or data.epochs}", *batches)
+    return run_encoder(source, config, overrides, data, candidate, seed, folder)
+
+
+def _predictions(by_split: Mapping[str, ndarray]) -> tuple[ndarray, ndarray]:
+    return by_split["dev"], by_split["test"]
+
+
+def _from_scratch(
+    seconds: float,
+    size: int | Mapping[str, int] | None,
+    training_bases: int,
+    dev: ndarray,
+    test: ndarray,
+    **more: Any,
+) -> Outcome:
+    """Outcome of a baseline, whose weights learn from the task's sequences alone; `size` is that of all of them."""
+    details = {
+        "seconds": seconds,
+        "parameters": {"total": size, "trainable": size} if isinstance(size, int) else size,
+        "training_bases": training_bases,
+        "pretraining_bases": 0,
+        **more,
+    }
+    return Outcome(dev, test, Details.model_validate(details))
