@@ -107,7 +107,7 @@ def test_means_are_over_the_datasets_that_all_have_in_their_own_metric(tmp_path:
     assert row_of(page, MEANS, "a")["MCC"] == ("45.5", pytest.approx(45.5))
     assert row_of(page, MEANS, "a")["average rank"] == ("1.50", 1.5)
     assert row_of(page, MEANS, "a")["first on"] == ("1", 1)
-    assert row_of(page, MEANS, "c")["runs collapsed"] == ("1 of 4", 1)
+    assert row_of(page, MEANS, "c")["no better than chance"] == ("1 of 4", 1)
     assert "for lack of a score of every system: splice." in page.text
     assert "score: macro-F1 on virus/covid, MCC on the others" in page.text
     assert "splice" in page.titles
@@ -120,9 +120,9 @@ def test_what_seeds_vote_for_stands_beside_the_mean_where_every_dataset_has_a_vo
     rows = [voted("a", "tf/0", 0.8), voted("a", "virus/covid", 0.6), voted("b", "tf/0", 0.9)]
     page = report(write_summary(tmp_path / "gue", summary([*rows, row("b", "virus/covid", [0.4])])))
     # The vote's own metric of each dataset: MCC 80 on tf/0, macro-F1 30 on virus/covid.
-    assert row_of(page, MEANS, "a")["vote of seeds"] == ("55.0", pytest.approx(55.0))
-    assert row_of(page, MEANS, "b")["vote of seeds"] == ("–", None)
-    assert "vote of seeds" not in row_of(report(write_summary(tmp_path / "two", small())), MEANS, "a")
+    assert row_of(page, MEANS, "a")["seed ensemble"] == ("55.0", pytest.approx(55.0))
+    assert row_of(page, MEANS, "b")["seed ensemble"] == ("–", None)
+    assert "seed ensemble" not in row_of(report(write_summary(tmp_path / "two", small())), MEANS, "a")
 
 
 def test_systems_stand_by_rank_and_published_ones_below_a_heading_of_their_own(tmp_path: Path) -> None:
@@ -144,11 +144,11 @@ def test_a_cell_has_its_spread_its_collapses_in_words_and_the_deduplicated_score
     record["rows"][0]["deduplicated"] = {"dropped": 12, "mcc": less, "f1_macro": less}
     page = report(write_summary(tmp_path / "gue", record))
     assert re.fullmatch(r"71\.0 ± 1\.4\s+dedup\. 68\.1", row_of(page, TF, "a")["tf/0"][0])
-    assert re.fullmatch(r"25\.0 ± 35\.4\s+collapsed 1/2", row_of(page, TF, "c")["tf/0"][0])
+    assert re.fullmatch(r"25\.0 ± 35\.4\s+at chance 1/2", row_of(page, TF, "c")["tf/0"][0])
     assert row_of(page, TF, "b")["splice"] == ("–", None)
     assert row_of(page, TF, "b")["virus/covid, macro-F1"][0] == "68.0"
     assert "12 on tf/0" in page.text
-    assert "Collapsed in training: 1 of 11 runs, of c;" in page.text
+    assert "No better than chance: 1 of 11 runs, of c;" in page.text
 
 
 def test_the_best_of_a_dataset_is_bold_and_a_published_score_never_is(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_bars_have_the_intervals_of_the_summary_and_the_best_published_score(tmp
     assert bars["error_x"]["array"][1] == pytest.approx(3)
     assert [shape["x0"] for shape in spec["layout"]["shapes"]] == [72]
     assert "published: high 72.0" in spec["layout"]["annotations"][0]["text"]
-    assert "collapsed" in spec["layout"]["yaxis"]["ticktext"][2]
+    assert "at chance" in spec["layout"]["yaxis"]["ticktext"][2]
     # The interval of the collapsed system, far below zero, does not squeeze the others.
     assert spec["layout"]["xaxis"]["range"][0] == 0
 

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
-from vqdna.benchmark.results import SummaryRow
-from vqdna.experiments.records import StoredRecord
+from vqdna.benchmark.results import Ranking, SummaryRow
 from vqdna.tasks.registry import COVID_WINDOWS, datasets, variant_windows
 
 Scores = Mapping[str, Mapping[str, float | None]]
@@ -25,36 +24,6 @@ Scores = Mapping[str, Mapping[str, float | None]]
 
 SIGNIFICANCE = 0.05
 FEWEST_SYSTEMS, FEWEST_DATASETS = 3, 2
-
-
-class Ranking(StoredRecord):
-    """Ranks of systems, 1 the best.
-
-    Attributes:
-        systems: best average rank first.
-        datasets: those that count.
-        left_out: datasets without a score of every system.
-        ranks: of each system on each dataset.
-        average: rank of each system over the datasets.
-        friedman_p: probability of ranks this far apart if all systems were alike; None with fewer than three systems or
-            two datasets, and where all scores are ties.
-        critical_difference: by which two average ranks must differ at 5 % (Nemenyi); None likewise.
-        groups: systems whose average ranks lie within the critical difference of each other, the largest such groups.
-    """
-
-    systems: tuple[str, ...]
-    datasets: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
-    ranks: dict[str, dict[str, float]]
-    average: dict[str, float]
-    friedman_p: float | None = None
-    critical_difference: float | None = None
-    groups: tuple[tuple[str, ...], ...] = ()
-
-    def times_first(self, system: str) -> int:
-        """Datasets on which no system is before this one."""
-        best = {name: min(ranks.get(name, math.inf) for ranks in self.ranks.values()) for name in self.datasets}
-        return sum(rank == best.get(name) for name, rank in self.ranks.get(system, {}).items())
 
 
 def rank_rows(rows: Iterable[SummaryRow]) -> Ranking | None:

@@ -7,6 +7,7 @@ how a number came about.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field
@@ -195,3 +196,51 @@ class SummaryRow(SeedScores):
     training_bases: float | None = None
     pretraining_bases: float | None = None
     tokenizer: str | None = None
+
+
+class Ranking(StoredRecord):
+    """Ranks of systems, 1 the best.
+
+    Attributes:
+        systems: best average rank first.
+        datasets: those that count.
+        left_out: datasets without a score of every system.
+        ranks: of each system on each dataset.
+        average: rank of each system over the datasets.
+        friedman_p: probability of ranks this far apart if all systems were alike; None with fewer than three systems or
+            two datasets, and where all scores are ties.
+        critical_difference: by which two average ranks must differ at 5 % (Nemenyi); None likewise.
+        groups: systems whose average ranks lie within the critical difference of each other, the largest such groups.
+    """
+
+    systems: tuple[str, ...]
+    datasets: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    ranks: dict[str, dict[str, float]] = Field(default_factory=dict)
+    average: dict[str, float]
+    friedman_p: float | None = None
+    critical_difference: float | None = None
+    groups: tuple[tuple[str, ...], ...] = ()
+
+    def times_first(self, system: str) -> int:
+        """Datasets on which no system is before this one."""
+        best = {name: min(ranks.get(name, math.inf) for ranks in self.ranks.values()) for name in self.datasets}
+        return sum(rank == best.get(name) for name, rank in self.ranks.get(system, {}).items())
+
+
+class PosterCost(StoredRecord):
+    """A row of the poster's efficiency table in plain numbers, figures in their parts; ours are single numbers."""
+
+    system: str | None = None
+    parameters: list[float] | float | None = None
+    relative_flops: list[float] | float | None = None
+    training_bases: float | None = None
+    average_rank: float | None = None
+
+
+class PosterComparison(StoredRecord):
+    """A row of the poster, and what ours of the same tokenizer cost where it was run."""
+
+    system: str
+    published: PosterCost = Field(default_factory=PosterCost)
+    ours: PosterCost | None = None

@@ -19,8 +19,18 @@ from vqdna.benchmark.cost import published_cost, relative_flops
 from vqdna.benchmark.encoders import OWN_ENCODERS
 from vqdna.benchmark.intervals import METRICS, score_intervals, unpacked_classes
 from vqdna.benchmark.protocols import COVID_LIKE, PROTOCOLS
-from vqdna.benchmark.ranking import Ranking, metric_of, rank_rows
-from vqdna.benchmark.results import DeduplicatedScores, Score, Scores, SeedScores, SummaryRow, TrialRecord
+from vqdna.benchmark.ranking import metric_of, rank_rows
+from vqdna.benchmark.results import (
+    DeduplicatedScores,
+    PosterComparison,
+    PosterCost,
+    Ranking,
+    Score,
+    Scores,
+    SeedScores,
+    SummaryRow,
+    TrialRecord,
+)
 from vqdna.errors import InputError
 from vqdna.experiments.records import StoredRecord
 from vqdna.results import RESULTS_FILE, command_line, read_json
@@ -43,24 +53,6 @@ SCORES = ("mcc", "f1_macro", "accuracy", "auroc", "spearman", "pearson")
 OF_REGRESSION = ("spearman", "pearson")
 ENOUGH_TO_VOTE = 3
 COSTS = ("seconds", "peak_memory", "flops_per_base", "training_bases", "pretraining_bases")
-
-
-class PosterCost(StoredRecord):
-    """A row of the poster's efficiency table in plain numbers, figures in their parts; ours are single numbers."""
-
-    system: str | None = None
-    parameters: list[float] | float | None = None
-    relative_flops: list[float] | float | None = None
-    training_bases: float | None = None
-    average_rank: float | None = None
-
-
-class PosterComparison(StoredRecord):
-    """A row of the poster, and what ours of the same tokenizer cost where it was run."""
-
-    system: str
-    published: PosterCost
-    ours: PosterCost | None = None
 
 
 class BenchmarkResult(StoredRecord):

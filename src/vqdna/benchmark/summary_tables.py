@@ -9,8 +9,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vqdna.benchmark.ranking import Ranking, ranking_markdown
-from vqdna.benchmark.results import Score, SummaryRow
+from vqdna.benchmark.ranking import ranking_markdown
+from vqdna.benchmark.results import Ranking, Score, SummaryRow
 from vqdna.benchmark.summary import BenchmarkResult, summarize
 from vqdna.results import write_atomically
 

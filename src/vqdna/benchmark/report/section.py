@@ -2,14 +2,14 @@
 
 Owns the flow run of a benchmark -> what was run, then for each protocol means, the critical-difference diagram,
 accuracy against cost, every dataset; last the poster's efficiency table. Scores of two protocols never share a table
-or a picture. Must not know how a cell was trained.
+or a picture. Must not know how a system was trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from vqdna.benchmark.report.rows import Grid, grids
+from vqdna.benchmark.report.rows import Grid, grids, poster
 from vqdna.benchmark.report.tables import (
     FLOPS,
     cost_of,
@@ -53,12 +53,12 @@ DIAGRAM_CAPTION = (
     "5 %: their ranks are less than the critical difference (CD, to scale above the axis) apart."
 )
 TABLE_WORDS = (
-    "Scores are MCC unless the column names another metric. Bold: the highest of what was run here. Dedup.: without "
-    "repeated sequences. Collapsed: seeds whose training came to nothing, of all seeds; they count in the mean."
+    "Scores are MCC unless the column names another metric. Bold: the highest of what was run here. Dedup.: on the "
+    "deduplicated test set. At chance: seeds that are no better than chance, of all seeds; they count in the mean."
 )
 BARS_WORDS = (
-    "Length of a bar: mean over seeds. Whisker: 95 % interval, where one is known; that of a system with a collapsed "
-    "seed, in gray, may leave the picture. Dotted: the highest published score, where there is one."
+    "Length of a bar: mean over seeds. Whisker: 95 % interval, where one is known; that of a system with a seed "
+    "no better than chance, in gray, may leave the picture. Dotted: the highest published score, where there is one."
 )
 COSTS = {"flops_per_base": (FLOPS, "FLOPs per base"), "parameters": ("parameters", "parameters")}
 BARS_IN_A_ROW, MAX_OPEN_BARS = 2, 12
@@ -80,7 +80,7 @@ def _sections(run: Run, anchor: str, suffix: str) -> list[Section]:
     for grid in members:
         title = f"{TITLES.get(grid.protocol) or f'{grid.protocol.capitalize()} protocol'}{suffix}"
         sections.append(Section(f"{anchor}-{grid.protocol}", title, _verdicts(grid), _blocks(grid)))
-    rows = [row for row in run.items("poster") if isinstance(row, Mapping)]
+    rows = poster(run)
     if rows:
         sections.append(Section(f"{anchor}-poster", f"Efficiency{suffix}", [], [Block(tables=[poster_table(rows)])]))
     return sections
@@ -91,7 +91,7 @@ def _what_was_run(run: Run, members: Sequence[Grid]) -> Block:
     columns = ["systems", "datasets", "seeds"]
     facts = []
     for grid in members:
-        seeds = sorted({len(entry.seeds) for entry in grid.entries.values()})
+        seeds = sorted({len(row.seeds) for row in grid.rows.values()})
         counts = (len(grid.systems), len(grid.datasets), " to ".join(map(str, dict.fromkeys([seeds[0], seeds[-1]]))))
         facts += [(f"{name}, {grid.protocol}", str(count)) for name, count in zip(columns, counts, strict=True)]
     facts += [("budget", run.text("budget") or MISSING), ("time, all runs", duration(run.value("seconds")))]
@@ -99,10 +99,12 @@ def _what_was_run(run: Run, members: Sequence[Grid]) -> Block:
 
 
 def _verdicts(grid: Grid) -> list[str]:
-    """Who is first, whether that is beyond chance, what collapsed and what could not be ranked."""
-    return [
-        sentence for sentence in (_first(grid), _beyond_chance(grid), _collapsed(grid), _left_out(grid)) if sentence
-    ]
+    """Who is first, whether that is beyond chance, what is no better than chance, and what could not be ranked."""
+    sentences = [_first(grid), _beyond_chance(grid), _at_chance(grid)]
+    if grid.ranks is not None and grid.ranks.left_out:
+        left_out = listed(list(grid.ranks.left_out))
+        sentences.append(f"Not in ranks and means, for lack of a score of every system: {left_out}.")
+    return [sentence for sentence in sentences if sentence]
 
 
 def _first(grid: Grid) -> str:
@@ -128,23 +130,18 @@ def _beyond_chance(grid: Grid) -> str:
     return f"{chance}{apart}: " + (f"the first is not told apart from {listed(others)}." if others else "the first is.")
 
 
-def _collapsed(grid: Grid) -> str:
-    entries = [entry for entry in grid.entries.values() if entry.collapsed]
-    if not entries:
+def _at_chance(grid: Grid) -> str:
+    rows = [row for row in grid.rows.values() if row.collapsed]
+    if not rows:
         return ""
-    systems = list(dict.fromkeys(entry.system for entry in entries))
-    count, total = sum(len(e.collapsed) for e in entries), sum(len(e.seeds) for e in grid.entries.values())
-    return f"Collapsed in training: {count} of {plural(total, 'run')}, of {listed(systems)}; they count in the means."
-
-
-def _left_out(grid: Grid) -> str:
-    left_out = grid.ranks.left_out if grid.ranks is not None else ()
-    return f"Not in ranks and means, for lack of a score of every system: {listed(list(left_out))}." if left_out else ""
+    systems = list(dict.fromkeys(row.system for row in rows))
+    count, total = sum(len(row.collapsed) for row in rows), sum(len(row.seeds) for row in grid.rows.values())
+    return f"No better than chance: {count} of {plural(total, 'run')}, of {listed(systems)}; they count in the means."
 
 
 def _blocks(grid: Grid) -> list[Block]:
     diagram, figures, costs = _diagram(grid), _cost_figures(grid), cost_table(grid)
-    dropped = dropped_words(list(grid.entries.values()))
+    dropped = dropped_words(list(grid.rows.values()))
     repeats = [f"Repeated sequences left out for the deduplicated scores: {dropped}."] if dropped else []
     blocks = [
         Block("Means and ranks", tables=[means_table(grid)], drawings=[diagram] if diagram else []),
@@ -207,9 +204,9 @@ def _bar_block(grid: Grid) -> Block:
 def _bars(grid: Grid, dataset: str) -> Figure | None:
     bars = []
     for system in grid.systems:
-        score, entry = grid.score(system, dataset), grid.entries.get((system, dataset))
-        if score is not None and entry is not None:
-            bars.append(Bar(system, score.mean, score.low, score.high, "collapsed" if entry.collapsed else ""))
+        score, row = grid.score(system, dataset), grid.rows.get((system, dataset))
+        if score is not None and row is not None:
+            bars.append(Bar(system, score.mean, score.low, score.high, "at chance" if row.collapsed else ""))
     if not bars:
         return None
     published = {name: scores[dataset] for name, scores in grid.published.items() if dataset in scores}

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from vqdna.benchmark.report.rows import METRICS as SCORED
-from vqdna.benchmark.report.rows import Entry, Grid, family
+from vqdna.benchmark.report.rows import Grid, family, score_in
+from vqdna.benchmark.results import PosterComparison, PosterCost, SummaryRow
 from vqdna.reports.comparison import METRICS
 from vqdna.reports.content import MISSING, Cell, Table, bytes_of, duration, listed, magnitude, number_cell
-from vqdna.reports.runs import nested, number
 
 PUBLISHED = "Published by others, not run here"
 MEANS = ("mcc", "f1_macro", "auroc")
@@ -62,8 +61,8 @@ def means_table(grid: Grid) -> Table:
     """A row per system, best average rank first, then the published ones by the datasets they cover and their mean."""
     extra = [metric for metric in MEANS if METRICS[metric] != score_name(grid) and _has(grid, metric)]
     with_votes = any(grid.mean_vote(system) is not None for system in grid.systems)
-    columns = ["system", "average rank", f"mean {score_name(grid)}", *(["vote of seeds"] if with_votes else [])]
-    columns += [*(METRICS[metric] for metric in extra), "first on", "datasets", "seeds", "runs collapsed"]
+    columns = ["system", "average rank", f"mean {score_name(grid)}", *(["seed ensemble"] if with_votes else [])]
+    columns += [*(METRICS[metric] for metric in extra), "first on", "datasets", "seeds", "no better than chance"]
     means = {system: grid.mean(system) for system in grid.systems}
     best = max(
         (mean for mean, count in means.values() if mean is not None and count == len(grid.compared)), default=None
@@ -120,18 +119,25 @@ def cost_table(grid: Grid) -> Table | None:
     return Table(caption, columns, rows, 1 + with_tokenizer, dividers)
 
 
-def poster_table(records: Sequence[Mapping[str, Any]]) -> Table:
+def poster_table(records: Sequence[PosterComparison]) -> Table:
     """The poster's rows in its order, each figure published and ours side by side.
 
     Parameters and bases are counts; a list holds the parts of a figure, genome encoder and vocabulary.
     """
-    kept = [key for key in POSTER_COLUMNS if any(_parts(r, side, key) for r in records for side in _SIDES)]
-    columns = ["method", *(f"{POSTER_COLUMNS[key][0]}, {side}" for key in kept for side in _SIDES)]
+    sides: dict[str, list[PosterCost | None]] = {
+        "published": [row.published for row in records],
+        "ours": [row.ours for row in records],
+    }
+    kept = [key for key in POSTER_COLUMNS if any(_parts(cost, key) for costs in sides.values() for cost in costs)]
+    columns = ["method", *(f"{POSTER_COLUMNS[key][0]}, {side}" for key in kept for side in sides)]
     rows = []
-    for record in records:
-        notes = () if record.get("ours") else ("not run here",)
-        cells = [_poster_cell(_parts(record, side, key), POSTER_COLUMNS[key][1]) for key in kept for side in _SIDES]
-        rows.append([Cell(str(record.get("system")), notes=notes), *cells])
+    for row in records:
+        cells = []
+        for key in kept:
+            for cost in (row.published, row.ours):
+                parts, text = _parts(cost, key), POSTER_COLUMNS[key][1]
+                cells.append(Cell(" + ".join(map(text, parts)), sum(parts)) if parts else Cell(MISSING))
+        rows.append([Cell(row.system, notes=() if row.ours else ("not run here",)), *cells])
     caption = (
         "The efficiency table of VQDNA's poster, row for row: published, and ours beside it. Relative FLOPs: DNABERT-2 "
         "is 1. Published ranks are among these rows, over the 28 datasets of GUE; ours are the benchmark's."
@@ -139,21 +145,14 @@ def poster_table(records: Sequence[Mapping[str, Any]]) -> Table:
     return Table(caption, columns, rows)
 
 
-_SIDES = ("published", "ours")
-
-
-def _parts(record: Mapping[str, Any], side: str, key: str) -> list[float]:
+def _parts(cost: PosterCost | None, key: str) -> list[float]:
     """Parts of a figure of the poster, one where it is a single number, none where it is not known."""
-    value = nested(record, side, key)
-    return [part for item in (value if isinstance(value, list) else [value]) if (part := number(item)) is not None]
-
-
-def _poster_cell(parts: Sequence[float], text: Callable[[float | None], str]) -> Cell:
-    return Cell(" + ".join(text(part) for part in parts), sum(parts)) if parts else Cell(MISSING)
+    value = None if cost is None else getattr(cost, key)
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def _has(grid: Grid, metric: str) -> bool:
-    return any(metric in entry.scores for entry in grid.entries.values())
+    return any(score_in(row, metric) for row in grid.rows.values())
 
 
 def _coverage(grid: Grid, system: str) -> tuple[int, float]:
@@ -164,11 +163,11 @@ def _coverage(grid: Grid, system: str) -> tuple[int, float]:
 def _means_row(grid: Grid, system: str, extra: Sequence[str], is_best: bool, with_vote: bool) -> list[Cell]:
     mean, count = grid.mean(system)
     rank = grid.ranks.average.get(system) if grid.ranks is not None else None
-    entries = grid.of_system(system)
-    seeds = {len(entry.seeds) for entry in entries}
-    num_runs, num_collapsed = (sum(len(getattr(entry, key)) for entry in entries) for key in ("seeds", "collapsed"))
+    own = grid.of_system(system)
+    seeds = {len(row.seeds) for row in own}
+    num_runs, num_at_chance = sum(len(row.seeds) for row in own), sum(len(row.collapsed) for row in own)
     values = [grid.mean(system, metric)[0] for metric in extra]
-    first = grid.ranks.num_first.get(system) if grid.ranks is not None else None
+    first = grid.ranks.times_first(system) if grid.ranks is not None and rank is not None else None
     return [
         Cell(system),
         number_cell(rank, f"{rank:.2f}" if rank is not None else MISSING),
@@ -178,7 +177,7 @@ def _means_row(grid: Grid, system: str, extra: Sequence[str], is_best: bool, wit
         number_cell(first, str(first)),
         Cell(f"{count} of {len(grid.compared)}", count),
         Cell(" to ".join(str(number) for number in sorted({min(seeds), max(seeds)}))),
-        Cell(f"{num_collapsed} of {num_runs}" if num_collapsed else MISSING, num_collapsed),
+        Cell(f"{num_at_chance} of {num_runs}" if num_at_chance else MISSING, num_at_chance),
     ]
 
 
@@ -208,7 +207,11 @@ def _means_caption(grid: Grid, with_votes: bool) -> str:
     which = "the datasets that every ranked system has" if grid.ranks is not None else "the datasets"
     words = metric_words(grid)
     scores = f"Test scores × 100, mean over {which}" + (f"; score: {words}" if words else "")
-    votes = " Vote of seeds: the score of the class that most of a system's seeds predict." if with_votes else ""
+    votes = (
+        " Seed ensemble: the score of the class that most of a system's seeds predict (majority vote)."
+        if with_votes
+        else ""
+    )
     return f"{scores}. Rank 1 is the best. Bold: the highest mean of what was run here.{votes}"
 
 
@@ -217,7 +220,7 @@ def _dataset_table(grid: Grid, names: Sequence[str]) -> Table:
         name: max((score.mean for system in grid.systems if (score := grid.score(system, name))), default=None)
         for name in names
     }
-    systems = [system for system in grid.systems if any((system, name) in grid.entries for name in names)]
+    systems = [system for system in grid.systems if any((system, name) in grid.rows for name in names)]
     rows = [[Cell(system), *(_score_cell(grid, system, name, best[name]) for name in names)] for system in systems]
     published = [system for system in grid.published if any(name in grid.published[system] for name in names)]
     for system in published:
@@ -236,18 +239,18 @@ def _column(grid: Grid, name: str) -> str:
 
 
 def _score_cell(grid: Grid, system: str, name: str, best: float | None) -> Cell:
-    score, entry = grid.score(system, name), grid.entries.get((system, name))
-    if score is None or entry is None:
+    score, row = grid.score(system, name), grid.rows.get((system, name))
+    if score is None or row is None:
         return Cell(MISSING)
     text = f"{score.mean:.1f}" + (f" ± {score.deviation:.1f}" if score.deviation is not None else "")
-    without = entry.deduplicated.get(grid.metrics[name])
+    without = score_in(row.deduplicated, grid.metrics[name])
     notes = (f"dedup. {without.mean:.1f}",) if without is not None else ()
-    warning = f"collapsed {len(entry.collapsed)}/{len(entry.seeds)}" if entry.collapsed else ""
+    warning = f"at chance {len(row.collapsed)}/{len(row.seeds)}" if row.collapsed else ""
     return Cell(text, score.mean, strong=score.mean == best, notes=notes, warning=warning)
 
 
 def _tokenizers(grid: Grid, system: str) -> list[str]:
-    return list(dict.fromkeys(entry.tokenizer for entry in grid.of_system(system) if entry.tokenizer))
+    return list(dict.fromkeys(row.tokenizer for row in grid.of_system(system) if row.tokenizer))
 
 
 def _costs(grid: Grid, system: str, names: Sequence[str]) -> list[Cell]:
@@ -265,7 +268,7 @@ def cost_of(grid: Grid, system: str, name: str) -> float | None:
     return COST_COLUMNS[name][1](values) if values else None
 
 
-def dropped_words(entries: Sequence[Entry]) -> str:
+def dropped_words(rows: Sequence[SummaryRow]) -> str:
     """How many sequences were left out as repeats, by dataset: `12 on tf/0 and 3 on mouse/2`; empty for none."""
-    dropped = {entry.dataset: entry.num_dropped for entry in entries if entry.num_dropped}
+    dropped = {row.dataset: row.deduplicated.dropped for row in rows if row.deduplicated and row.deduplicated.dropped}
     return listed([f"{count:,} on {name}" for name, count in dropped.items()])
