@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from pathlib import Path
 
@@ -63,5 +62,7 @@ def memory_status(key: str) -> int | None:
 
 
 def _whole_life_peak() -> int:
+    import resource  # not on Windows, where nothing else here tells either
+
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes, others kilobytes

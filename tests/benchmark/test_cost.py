@@ -3,12 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
 
 from vqdna import devices
 from vqdna.baselines.cnn import CnnConfig, OneHotCnn
-from vqdna.benchmark.cost import count_parameters, flops_per_base, published_cost, relative_flops, transformer_flops
+from vqdna.benchmark.cost import flops_per_base, published_cost, relative_flops, transformer_flops
 from vqdna.devices import peak_memory, reset_peak_memory
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
@@ -103,16 +102,6 @@ def test_only_what_was_published_has_a_cost():
     assert set(costs) < set(published_systems())
     assert costs["HyenaDNA"] == {"parameters": 6.6e6}
     assert "CNN" not in costs
-
-
-def test_parameters_of_a_layer_by_hand_and_of_code_vectors():
-    layer = nn.Linear(3, 2)
-    layer.bias.requires_grad_(False)
-    assert count_parameters(layer) == {"total": 8, "trainable": 6}
-    encoder = load("small")
-    code_vectors = 64 * (512 + 3 * 136 + 64 + 4096)
-    total = sum(parameter.numel() for parameter in encoder.parameters()) + code_vectors
-    assert count_parameters(encoder)["total"] == total
 
 
 def test_the_memory_mark_rises_with_use_and_starts_anew():

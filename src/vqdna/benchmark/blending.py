@@ -1,6 +1,6 @@
 """Predictions of several systems averaged, each calibrated first, their shares chosen on dev.
 
-What single words say and what a network makes of their order are different evidence; on a thousand sequences either
+What single tokens say and what a network makes of their order are different evidence; on a thousand sequences either
 may be the better half. All are calibrated first: strong regularization leaves a regression's probabilities near even,
 fine-tuning drives a network's to the ends, and neither says how sure it may be. Shares are quarters, none and all among
 them. It must not know tokenizers; test labels play no part.
@@ -57,10 +57,12 @@ def fitted_blend(parts: Mapping[str, Probabilities], labels: Int[ndarray, "row"]
 
     Cross-entropy, for on some hundred records the share with the best MCC is a matter of chance.
     """
+    # Calibrated first: of an overconfident part any share would do harm, so the other would get all.
     temperatures = {name: fitted_temperature(part, labels) for name, part in parts.items()}
     ready = {name: calibrated(part, temperatures[name]) for name, part in parts.items()}
     choices = [dict(zip(parts, shares, strict=True)) for shares in possible_shares(len(parts))]
     losses = [cross_entropy(_averaged(shares, ready), labels) for shares in choices]
+    # Second key: the sum of squares is lowest where shares are even.
     best = min(range(len(choices)), key=lambda choice: (losses[choice], sum(s * s for s in choices[choice].values())))
     named = {" ".join(map(str, shares.values())): loss for shares, loss in zip(choices, losses, strict=True)}
     return Blend(temperatures, choices[best], named)
@@ -79,6 +81,7 @@ def _averaged(shares: Mapping[str, float], parts: Mapping[str, Probabilities]) -
 
 def fitted_temperature(probabilities: Probabilities, labels: Int[ndarray, "row"]) -> float:
     """Temperature with the lowest cross-entropy."""
+    # Searched by its logarithm: temperatures span seven orders of magnitude, and 1e-5 matters as much as 1e2.
     low, high = (math.log(end) for end in TEMPERATURES)
     found = minimize_scalar(
         lambda logarithm: cross_entropy(calibrated(probabilities, math.exp(logarithm)), labels),
@@ -90,6 +93,7 @@ def fitted_temperature(probabilities: Probabilities, labels: Int[ndarray, "row"]
 
 def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Probabilities whose logarithms are divided by the temperature: above 1 they grow even, below 1 sure."""
+    # Clipped, or one probability of zero would stay zero at every temperature and cost infinitely much on dev.
     scaled = np.log(np.clip(probabilities.astype(np.float64), LEAST, None)) / temperature
     scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     even: ndarray = scaled / scaled.sum(axis=1, keepdims=True)

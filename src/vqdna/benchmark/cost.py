@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -23,11 +22,6 @@ from vqdna.tasks.published import published_systems
 
 PUBLISHED_BASES = 500
 """Length of the input for which DNABERT-2's paper, and the poster after it, give operations."""
-
-UNIT = "DNABERT-2"
-"""System whose forward pass is 1 in the poster's column."""
-
-CODE_VECTORS = "code_vectors"
 
 
 def flops_per_base(model: nn.Module, bases: int = 1024) -> float:
@@ -76,29 +70,19 @@ def transformer_flops(
     return 2.0 * layers * tokens * (matrices + attention)
 
 
-@dataclass(frozen=True)
-class _Architecture:
-    """Sizes of a published Transformer, as its authors give them."""
-
-    layers: int
-    hidden: int
-    intermediate: int
-    bases_per_token: int | float
-    gated: bool = False
-
-    def flops_per_base(self) -> float:
-        return transformer_flops(
-            self.layers, self.hidden, self.intermediate, PUBLISHED_BASES, self.bases_per_token, gated=self.gated
-        ) / PUBLISHED_BASES  # fmt: skip
+def _per_base(layers: int, hidden: int, intermediate: int, bases_per_token: int, *, gated: bool = False) -> float:
+    """Operations per base of a published Transformer on the published length."""
+    whole = transformer_flops(layers, hidden, intermediate, PUBLISHED_BASES, bases_per_token, gated=gated)
+    return whole / PUBLISHED_BASES
 
 
-_BERT_ON_KMERS = _Architecture(12, 768, 3072, 1)
+_BERT_ON_KMERS = _per_base(12, 768, 3072, 1)
 # At four bases a token DNABERT costs 3.26 times DNABERT-2; its paper prints 3.27.
-_DNABERT_2 = _Architecture(12, 768, 3072, 4, gated=True)
-_NT_500M = _Architecture(24, 1280, 5120, 6)
-_NT_2500M = _Architecture(32, 2560, 10240, 6)
+_DNABERT_2 = _per_base(12, 768, 3072, 4, gated=True)
+_NT_500M = _per_base(24, 1280, 5120, 6)
+_NT_2500M = _per_base(32, 2560, 10240, 6)
 
-_ARCHITECTURES: Mapping[str, _Architecture] = {
+_OPERATIONS: Mapping[str, float] = {
     **{f"DNABERT {k}-mer": _BERT_ON_KMERS for k in (3, 4, 5, 6)},
     "NT-500M-human": _NT_500M,
     "NT-500M-1000g": _NT_500M,
@@ -118,10 +102,10 @@ def published_cost() -> dict[str, dict[str, float]]:
     costs: dict[str, dict[str, float]] = {}
     for name, system in published_systems().items():
         cost = {"parameters": system.cost["parameters"] * 1e6} if "parameters" in system.cost else {}
-        if name in _ARCHITECTURES:
-            cost["flops_per_base"] = _ARCHITECTURES[name].flops_per_base()
+        if name in _OPERATIONS:
+            cost["flops_per_base"] = _OPERATIONS[name]
         elif "relative_flops" in system.cost:
-            cost["flops_per_base"] = system.cost["relative_flops"] * _DNABERT_2.flops_per_base()
+            cost["flops_per_base"] = system.cost["relative_flops"] * _DNABERT_2
         if cost:
             costs[name] = cost
     return costs
@@ -132,21 +116,7 @@ def relative_flops(operations_per_base: float) -> float:
 
     That is the poster's own reckoning where `operations_per_base` is for 500 bases too.
     """
-    return operations_per_base / _ARCHITECTURES[UNIT].flops_per_base()
-
-
-def count_parameters(model: nn.Module) -> dict[str, int]:
-    """Number of parameters in total and of trainable ones.
-
-    Code vectors count among the total even where running averages learn them, as they do in the poster's table; what
-    those averages are made of does not.
-    """
-    parameters = list(model.parameters())
-    averaged = [buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] == CODE_VECTORS]
-    return {
-        "total": sum(tensor.numel() for tensor in (*parameters, *averaged)),
-        "trainable": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-    }
+    return operations_per_base / _DNABERT_2
 
 
 @contextmanager

@@ -39,12 +39,17 @@ def score_intervals(
         draws: number of bootstrap draws.
         seed: of the draws.
     """
+    # Records with one label and the same predictions by all seeds are exchangeable: `kinds` [1 + seed, kind] has each
+    # combination once. A bootstrap draw then is how often each kind comes, not a list of rows: thousands of draws of a
+    # large test set cost as much as those of a small one.
     kinds, counts = np.unique(np.vstack([labels, predicted]), axis=1, return_counts=True)
     random = np.random.default_rng(seed)
+    # One draw serves all seeds. Drawn for each seed apart, the mean over seeds would average away the chance of which
+    # records are tested, and the interval would shrink with the number of seeds.
     drawn = random.multinomial(len(labels), counts / len(labels), size=draws)
     tables = [_confusions(drawn, kinds[0], one, num_classes) for one in kinds[1:]]
     tails = 100 * np.array([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    means = {name: np.mean([_score(name, table) for table in tables], axis=0) for name in METRICS}
+    means = {name: np.mean([score(table) for table in tables], axis=0) for name, score in _SCORES.items()}
     ends = {name: np.percentile(values, tails) for name, values in means.items()}
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
@@ -53,16 +58,11 @@ def _confusions(
     drawn: Int[ndarray, "draw kind"], labels: Int[ndarray, "kind"], predicted: Int[ndarray, "kind"], num_classes: int
 ) -> Float[ndarray, "draw actual chosen"]:
     """Confusion matrix of each draw."""
-    cells = labels * num_classes + predicted
+    pairs = labels * num_classes + predicted  # place of a kind in the flattened matrix
     table = np.zeros((drawn.shape[0], num_classes * num_classes))
-    for cell in np.unique(cells):
-        table[:, cell] = drawn[:, cells == cell].sum(1)
+    for pair in np.unique(pairs):
+        table[:, pair] = drawn[:, pairs == pair].sum(1)
     return table.reshape(-1, num_classes, num_classes)
-
-
-def _score(name: str, table: Float[ndarray, "draw actual chosen"]) -> Float[ndarray, "draw"]:
-    scores = {"mcc": _mcc, "f1_macro": _f1_macro, "accuracy": _accuracy}
-    return scores[name](table)
 
 
 def _accuracy(table: Float[ndarray, "draw actual chosen"]) -> Float[ndarray, "draw"]:
@@ -87,6 +87,9 @@ def _f1_macro(table: Float[ndarray, "draw actual chosen"]) -> Float[ndarray, "dr
     scores = np.divide(2 * hits, total, out=np.zeros_like(total), where=known)
     mean: ndarray = scores.sum(1) / known.sum(1)
     return mean
+
+
+_SCORES = {"mcc": _mcc, "f1_macro": _f1_macro, "accuracy": _accuracy}
 
 
 def packed_classes(predicted: Sequence[int] | ndarray) -> str:

@@ -84,6 +84,7 @@ def kept_or_made(folder: Path, make: Callable[[], Outcome]) -> Outcome:
         InputError: the file is damaged.
     """
     with locked(folder) as ours:
+        # Read whoever has the lock: a process that still holds it may have written its outcome already.
         held = read_outcome(folder)
         if held is not None:
             return held
