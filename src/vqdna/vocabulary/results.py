@@ -30,7 +30,7 @@ class LevelUse(Record):
     size: int
     usage: float
     perplexity: float
-    dead_codes: int
+    dead_codes: int | None = None
 
 
 class VocabularyEvaluation(Record):
@@ -48,7 +48,7 @@ class VocabularyEvaluation(Record):
     reconstruction: float
     bits_per_base: float
     levels: list[LevelUse]
-    num_bases: int
+    num_bases: int | None = None
 
     def numbers(self) -> dict[str, float]:
         """What a training run writes down at each evaluation."""
@@ -73,13 +73,13 @@ class VocabularyResults(Record):
     """A whole stage-1 run."""
 
     stage: str
-    system: str
-    command: str
-    seed: int
-    seconds: float
-    steps: int
-    bases_seen: int
-    parameters: dict[str, int]
+    system: str | None = None
+    command: str | None = None
+    seed: int | None = None
+    seconds: float | None = None
+    steps: int | None = None
+    bases_seen: int | None = None
+    parameters: dict[str, int] | None = None
     evaluation: VocabularyEvaluation
     genomes: Any = None
     code_usage: list[list[int]] | None = None
