@@ -54,12 +54,12 @@ class CosineQuantizer(CodebookQuantizer):
         size: number of codes.
         width: length of latents and tokens.
         code_dim: dimensions in which codes are compared.
-        gradient: how the gradient passes, see `straight_through`.
-        seed: seed of the codebook's random draws.
-        settings: how the codebook learns, see `Codebook`.
+        gradient: see `CodebookQuantizer`, as for `seed` and `settings`.
 
     Reference: Yu et al. 2021 (ViT-VQGAN), section 3.2.
     """
+
+    codebook_type = UnitCodebook
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class CosineQuantizer(CodebookQuantizer):
         seed: int = 0,
         **settings: Unpack[CodebookSettings],
     ) -> None:
-        super().__init__([UnitCodebook(size, code_dim, seed=seed, **settings)], gradient)
+        super().__init__([size], code_dim, gradient=gradient, seed=seed, **settings)
         self.narrow, self.widen = nn.Linear(width, code_dim), nn.Linear(code_dim, width)
 
     def forward(

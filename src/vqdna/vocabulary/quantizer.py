@@ -94,15 +94,34 @@ class Quantizer(nn.Module, ABC):
 
 
 class CodebookQuantizer(Quantizer):
-    """What quantizers share that keep a `Codebook` for each level, coarsest first."""
+    """What quantizers share that keep a `Codebook` for each level, coarsest first.
 
-    codebooks: Sequence[Codebook]
+    Args:
+        level_sizes: number of codes per level, coarsest first.
+        width: length of code vectors.
+        gradient: how the gradient passes, see `straight_through`.
+        seed: seed of the codebooks' random draws; each level has its own.
+        settings: how the codebooks learn, see `Codebook`.
+    """
 
-    def __init__(self, codebooks: Sequence[Codebook], gradient: Gradient) -> None:
+    codebook_type: type[Codebook] = Codebook
+
+    def __init__(
+        self,
+        level_sizes: Sequence[int],
+        width: int,
+        *,
+        gradient: Gradient = "straight_through",
+        seed: int = 0,
+        **settings: Unpack[CodebookSettings],
+    ) -> None:
         super().__init__()
         self.gradient: Gradient = gradient
+        self.level_sizes = tuple(level_sizes)
+        codebooks = (
+            self.codebook_type(size, width, seed=seed + level, **settings) for level, size in enumerate(level_sizes)
+        )
         self.codebooks = cast(Sequence[Codebook], nn.ModuleList(codebooks))
-        self.level_sizes = tuple(codebook.size for codebook in codebooks)
 
     @property
     def is_trained(self) -> bool:
@@ -168,9 +187,7 @@ class HierarchicalQuantizer(CodebookQuantizer):
         stop_residual_gradient: True (default) lets no gradient pass through `e(M(n-1))` inside `H(n)`. With the
             straight-through gradient let through, the reconstruction gradient of a two-level HRQ with respect to Z(1)
             cancels to zero.
-        gradient: how the gradient passes each level, see `straight_through`.
-        seed: seed of the codebooks' random draws; each level has its own.
-        settings: how the codebooks learn, see `Codebook`.
+        gradient: see `CodebookQuantizer`, as for `seed` and `settings`.
 
     Reference: VQDNA section 3.3, Eq. 6 and 7, see docs/paper.md.
     """
@@ -185,7 +202,7 @@ class HierarchicalQuantizer(CodebookQuantizer):
         seed: int = 0,
         **settings: Unpack[CodebookSettings],
     ) -> None:
-        super().__init__(_untrained_codebooks(level_sizes, width, seed, settings), gradient)
+        super().__init__(level_sizes, width, gradient=gradient, seed=seed, **settings)
         self.stop_residual_gradient = stop_residual_gradient
 
     def forward(
@@ -248,26 +265,8 @@ class ResidualQuantizer(CodebookQuantizer):
     Every level's commitment is the distance of the latent to the sum so far. The gradient passes once, from the token
     to the latent.
 
-    Args:
-        level_sizes: number of codes per level, coarsest first.
-        width: length of latents and code vectors.
-        gradient: how the gradient passes, see `straight_through`.
-        seed: seed of the codebooks' random draws; each level has its own.
-        settings: how the codebooks learn, see `Codebook`.
-
     Reference: Zeghidour et al. 2021 (SoundStream), algorithm 1.
     """
-
-    def __init__(
-        self,
-        level_sizes: Sequence[int],
-        width: int,
-        *,
-        gradient: Gradient = "straight_through",
-        seed: int = 0,
-        **settings: Unpack[CodebookSettings],
-    ) -> None:
-        super().__init__(_untrained_codebooks(level_sizes, width, seed, settings), gradient)
 
     def forward(
         self, latents: Sequence[Float[Tensor, "batch position width"]], *, only_codes: bool = False
@@ -310,9 +309,3 @@ def _total_of(terms: Sequence[Tensor]) -> Tensor:
     for term in terms[1:]:
         total = total + term
     return total
-
-
-def _untrained_codebooks(
-    level_sizes: Sequence[int], width: int, seed: int, settings: CodebookSettings
-) -> list[Codebook]:
-    return [Codebook(size, width, seed=seed + level, **settings) for level, size in enumerate(level_sizes)]
