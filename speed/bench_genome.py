@@ -10,7 +10,8 @@ import gzip
 import numpy as np
 import pytest
 
-from vqdna.genome import Corpus, WindowSampler, read_sequences, reverse_complement, to_base_ids
+from vqdna.genome import read_sequences, reverse_complement, to_base_ids
+from vqdna.genome.corpus import Corpus, WindowSampler
 
 NUM_BASES = 50_000_000
 WINDOW = 1_000

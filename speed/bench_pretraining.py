@@ -17,13 +17,13 @@ from clock import DEVICE, device_name, hand_over, product_rate, seconds
 from torch import Tensor
 
 from vqdna.config import load_config
-from vqdna.genome import Corpus
+from vqdna.devices import uses_bfloat16
+from vqdna.genome.corpus import Corpus
 from vqdna.operations import counted_operations
 from vqdna.pretrain.masking import draw_masked_bases
 from vqdna.pretrain.train import MaskedCollator, PretrainConfig, untrained_model
 from vqdna.simulation.genomes import simulate_genomes
 from vqdna.tokenizers.vq import VqTokenizer
-from vqdna.training.settings import uses_bfloat16
 from vqdna.training.window_batches import WindowDataset, window_sampler
 from vqdna.vocabulary.train import VocabularyConfig, build_vocabulary
 

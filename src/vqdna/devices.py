@@ -1,4 +1,4 @@
-"""Where a process computes."""
+"""Where a process computes, in which precision, and how much memory it took."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ def own_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def uses_bfloat16(precision: str) -> bool:
+    """Whether `precision` ("fp32", "bf16" or "auto") means bfloat16 autocast on this machine."""
+    if precision != "auto":
+        return precision == "bf16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 STATUS_FILE, RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -20,6 +20,10 @@ from typing import Any
 MODEL_MODULES = (
     "vqdna.vocabulary.autoencoder",
     "vqdna.encoder.genome_encoder",
+    "vqdna.encoder.backbones.convolutions",
+    "vqdna.encoder.backbones.hyena",
+    "vqdna.encoder.backbones.mosaic_bert",
+    "vqdna.encoder.backbones.nucleotide_transformer",
     "vqdna.pretrain.objective",
     "vqdna.encoder.causal_model",
     "vqdna.finetune.heads",

@@ -26,7 +26,8 @@ from vqdna.checkpoints import (
 from vqdna.checkpoints.layouts import LAYOUTS
 from vqdna.cli import main
 from vqdna.config import load_config
-from vqdna.encoder.saved_models import load_causal_model, load_encoder
+from vqdna.encoder.causal_model import load_causal_model
+from vqdna.encoder.saved_models import load_encoder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from vqdna.encoder.backbones import BACKBONES, HyenaConfig, backbone_config, build_backbone, position_limit
-from vqdna.encoder.backbones.hyena import Hyena, LongFilter
+from vqdna.encoder.backbones import BACKBONES, backbone_config, build_backbone, position_limit
+from vqdna.encoder.backbones.hyena import Hyena, HyenaConfig, LongFilter
 from vqdna.encoder.backbones.mosaic_bert import head_slopes
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError

@@ -13,7 +13,7 @@ from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import FinetuneConfig
-from vqdna.genome import Corpus
+from vqdna.genome.corpus import Corpus
 from vqdna.pretrain.masking import MaskingSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.pretrain.train import MaskedCollator

@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "pretrain": {"encoder", "genome", "tokenizers", "training"},  # never vocabulary: tokenizers stay exchangeable
     "finetune": {"encoder", "genome", "tasks", "tokenizers", "training", "devices", "weights"},
     "checkpoints": {"encoder", "genome", "pretrain", "tokenizers"},
-    "models": {"encoder", "finetune", "pretrain", "weights"},
+    "models": {"encoder", "finetune", "pretrain", "tokenizers", "vocabulary", "weights"},
     "inference": {"encoder", "finetune", "genome", "pretrain", "tasks", "tokenizers", "training", "devices"},
     "baselines": {"encoder", "finetune", "genome", "tasks", "tokenizers", "weights", "devices"},
     "experiments": set(),
@@ -97,6 +97,7 @@ ALLOWED: dict[str, set[str]] = {
         "weights",
         "models",
         "training",
+        "devices",
         "__init__",
     },
     "__main__": {"cli"},

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.genome import Corpus, Sequence
+from vqdna.genome import Sequence
+from vqdna.genome.corpus import Corpus
 from vqdna.pretrain.evaluation import evaluate_masked
 from vqdna.pretrain.masking import MaskingSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vqdna.errors import InputError
-from vqdna.genome import Corpus
+from vqdna.genome.corpus import Corpus
 from vqdna.training.window_batches import CorpusSettings, species_weights, window_sampler
 
 

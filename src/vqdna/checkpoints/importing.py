@@ -19,11 +19,12 @@ from vqdna.checkpoints.description import UNUSED
 from vqdna.checkpoints.layouts import read_layout
 from vqdna.checkpoints.published import PUBLISHED, published_folder
 from vqdna.checkpoints.weights import named, read_weights
-from vqdna.encoder.causal_model import CAUSAL_MODEL_FOLDER, GenomeEncoderForCausalModeling
+from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
 from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, MASKED_MODEL_FOLDER
 from vqdna.encoder.sharing import DnaModel
 from vqdna.errors import InputError
-from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
+from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.results import put_in_place, write_json
 
 BACKBONE, TABLE, MASK = "backbone.", "embedding.tables.0.weight", "embedding.mask_vector"

@@ -1,39 +1,22 @@
 """The command line: one function per command, each importing its stage only when called.
 
 `vqdna vocabulary -> pretrain -> finetune -> predict` is the pipeline. Results go to standard output (`--json` for
-machines), progress and errors to standard error. Importing a module registers its commands.
+machines), progress and errors to standard error. `app` holds all commands; `main` loads the one it is to run.
 """
 
-from vqdna.cli import (
-    applying,
-    audit,
-    benchmarking,
-    checkpoints,
-    datasets,
-    doctor,
-    preparing,
-    reporting,
-    stages,
-    study,
-    study_sars_cov_2,
-    study_species,
-)
-from vqdna.cli.application import app, main, spread_options
+from __future__ import annotations
 
-__all__ = [
-    "app",
-    "applying",
-    "audit",
-    "benchmarking",
-    "checkpoints",
-    "datasets",
-    "doctor",
-    "main",
-    "preparing",
-    "reporting",
-    "spread_options",
-    "stages",
-    "study",
-    "study_sars_cov_2",
-    "study_species",
-]
+from typing import TYPE_CHECKING, Any
+
+from vqdna.cli.application import load_commands, main, spread_options
+
+if TYPE_CHECKING:
+    from vqdna.cli.application import app as app
+
+__all__ = ["app", "main", "spread_options"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return load_commands()
+    raise AttributeError(f"module 'vqdna.cli' has no attribute '{name}'")

@@ -1,7 +1,7 @@
-"""The `vqdna` application: what holds the commands, how their arguments are spread, and how a mistake is told.
+"""The `vqdna` application: which module holds which command, how arguments are spread, and how a mistake is told.
 
-Bad input is one line on standard error and exit code 2. It must not know any command: each registers itself with
-`app`, from a module of its own.
+Flow: arguments -> the module of the command asked for is imported, and registers itself with `app` -> it runs. Bad
+input is one line on standard error and exit code 2. It must not know what any command does.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -25,6 +26,22 @@ app = typer.Typer(
     epilog="Start here: `vqdna vocabulary --config demo --genomes genome.fa --out runs/vocabulary`",
 )
 
+MODULES = {
+    "stages": ("vocabulary", "pretrain", "finetune"),
+    "applying": ("encode", "embed", "predict", "variants"),
+    "checkpoints": ("import", "pack"),
+    "preparing": ("bpe", "simulate"),
+    "benchmarking": ("benchmark", "probe"),
+    "datasets": ("datasets",),
+    "audit": ("audit",),
+    "study": ("study",),
+    "study_sars_cov_2": ("study",),
+    "study_species": ("study",),
+    "reporting": ("report",),
+    "doctor": ("doctor",),
+}
+"""Modules of `vqdna.cli` and the commands that each registers, in the order in which help lists them."""
+
 SPREADING = ("--genomes", "--set", "--systems", "--datasets", "--cells", "--encoders")
 """Options that take several values behind one name, as in `--genomes a.fa b.fa`."""
 
@@ -39,6 +56,14 @@ def _version(
     if version:
         print(__version__, flush=True)
         raise typer.Exit
+
+
+def load_commands(command: str = "") -> typer.Typer:
+    """The application with the command; with all of them where it is none of these, as help needs them."""
+    holding = [module for module, commands in MODULES.items() if command in commands]
+    for module in holding or MODULES:
+        import_module(f"vqdna.cli.{module}")
+    return app
 
 
 def spread_options(arguments: Sequence[str]) -> list[str]:
@@ -60,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs a command; a user's mistake becomes one line on standard error and exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app(args=spread_options(given), prog_name="vqdna")
+        load_commands(given[0] if given else "")(args=spread_options(given), prog_name="vqdna")
     except InputError as error:
         _fail(str(error))
     except OSError as error:

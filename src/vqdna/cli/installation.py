@@ -29,7 +29,7 @@ def inspect_installation() -> dict[str, Any]:
     """Facts about this installation; `problems` lists what stands in the way of the main commands."""
     import torch
 
-    from vqdna.training.settings import uses_bfloat16
+    from vqdna.devices import uses_bfloat16
 
     root = find_data_root()
     packages = {name: _version(name) for name in REQUIRED}

@@ -7,6 +7,7 @@ but a row's first. For published models that were trained so; stage 2 trains non
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float, Int, Shaped, UInt8
@@ -16,12 +17,10 @@ from transformers.utils import ModelOutput
 
 from vqdna.encoder.backbones import looks_ahead
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, load_model
 from vqdna.encoder.sharing import DnaModel, register_model
 from vqdna.encoder.spans import positions_over_unknown
 from vqdna.errors import InputError
-
-CAUSAL_MODEL_FOLDER = "causal_model"
-"""Beside an encoder's files."""
 
 
 class CausalModelingConfig(GenomeEncoderConfig):
@@ -111,6 +110,15 @@ class GenomeEncoderForCausalModeling(DnaModel):
             log_likelihoods=likelihoods,
             attention_mask=tokens.attention_mask,
         )
+
+
+def load_causal_model(path: Path) -> GenomeEncoderForCausalModeling:
+    """Published encoder with its head, in the `causal_model/` of the folder `path`.
+
+    Raises:
+        InputError: none lies there, or its files are damaged.
+    """
+    return load_model(GenomeEncoderForCausalModeling, path / CAUSAL_MODEL_FOLDER, CausalModelingConfig.model_type)
 
 
 def _of_words(

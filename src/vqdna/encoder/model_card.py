@@ -20,7 +20,6 @@ from transformers import (
 
 from vqdna.tokenizers.loading import tokenizer_name
 
-LICENSE = "apache-2.0"
 TAGS = ("genomics", "dna", "vqdna")
 NUM_NAMED_SPECIES = 20
 SPLITS = ("evaluation", "dev", "test")
@@ -69,7 +68,7 @@ def model_card(
     tags: Iterable[str] = (),
     notes: Iterable[str] = (),
     title: str | None = None,
-    license: str = LICENSE,
+    license: str = "apache-2.0",
 ) -> str:
     """Text of the card.
 

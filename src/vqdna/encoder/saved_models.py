@@ -11,18 +11,20 @@ from typing import TypeVar
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from vqdna.encoder.causal_model import CAUSAL_MODEL_FOLDER, CausalModelingConfig, GenomeEncoderForCausalModeling
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.errors import InputError
 from vqdna.results import read_json
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
+MASKED_MODEL_FOLDER, CAUSAL_MODEL_FOLDER = "masked_model", "causal_model"
+"""Beside an encoder's files: the same encoder with the head that it was pre-trained with."""
+
 WRITTEN_BY = {
     "vqdna_vqvae": "vqdna vocabulary",
     GenomeEncoderConfig.model_type: "vqdna pretrain",
     "vqdna_masked_modeling": "vqdna pretrain",
-    CausalModelingConfig.model_type: "vqdna import",
+    "vqdna_causal_modeling": "vqdna import",
     "vqdna_sequence_classifier": "vqdna finetune",
 }
 
@@ -34,15 +36,6 @@ def load_encoder(path: Path) -> GenomeEncoder:
         InputError: no encoder lies there, or its files are damaged.
     """
     return load_model(GenomeEncoder, path, GenomeEncoderConfig.model_type)
-
-
-def load_causal_model(path: Path) -> GenomeEncoderForCausalModeling:
-    """Published encoder with its head, in the `causal_model/` of the folder `path`.
-
-    Raises:
-        InputError: none lies there, or its files are damaged.
-    """
-    return load_model(GenomeEncoderForCausalModeling, path / CAUSAL_MODEL_FOLDER, CausalModelingConfig.model_type)
 
 
 def saved_model_type(path: Path) -> str | None:

@@ -18,9 +18,9 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer, PreTrainedCon
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from vqdna.encoder.dna_text import DnaText, dna_text
-from vqdna.encoder.model_card import LICENSE, model_card
 from vqdna.results import RESULTS_FILE, read_json, write_atomically
 
+LICENSE = "apache-2.0"
 CARD_FILE = "README.md"
 THIS_FOLDER = "."
 HUB_OPTIONS = ("commit_message", "commit_description", "private", "token", "revision", "create_pr", "tags")
@@ -79,6 +79,8 @@ class DnaModel(PreTrainedModel):
             notes: sentences beside those of `card_notes`.
             license: of the weights, by the Hub's name for it.
         """
+        from vqdna.encoder.model_card import model_card  # only a model that is saved has a card
+
         known = self._known_results(folder) if results is None else results
         card = model_card(self, name, results=known, tags=tags, notes=(*self.card_notes(), *notes), license=license)
         write_atomically(folder / CARD_FILE, card.encode())

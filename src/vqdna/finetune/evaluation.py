@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from vqdna.devices import uses_bfloat16
 from vqdna.encoder.encoded_sequences import EncodedSequences, encode_sequences
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.quiet import is_watched
 from vqdna.tasks.loading import LabelledSequences, Task
 from vqdna.tasks.metrics import Metrics, task_metrics
 from vqdna.tokenizers.padding import BATCH_SIZE, TOKENS_PER_BATCH, pad_codes, similar_batches
-from vqdna.training.settings import uses_bfloat16
 
 Item = TypeVar("Item")
 

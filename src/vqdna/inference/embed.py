@@ -18,7 +18,7 @@ from jaxtyping import Float32, Int
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from vqdna.devices import own_device
+from vqdna.devices import own_device, uses_bfloat16
 from vqdna.encoder.encoded_sequences import encode_sequences
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.pooling import pool_positions
@@ -28,7 +28,6 @@ from vqdna.inference.embedding_table import EmbeddingRows, check_output, embeddi
 from vqdna.inference.regions import Piece, regions_of_records, whole_records, windows_of_records
 from vqdna.quiet import is_watched
 from vqdna.tokenizers.padding import BATCH_SIZE, CodeRows, pad_codes, similar_batches
-from vqdna.training.settings import uses_bfloat16
 
 POOLINGS = ("mean", "mean+max", "none")
 PRECISIONS = ("fp32", "bf16", "auto")

@@ -20,7 +20,7 @@ from transformers.utils import ModelOutput
 
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput
 from vqdna.encoder.pooling import pool_positions
-from vqdna.encoder.saved_models import load_model
+from vqdna.encoder.saved_models import MASKED_MODEL_FOLDER, load_model
 from vqdna.encoder.sharing import DnaModel, register_model
 from vqdna.encoder.spans import UNKNOWN_BASE, positions_over_unknown, positions_touching
 from vqdna.errors import InputError, nearest_name_hint
@@ -35,9 +35,6 @@ given the true codes of the levels before it (chain rule); or the bases of the t
 
 IGNORED = -100
 """A target that does not count."""
-
-MASKED_MODEL_FOLDER = "masked_model"
-"""Of a run, beside the encoder's `model/`."""
 
 MAX_TARGET_BASES = 8
 """Bases of a token's span that are predicted or scored; longer BPE words count with their first ones."""

@@ -20,13 +20,14 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 from vqdna.config import StrictModel
 from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.saved_models import MASKED_MODEL_FOLDER
 from vqdna.encoder.stem import StemSettings
 from vqdna.errors import InputError
-from vqdna.genome import Corpus
+from vqdna.genome.corpus import Corpus
 from vqdna.pretrain.contrast import NO_GROUP, ContrastSettings, contrast_crops, is_contrasted
 from vqdna.pretrain.evaluation import Batch, evaluate_masked, evaluate_question, term_names
 from vqdna.pretrain.masking import MaskingSettings, draw_masked_bases
-from vqdna.pretrain.objective import MASKED_MODEL_FOLDER, GenomeEncoderForMaskedModeling
+from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.pretrain.shuffling import NOT_ASKED, ShufflingSettings, shuffled_windows
 from vqdna.results import command_line
 from vqdna.tokenizers import Tokenizer, load_tokenizer

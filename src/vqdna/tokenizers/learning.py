@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vqdna.genome import Corpus, WindowSampler, from_base_ids
+from vqdna.genome.bases import from_base_ids
+from vqdna.genome.corpus import Corpus, WindowSampler
 from vqdna.genome.sequences import RepeatedNames
 from vqdna.tokenizers.bpe import SETTINGS_FILE, BpeTokenizer
 

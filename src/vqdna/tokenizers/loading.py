@@ -1,59 +1,70 @@
 """Tokenizers by name: a spec from the command line, or the settings saved inside a model, to the tokenizer itself.
 
 Specs are the name of a built-in vocabulary (`small`), `nucleotide`, `kmer:K` (stride 1), `kmer:K:STRIDE`, `bpe:DIR`,
-`vq:DIR`, and a plain directory that holds either a trained vocabulary or a trained BPE. The learned tokenizer's module
-is imported only when one is asked for.
+`vq:DIR`, and a plain directory that holds either a trained vocabulary or a trained BPE. The module of a kind is
+imported only when one is asked for.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.results import read_json
-from vqdna.tokenizers.base_words import BaseWordTokenizer
-from vqdna.tokenizers.bpe import SETTINGS_FILE, BpeTokenizer
 from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings
-from vqdna.tokenizers.kmer import KmerTokenizer
-from vqdna.tokenizers.nucleotide import NucleotideTokenizer
-from vqdna.tokenizers.published_words import PublishedWordTokenizer
 from vqdna.weights import shipped, shipped_names
 
-HAND_MADE: dict[str, type[Tokenizer]] = {
-    kind.kind: kind
-    for kind in (NucleotideTokenizer, KmerTokenizer, BpeTokenizer, PublishedWordTokenizer, BaseWordTokenizer)
+CLASSES = {
+    "nucleotide": ("vqdna.tokenizers.nucleotide", "NucleotideTokenizer"),
+    "kmer": ("vqdna.tokenizers.kmer", "KmerTokenizer"),
+    "bpe": ("vqdna.tokenizers.bpe", "BpeTokenizer"),
+    "published_words": ("vqdna.tokenizers.published_words", "PublishedWordTokenizer"),
+    "base_words": ("vqdna.tokenizers.base_words", "BaseWordTokenizer"),
+    "vq": ("vqdna.tokenizers.vq", "VqTokenizer"),
 }
-KINDS = (*HAND_MADE, "vq")
+"""Module and class of each kind; that of "vq" brings the vocabulary with it."""
+
 GRAMMAR = "nucleotide, kmer:K, kmer:K:STRIDE, bpe:DIR, vq:DIR, a directory or a built-in vocabulary"
 
 
 def load_tokenizer(spec: str | Path) -> Tokenizer:
     """Tokenizer that the spec names; a name means a built-in vocabulary first, so `./small` is always a directory.
 
+    Args:
+        spec: what `--tokenizer` of the commands takes: the name of a built-in vocabulary, such as "small",
+            "nucleotide", "kmer:K", "kmer:K:STRIDE", "bpe:DIR", "vq:DIR", or a directory with a vocabulary or a BPE.
+
     Raises:
-        InputError: unknown kind, numbers that make no k-mer, or a directory that holds no tokenizer.
+        InputError: unknown kind (gives the nearest), numbers that make no k-mer, or a directory without a tokenizer.
+
+    Example:
+        >>> import vqdna
+        >>> vqdna.load_tokenizer("kmer:6").level_sizes
+        (4097,)
     """
     text = str(spec)
     kind, separator, rest = text.partition(":")
     built_in = shipped_names("vocabulary")
     if text == "nucleotide":
-        return NucleotideTokenizer()
+        return _made(_class("nucleotide")())
     if kind == "kmer":
         numbers = rest.split(":")
         if len(numbers) > 2 or not all(number.isascii() and number.isdigit() for number in numbers):
             raise InputError(f"tokenizer '{spec}': expected kmer:K or kmer:K:STRIDE with whole numbers, such as kmer:6")
-        return KmerTokenizer(*map(int, numbers))
+        return _made(_class("kmer")(*map(int, numbers)))
     if text in built_in or (kind == "vq" and rest in built_in):
-        return _learned(shipped(rest or text, "vocabulary"))
+        return _made(_class("vq").from_directory(shipped(rest or text, "vocabulary")))
     if kind in ("bpe", "vq") and separator:
         if not rest or not Path(rest).is_dir():
             raise InputError(f"tokenizer '{spec}': '{rest}' is no directory, expected {GRAMMAR}")
-        return BpeTokenizer.from_directory(rest) if kind == "bpe" else _learned(Path(rest))
+        return _made(_class(kind).from_directory(Path(rest)))
     if text and Path(text).is_dir():
-        settings = Path(text) / SETTINGS_FILE
-        is_bpe = settings.is_file() and read_json(settings).get("kind") == BpeTokenizer.kind
-        return BpeTokenizer.from_directory(text) if is_bpe else _learned(Path(text))
-    hint = nearest_name_hint(kind, (*KINDS, *built_in))
+        settings = Path(text) / "settings.json"  # which a BPE writes; a vocabulary's loader says what it misses
+        is_bpe = settings.is_file() and read_json(settings).get("kind") == "bpe"
+        return _made(_class("bpe" if is_bpe else "vq").from_directory(Path(text)))
+    hint = nearest_name_hint(kind, (*CLASSES, *built_in))
     raise InputError(f"tokenizer '{spec}': no such kind or directory, expected {GRAMMAR}{hint}")
 
 
@@ -64,35 +75,35 @@ def tokenizer_from_settings(settings: TokenizerSettings) -> Tokenizer:
         InputError: the kind is unknown, or a setting of that kind is missing.
     """
     kind = str(settings.get("kind"))
-    if kind not in KINDS:
-        hint = nearest_name_hint(kind, KINDS)
-        raise InputError(f"tokenizer settings: got the kind '{kind}', expected one of {', '.join(KINDS)}{hint}")
+    if kind not in CLASSES:
+        hint = nearest_name_hint(kind, CLASSES)
+        raise InputError(f"tokenizer settings: got the kind '{kind}', expected one of {', '.join(CLASSES)}{hint}")
     if "words" in settings:  # a tokenizer around another one takes it built, so it need not know all kinds
         settings = {**settings, "words": tokenizer_from_settings(settings["words"])}
     try:
-        if kind in HAND_MADE:
-            return HAND_MADE[kind].from_settings(settings)
-        from vqdna.tokenizers.vq import VqTokenizer
-
-        return VqTokenizer.from_settings(settings)
+        return _made(_class(kind).from_settings(settings))
     except KeyError as missing:
         raise InputError(f"tokenizer settings of kind '{kind}' lack {missing}") from missing
 
 
 def tokenizer_name(tokenizer: Tokenizer) -> str:
     """Name under which results list the tokenizer: its spec without directory, a learned one by its quantizer."""
-    if isinstance(tokenizer, KmerTokenizer):
-        return f"kmer:{tokenizer.k}" + (f":{tokenizer.stride}" if tokenizer.stride > 1 else "")
-    if isinstance(tokenizer, PublishedWordTokenizer):
-        return f"{tokenizer.model}:{tokenizer.k}" if tokenizer.k > 1 else tokenizer.model
-    if isinstance(tokenizer, BaseWordTokenizer):
-        return f"nucleotide+{tokenizer_name(tokenizer.words)}"
-    if tokenizer.kind == "vq":  # whose quantizer is left out of a file where it is the default
-        return str(tokenizer.settings()["vocabulary"].get("quantizer", "hrq"))
+    held: Any = tokenizer
+    if held.kind == "kmer":
+        return f"kmer:{held.k}" + (f":{held.stride}" if held.stride > 1 else "")
+    if held.kind == "published_words":
+        return f"{held.model}:{held.k}" if held.k > 1 else str(held.model)
+    if held.kind == "base_words":
+        return f"nucleotide+{tokenizer_name(held.words)}"
+    if held.kind == "vq":  # whose quantizer is left out of a file where it is the default
+        return str(held.settings()["vocabulary"].get("quantizer", "hrq"))
     return tokenizer.kind
 
 
-def _learned(directory: Path) -> Tokenizer:
-    from vqdna.tokenizers.vq import VqTokenizer  # which brings the vocabulary and transformers with it
+def _class(kind: str) -> Any:
+    module, name = CLASSES[kind]
+    return getattr(import_module(module), name)
 
-    return VqTokenizer.from_directory(directory)
+
+def _made(tokenizer: Tokenizer) -> Tokenizer:
+    return tokenizer

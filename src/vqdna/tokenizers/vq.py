@@ -108,14 +108,24 @@ class VqTokenizer(Tokenizer):
         Raises:
             InputError: no vocabulary lies there, or one that was never trained, or of another version.
         """
-        directory = model_directory(Path(path))
-        try:
-            vocabulary = VQVAE.from_pretrained(directory)
-        except InputError as error:
-            raise InputError(f"{directory / 'config.json'}: {error}") from None
-        if not vocabulary.quantizer.is_trained:
-            raise InputError(f"{directory}: this vocabulary was never trained; run `vqdna vocabulary` first")
-        return cls(vocabulary)
+        return cls(load_trained_vocabulary(Path(path)))
+
+
+def load_trained_vocabulary(path: Path) -> VQVAE:
+    """Vocabulary of a run folder or its `model/`, with its base decoder, in evaluation mode.
+
+    Raises:
+        InputError: no vocabulary lies there, or one that was never trained, or of another version.
+    """
+    directory = model_directory(path)
+    try:
+        vocabulary: VQVAE = VQVAE.from_pretrained(directory)
+    except InputError as error:
+        raise InputError(f"{directory / 'config.json'}: {error}") from None
+    if not vocabulary.quantizer.is_trained:
+        raise InputError(f"{directory}: this vocabulary was never trained; run `vqdna vocabulary` first")
+    vocabulary.train(False)
+    return vocabulary
 
 
 def _forget_tables(module: Any, keys: Any) -> None:

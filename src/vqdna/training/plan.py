@@ -21,11 +21,11 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from vqdna.devices import own_device
+from vqdna.devices import own_device, uses_bfloat16
 from vqdna.quiet import is_quiet
 from vqdna.training.profiling import Batch, measure_passes
 from vqdna.training.run_folder import is_main_process
-from vqdna.training.settings import TrainingSettings, launched_ranks, uses_bfloat16
+from vqdna.training.settings import TrainingSettings, launched_ranks
 
 
 @dataclass(frozen=True)

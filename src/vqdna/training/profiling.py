@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from vqdna.devices import uses_bfloat16
 from vqdna.operations import operation_counter
-from vqdna.training.settings import uses_bfloat16
 
 TIMED_SECONDS = 0.5
 """Length of a timed pass that the number of its sequences aims at; it has one at least."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from transformers import TrainingArguments
 
 from vqdna.config import StrictModel
+from vqdna.devices import uses_bfloat16
 from vqdna.errors import InputError
 
 Schedule = Literal["cosine", "linear", "constant", "one-cycle"]
@@ -61,15 +62,6 @@ class TrainingSettings(StrictModel):
     def parts(self) -> int:
         """Passes that an update is cut into: ranks times accumulated passes."""
         return launched_ranks() * self.gradient_accumulation
-
-
-def uses_bfloat16(precision: str) -> bool:
-    """Whether `precision` means bfloat16 autocast on this machine."""
-    if precision != "auto":
-        return precision == "bf16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> TrainingArguments:

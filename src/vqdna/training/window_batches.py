@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from vqdna.config import StrictModel
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.genome import Corpus, WindowSampler
+from vqdna.genome.corpus import Corpus, WindowSampler
 
 
 class CorpusSettings(StrictModel):

@@ -21,7 +21,7 @@ from transformers import set_seed
 
 from vqdna.config import StrictModel
 from vqdna.errors import nearest_name_hint
-from vqdna.genome import Corpus
+from vqdna.genome.corpus import Corpus
 from vqdna.results import command_line
 from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process

@@ -1,29 +1,31 @@
 """The networks between code embeddings and hidden states: those of transformers that take embeddings, and our own.
 
-Flow: settings with a `model_type` -> configuration -> model. Importing this package registers our own with
-transformers. It must not know tokenizers.
+Flow: settings with a `model_type` -> configuration -> model. One of our own is imported, and so registered with
+transformers, when its `model_type` is first asked for. It must not know tokenizers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from vqdna.encoder import blocked_attention
-from vqdna.encoder.backbones.convolutions import Convolutions, ConvolutionsConfig
-from vqdna.encoder.backbones.hyena import Hyena, HyenaConfig
-from vqdna.encoder.backbones.mosaic_bert import MosaicBert, MosaicBertConfig
-from vqdna.encoder.backbones.nucleotide_transformer import NucleotideTransformer, NucleotideTransformerConfig
-from vqdna.errors import InputError, nearest_name_hint
+from vqdna.errors import check_name
 
 THEIRS = ("modernbert", "bert")
 """transformers encoders that take `inputs_embeds` and were tested here."""
 
-OURS = tuple(
-    config.model_type for config in (HyenaConfig, MosaicBertConfig, NucleotideTransformerConfig, ConvolutionsConfig)
-)
+OURS = {
+    "vqdna_hyena": "vqdna.encoder.backbones.hyena",
+    "vqdna_mosaic_bert": "vqdna.encoder.backbones.mosaic_bert",
+    "vqdna_nucleotide_transformer": "vqdna.encoder.backbones.nucleotide_transformer",
+    "vqdna_convolutions": "vqdna.encoder.backbones.convolutions",
+}
+"""Our own by `model_type`, and the module of each."""
+
 BACKBONES = (*THEIRS, *OURS)
 
 WITHOUT_WORDS = {
@@ -45,14 +47,14 @@ def backbone_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
     """
     options = dict(settings)
     model_type = options.pop("model_type", "modernbert")
-    if model_type not in BACKBONES:
-        hint = nearest_name_hint(model_type, BACKBONES)
-        raise InputError(f"backbone.model_type: got '{model_type}', expected one of {', '.join(BACKBONES)}{hint}")
+    check_name("backbone.model_type", model_type, BACKBONES)
+    if model_type in OURS:
+        import_module(OURS[model_type])
     return AutoConfig.for_model(model_type, **{**WITHOUT_WORDS, **options})
 
 
 def build_backbone(config: PreTrainedConfig) -> PreTrainedModel:
-    """Backbone with fresh weights, without a pooling layer."""
+    """Backbone with random initialization, without a pooling layer."""
     if config.model_type in OURS:
         model: PreTrainedModel = AutoModel.from_config(config)
         return model
@@ -75,22 +77,4 @@ def position_limit(config: PreTrainedConfig) -> int | None:
 
 def looks_ahead(config: PreTrainedConfig) -> bool:
     """Whether a state can depend on positions behind it."""
-    return config.model_type != HyenaConfig.model_type or bool(config.bidirectional)
-
-
-__all__ = [
-    "BACKBONES",
-    "Convolutions",
-    "ConvolutionsConfig",
-    "Hyena",
-    "HyenaConfig",
-    "MosaicBert",
-    "MosaicBertConfig",
-    "NucleotideTransformer",
-    "NucleotideTransformerConfig",
-    "backbone_config",
-    "build_backbone",
-    "embedding_width",
-    "looks_ahead",
-    "position_limit",
-]
+    return config.model_type != "vqdna_hyena" or bool(config.bidirectional)
