@@ -23,10 +23,10 @@ from vqdna.encoder.layers import up_to_layer
 from vqdna.encoder.long_rows import MAX_BASES
 from vqdna.encoder.pooling import POOLINGS
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.genome.bases import UnknownBaseError, to_base_ids
-from vqdna.inference.embed import EmbedOptions, bases_at_a_time, embed_pieces, held_together
+from vqdna.inference.embed import EmbedOptions, bases_at_a_time, embed_sequences
+from vqdna.inference.inputs import Named, held_together, named_sequences
 from vqdna.inference.regions import Piece
-from vqdna.models import load
+from vqdna.models import encoder_of
 from vqdna.tokenizers.padding import BATCH_SIZE
 from vqdna.weights import DEFAULT
 
@@ -79,7 +79,7 @@ class Extractor:
             pool=pooling, both_strands=both_strands, window=window, batch_size=batch_size, precision=precision
         )
         self.options.check()
-        encoder = model if isinstance(model, GenomeEncoder) else load(model)
+        encoder = encoder_of(model)
         encoder = encoder if layer is None else up_to_layer(encoder, layer)
         encoder.to(device or own_device())  # type: ignore[arg-type]
         self.encoder = encoder.eval()
@@ -155,39 +155,26 @@ class Extractor:
         self, sequences: Sequence[str], options: EmbedOptions
     ) -> list[tuple[Int[ndarray, "row 2"], Float32[ndarray, "row width"]]]:
         """Base spans and vectors of each sequence's rows: one for each window, or for each position."""
-        pieces = self._pieces(sequences)
-        spans: dict[str, list[ndarray]] = {piece.name: [] for piece in pieces}
-        vectors: dict[str, list[ndarray]] = {piece.name: [] for piece in pieces}
-        for held in held_together(pieces, bases_at_a_time(self.encoder, options)):
-            rows = embed_pieces(self.encoder, held, options)
-            counts = [(name, len(list(same))) for name, same in itertools.groupby(rows.names)]
-            ends = np.cumsum([count for _, count in counts])
-            for (name, count), end in zip(counts, ends, strict=True):
-                own = slice(end - count, end)
-                spans[name].append(np.stack([rows.starts[own], rows.ends[own]], axis=1))
-                vectors[name].append(rows.vectors[own])
-        return [(np.concatenate(spans[name]), np.concatenate(vectors[name])) for name in spans]
-
-    def _pieces(self, sequences: Sequence[str]) -> list[Piece]:
-        """The windows of all sequences; each is named after its sequence."""
         if isinstance(sequences, str):
             raise InputError("sequences: got one text, expected a list of them")
-        numbered = [(f"sequence {number}", text) for number, text in enumerate(sequences, 1)]
-        return [piece for name, text in numbered for piece in self._windows(name, text)]
+        windows = [window for named in named_sequences(sequences) for window in self._windows(named)]
+        spans: dict[str, list[ndarray]] = {window.name: [] for window in windows}
+        vectors: dict[str, list[ndarray]] = {window.name: [] for window in windows}
+        for held in held_together(windows, bases_at_a_time(self.encoder, options)):
+            names, rows = [window.name for window in held], [window.base_ids for window in held]
+            embedded = embed_sequences(self.encoder, rows, names.__getitem__, options)
+            for window, own in zip(held, embedded, strict=True):
+                spans[window.name].append(window.start + own.spans)
+                vectors[window.name].append(own.vectors)
+        return [(np.concatenate(spans[name]), np.concatenate(vectors[name])) for name in spans]
 
-    def _windows(self, name: str, text: str) -> Iterator[Piece]:
-        if not isinstance(text, str):
-            raise InputError(f"{name}: got {type(text).__name__}, expected text")
-        if not text:
-            raise InputError(f"{name} is empty")
-        try:
-            base_ids = to_base_ids(text).base_ids
-        except UnknownBaseError as error:
-            raise InputError(f"{name}: {error}") from None
-        count = -(-len(base_ids) // self.window)
-        ends = [len(base_ids) * number // count for number in range(count + 1)]
+    def _windows(self, named: Named) -> Iterator[Piece]:
+        """Windows of nearly equal length, named after their sequence."""
+        num_bases = len(named.base_ids)
+        count = -(-num_bases // self.window)
+        ends = [num_bases * number // count for number in range(count + 1)]
         for start, end in itertools.pairwise(ends):
-            yield Piece(name, start, end, "+", base_ids[start:end])
+            yield Piece(named.place, start, end, "+", named.base_ids[start:end])
 
     def _over_windows(
         self, spans: Int[ndarray, "window 2"], vectors: Float32[ndarray, "window width"]

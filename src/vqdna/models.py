@@ -6,16 +6,24 @@ there is imported. Nothing is ever looked up on the network.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from vqdna.errors import InputError
 from vqdna.weights import DEFAULT, part_folder
 
 if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
     from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
     from vqdna.encoder.genome_encoder import GenomeEncoder
     from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
     from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
+    from vqdna.tokenizers import Tokenizer
     from vqdna.vocabulary.autoencoder import VQVAE
 
     AnyModel = (
@@ -24,6 +32,8 @@ if TYPE_CHECKING:
         | GenomeEncoderForCausalModeling
         | GenomeEncoderForSequenceClassification
     )
+
+Model = TypeVar("Model", bound="PreTrainedModel")
 
 FINE_TUNED = "vqdna_sequence_classifier"
 
@@ -112,3 +122,118 @@ def load_vocabulary(name_or_dir: str | Path = DEFAULT) -> VQVAE:
     from vqdna.tokenizers.vq import load_trained_vocabulary
 
     return load_trained_vocabulary(part_folder(name_or_dir, "vocabulary"))
+
+
+def encoder_of(model: PreTrainedModel | str | Path, device: str | torch.device | None = None) -> GenomeEncoder:
+    """The encoder that a function was given: an encoder, a model with one, or what `load` takes.
+
+    Args:
+        model: see above.
+        device: where to put it. None leaves a model where it is, and opens a named one on the GPU if there is one.
+
+    Raises:
+        InputError: a model without an encoder; or see `load`.
+    """
+    from vqdna.encoder.genome_encoder import GenomeEncoder
+
+    if isinstance(model, str | Path):
+        return _placed(load(model), device or _own_device())
+    encoder = model if isinstance(model, GenomeEncoder) else getattr(model, "encoder", None)
+    if not isinstance(encoder, GenomeEncoder):
+        raise InputError(f"model: got {type(model).__name__}, expected a genome encoder, its name or its folder")
+    return _placed(encoder, device)
+
+
+def model_of(model: PreTrainedModel | str | Path, device: str | torch.device | None = None) -> AnyModel:
+    """The model that a function was given, with its head, or what `load_model` takes.
+
+    Args:
+        model: see above.
+        device: see `encoder_of`.
+
+    Raises:
+        InputError: a model that is no genome encoder and has none; or see `load`.
+    """
+    if isinstance(model, str | Path):
+        return _placed(load_model(model), device or _own_device())
+    encoder_of(model)
+    return _placed(cast("AnyModel", model), device)
+
+
+def classifier_of(
+    model: PreTrainedModel | str | Path, device: str | torch.device | None = None
+) -> GenomeEncoderForSequenceClassification:
+    """The fine-tuned model that a function was given, or whose run folder it was given.
+
+    Args:
+        model: see above.
+        device: see `encoder_of`.
+
+    Raises:
+        InputError: another model, or no fine-tuned one in the folder.
+    """
+    from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
+
+    if isinstance(model, str | Path):
+        return _placed(load_classifier(part_folder(model, "encoder")), device or _own_device())
+    if not isinstance(model, GenomeEncoderForSequenceClassification):
+        raise InputError(f"model: got {type(model).__name__}, expected a fine-tuned model or its run folder")
+    return _placed(model, device)
+
+
+def tokenizer_of(tokenizer: Tokenizer | PreTrainedModel | str | Path) -> Tokenizer:
+    """The tokenizer that a function was given: a tokenizer, a vocabulary, an encoder, or what `load_tokenizer` takes.
+
+    Raises:
+        InputError: none of these.
+    """
+    from vqdna.tokenizers import Tokenizer, load_tokenizer
+
+    if isinstance(tokenizer, str | Path):
+        return load_tokenizer(str(tokenizer))
+    inside = getattr(tokenizer, "tokenizer", tokenizer)  # a genome encoder's
+    if isinstance(inside, Tokenizer):
+        return inside
+    from vqdna.tokenizers.vq import VqTokenizer
+    from vqdna.vocabulary.autoencoder import VQVAE
+
+    if not isinstance(tokenizer, VQVAE):
+        raise InputError(f"tokenizer: got {type(tokenizer).__name__}, expected a tokenizer, its name or its folder")
+    return VqTokenizer(copy.deepcopy(tokenizer))  # it freezes the weights, and the caller's are not to be
+
+
+def vocabulary_of(vocabulary: PreTrainedModel | str | Path) -> VQVAE:
+    """The vocabulary that a function was given, or what `load_vocabulary` takes.
+
+    Raises:
+        InputError: another model; or see `load_vocabulary`.
+    """
+    from vqdna.vocabulary.autoencoder import VQVAE
+
+    if isinstance(vocabulary, str | Path):
+        return load_vocabulary(vocabulary)
+    if not isinstance(vocabulary, VQVAE):
+        raise InputError(f"vocabulary: got {type(vocabulary).__name__}, expected a vocabulary, its name or its folder")
+    return vocabulary
+
+
+def _own_device() -> torch.device:
+    from vqdna.devices import own_device
+
+    return own_device()
+
+
+def _placed(model: Model, device: str | torch.device | None) -> Model:
+    return model if device is None else model.to(device)  # type: ignore[arg-type]
+
+
+@contextmanager
+def evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Within, the model is in evaluation mode; afterwards as it was."""
+    was_training = model.training
+    model.train(False)
+    try:
+        yield
+    finally:
+        if was_training:
+            model.train(True)

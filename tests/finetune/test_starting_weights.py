@@ -17,7 +17,7 @@ from vqdna.finetune.files import finetune_files, plan_files
 from vqdna.finetune.heads import load_classifier
 from vqdna.finetune.settings import FinetuneConfig, NetworkSettings
 from vqdna.finetune.starting_weights import fresh_network
-from vqdna.inference.predict import predict
+from vqdna.inference.predict import predict_file
 from vqdna.tokenizers import tokenizer_name
 from vqdna.tokenizers.base_words import BaseWordTokenizer, words_at_bases
 
@@ -102,7 +102,7 @@ def test_a_motif_is_learned_and_the_saved_network_predicts_as_it_was_scored(tmp_
     assert results == finetune_files(settings, test=test, out=tmp_path / "run", **files).to_json(), (
         "a finished run is found"
     )
-    predict(tmp_path / "run", test, tmp_path / "predictions.csv")
+    predict_file(tmp_path / "run", test, tmp_path / "predictions.csv")
     rows = [line.split(",") for line in (tmp_path / "predictions.csv").read_text().splitlines()]
     column = rows[0].index("prediction")
     wanted = [line.rsplit(",", 1)[1] for line in test.read_text().splitlines()[1:]]

@@ -20,7 +20,7 @@ from vqdna.finetune.files import finetune_files
 from vqdna.finetune.heads import load_classifier
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import class_weights
-from vqdna.inference.predict import predict
+from vqdna.inference.predict import predict_file
 from vqdna.results import read_json, read_metrics
 from vqdna.tasks.loading import LabelledSequences, read_labelled, split_off
 from vqdna.tasks.metrics import task_metrics
@@ -138,7 +138,7 @@ def test_predict_reproduces_the_test_scores_exactly(tmp_path: Path):
     settings = config(reverse_complement={"augment": True, "average": True}, training={"epochs": 1})
     results = finetuned(tmp_path, "multiclass", settings, tokenizer=tiny_vocabulary())
     assert results["system"] == "hrq"
-    predict(tmp_path / "run", tmp_path / "multiclass-test.csv", tmp_path / "predictions.csv")
+    predict_file(tmp_path / "run", tmp_path / "multiclass-test.csv", tmp_path / "predictions.csv")
     with (tmp_path / "predictions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     labelled = read_labelled(tmp_path / "multiclass-test.csv")
@@ -209,7 +209,7 @@ def test_without_dev_a_seeded_tenth_of_train_is_held_out(shared: Path, tmp_path:
     _, dev = split_off(read_labelled(shared / "binary.csv"), seed=0)
     rows = {line.split(",")[0]: line for line in (shared / "binary.csv").read_text().splitlines()}
     (tmp_path / "dev.csv").write_text("\n".join(["name,sequence,label", *(rows[name] for name in dev.names or [])]))
-    predict(shared / "run", tmp_path / "dev.csv", tmp_path / "out.parquet")
+    predict_file(shared / "run", tmp_path / "dev.csv", tmp_path / "out.parquet")
     predicted = pyarrow.parquet.read_table(tmp_path / "out.parquet").to_pydict()["prediction"]
     correct = np.mean([int(label) == expected for label, expected in zip(predicted, dev.labels, strict=True)])
     assert correct == read_json(shared / "run" / "results.json")["dev"]["accuracy"]

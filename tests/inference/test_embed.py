@@ -13,7 +13,7 @@ from vqdna.encoder import long_rows
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.genome.bases import from_base_ids, reverse_complement, to_base_ids
-from vqdna.inference import embed
+from vqdna.inference import embed, inputs
 from vqdna.inference.embed import EmbedOptions, embed_file
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.kmer import KmerTokenizer
@@ -200,7 +200,7 @@ def test_every_format_holds_the_same(fasta, tmp_path, monkeypatch):
 def test_what_is_held_at_a_time_changes_nothing(fasta, monkeypatch, pool):
     expected = embedded(encoder(), fasta, pool=pool)
     monkeypatch.setattr(embed, "NUMBERS_AT_A_TIME", 100)
-    monkeypatch.setattr(embed, "PIECES_AT_A_TIME", 2)
+    monkeypatch.setattr(inputs, "SEQUENCES_AT_A_TIME", 2)
     given = embedded(encoder(), fasta, pool=pool)
     assert np.allclose(given.pop("embedding"), expected.pop("embedding"), atol=1e-5)
     assert given == expected
@@ -243,7 +243,7 @@ def test_an_unknown_format_gets_the_nearest(fasta, tmp_path):
 
 
 def test_a_fault_in_a_late_record_leaves_an_older_file_as_it_is(fasta, tmp_path, monkeypatch):
-    monkeypatch.setattr(embed, "PIECES_AT_A_TIME", 1)
+    monkeypatch.setattr(inputs, "SEQUENCES_AT_A_TIME", 1)
     output = tmp_path / "out.tsv"
     output.write_text("older")
     fasta.write_text(fasta.read_text() + ">bad\nAC!T\n")

@@ -15,7 +15,7 @@ from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.genome.bases import from_base_ids
-from vqdna.inference.predict import predict, prediction_columns
+from vqdna.inference.predict import predict_file, prediction_columns
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 BACKBONE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -55,7 +55,7 @@ def numbers(rows: list[dict[str, str]], column: str) -> np.ndarray:
 
 def test_table_keeps_order_and_has_a_probability_per_class(tmp_path: Path):
     model = saved_model(tmp_path / "run", class_names=("enhancer", "other"))
-    count = predict(model, write_fasta(tmp_path / "in.fa", records()), tmp_path / "out.csv")
+    count = predict_file(model, write_fasta(tmp_path / "in.fa", records()), tmp_path / "out.csv")
     rows = read_table(tmp_path / "out.csv")
     assert count == 17
     assert list(rows[0]) == ["name", "prediction", "probability_enhancer", "probability_other"]
@@ -68,7 +68,7 @@ def test_table_keeps_order_and_has_a_probability_per_class(tmp_path: Path):
 
 def test_probabilities_are_the_model_s_own(tmp_path: Path):
     folder = saved_model(tmp_path / "run")
-    predict(folder, write_fasta(tmp_path / "in.fa", {"x": "ACGTTGCA"}), tmp_path / "out.csv")
+    predict_file(folder, write_fasta(tmp_path / "in.fa", {"x": "ACGTTGCA"}), tmp_path / "out.csv")
     model = GenomeEncoderForSequenceClassification.from_pretrained(folder / "model").eval()
     bases = torch.tensor([[0, 1, 2, 3, 3, 2, 1, 0]], dtype=torch.uint8)
     with torch.no_grad():
@@ -86,20 +86,20 @@ def test_every_input_format_gives_the_same_table(tmp_path: Path, monkeypatch: py
     )
     columns = {"id": list(sequences), "sequence": list(sequences.values())}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "in.parquet")
-    predict(model, fasta, tmp_path / "fasta.csv")
+    predict_file(model, fasta, tmp_path / "fasta.csv")
     expected = (tmp_path / "fasta.csv").read_bytes()
     for name in ("in.tsv.gz", "in.fq", "in.parquet"):
-        predict(model, tmp_path / name, tmp_path / "again.csv")
+        predict_file(model, tmp_path / name, tmp_path / "again.csv")
         assert (tmp_path / "again.csv").read_bytes() == expected
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(fasta.read_bytes())))
-    predict(model, "-", tmp_path / "again.csv")
+    predict_file(model, "-", tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes() == expected
 
 
 def test_every_output_format_holds_the_same_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     model, fasta = saved_model(tmp_path / "run"), write_fasta(tmp_path / "in.fa", records())
     for name in ("out.csv", "out.tsv", "out.csv.gz", "out.parquet"):
-        predict(model, fasta, tmp_path / name)
+        predict_file(model, fasta, tmp_path / name)
     rows = read_table(tmp_path / "out.csv")
     assert read_table(tmp_path / "out.tsv", "\t") == rows
     assert read_table(tmp_path / "out.csv.gz") == rows
@@ -108,14 +108,14 @@ def test_every_output_format_holds_the_same_table(tmp_path: Path, capsys: pytest
     assert table["name"] == [row["name"] for row in rows]
     assert np.array_equal(np.array(table["probability_1"], np.float32), numbers(rows, "probability_1"))
     capsys.readouterr()
-    predict(model, fasta, "-")
+    predict_file(model, fasta, "-")
     assert capsys.readouterr().out == (tmp_path / "out.csv").read_text()
 
 
 def test_batch_size_changes_no_prediction(tmp_path: Path):
     model, fasta = saved_model(tmp_path / "run"), write_fasta(tmp_path / "in.fa", records())
-    predict(model, fasta, tmp_path / "one.csv", batch_size=1)
-    predict(model, fasta, tmp_path / "all.csv", batch_size=64)
+    predict_file(model, fasta, tmp_path / "one.csv", batch_size=1)
+    predict_file(model, fasta, tmp_path / "all.csv", batch_size=64)
     one, together = read_table(tmp_path / "one.csv"), read_table(tmp_path / "all.csv")
     assert np.allclose(numbers(one, "probability_0"), numbers(together, "probability_0"), atol=1e-6)
     assert [row["prediction"] for row in one] == [row["prediction"] for row in together]
@@ -123,7 +123,7 @@ def test_batch_size_changes_no_prediction(tmp_path: Path):
 
 def test_regression_writes_values(tmp_path: Path):
     model = saved_model(tmp_path / "run", task="regression", label_mean=50.0, label_deviation=10.0)
-    predict(model, write_fasta(tmp_path / "in.fa", records()), tmp_path / "out.csv")
+    predict_file(model, write_fasta(tmp_path / "in.fa", records()), tmp_path / "out.csv")
     rows = read_table(tmp_path / "out.csv")
     assert list(rows[0]) == ["name", "value"]
     assert 10 < numbers(rows, "value").mean() < 90
@@ -144,22 +144,22 @@ def test_a_sequence_too_long_for_the_backbone_is_named_and_nothing_is_written(tm
     (tmp_path / "out.csv").write_text("from before")
     message = r"in.fa: record 'chr1': its 65 bases make 65 tokens, and the bert backbone holds at most 64"
     with pytest.raises(InputError, match=message):
-        predict(model, fasta, tmp_path / "out.csv")
+        predict_file(model, fasta, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "from before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.fa", "out.csv", "run"]
 
 
 def test_bad_output_is_refused_before_any_work(tmp_path: Path):
     with pytest.raises(InputError, match=r"out.cvs: got the suffix '.cvs'.*did you mean '.csv'"):
-        predict(tmp_path / "absent", tmp_path / "absent.fa", tmp_path / "out.cvs")
+        predict_file(tmp_path / "absent", tmp_path / "absent.fa", tmp_path / "out.cvs")
     with pytest.raises(InputError, match="batch size: got 0"):
-        predict(tmp_path / "absent", tmp_path / "absent.fa", tmp_path / "out.csv", batch_size=0)
+        predict_file(tmp_path / "absent", tmp_path / "absent.fa", tmp_path / "out.csv", batch_size=0)
 
 
 def test_bfloat16_predicts_nearly_the_same(tmp_path: Path):
     model, fasta = saved_model(tmp_path / "run"), write_fasta(tmp_path / "in.fa", records())
-    predict(model, fasta, tmp_path / "full.csv")
-    predict(model, fasta, tmp_path / "half.csv", precision="bf16")
+    predict_file(model, fasta, tmp_path / "full.csv")
+    predict_file(model, fasta, tmp_path / "half.csv", precision="bf16")
     full, half = (numbers(read_table(tmp_path / name), "probability_0") for name in ("full.csv", "half.csv"))
     assert np.abs(full - half).max() < 0.05
     assert not np.array_equal(full, half)

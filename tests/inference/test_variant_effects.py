@@ -18,7 +18,7 @@ from vqdna.genome.vcf import read_variants
 from vqdna.inference import variant_windows
 from vqdna.inference.base_likelihoods import log_likelihood_ratios
 from vqdna.inference.embed import EmbedOptions, embed_file
-from vqdna.inference.variant_effects import VariantOptions, score_variants
+from vqdna.inference.variant_effects import VariantOptions, score_variant_file
 from vqdna.models import load_model
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
@@ -83,7 +83,9 @@ def test_both_windows_are_the_genome_around_the_variant_without_and_with_it(
     ref = text[start : start + ref_length]
     alt = other(ref) if alt == "?" else alt
     model = classifier(class_names=("no", "yes"))
-    score_variants(model, vcf(tmp_path / "a.vcf", ("chr1", position, ref, alt)), genome, f"{tmp_path}/a.csv", OPTIONS)
+    score_variant_file(
+        model, vcf(tmp_path / "a.vcf", ("chr1", position, ref, alt)), genome, f"{tmp_path}/a.csv", OPTIONS
+    )
     [row] = table(tmp_path / "a.csv")
     first = max(0, (2 * start + ref_length - 40) // 2)
     before, behind = text[first:start], text[start + ref_length : first + 40]
@@ -101,7 +103,7 @@ def test_a_regression_gives_values_and_their_difference(genome: Path, tmp_path: 
     model = classifier(task="regression", label_mean=5.0, label_deviation=2.0)
     ref = GENOME["chr2"][99]
     calls = vcf(tmp_path / "a.vcf", ("chr2", 100, ref, other(ref)))
-    score_variants(model, calls, genome, f"{tmp_path}/a.tsv", OPTIONS)
+    score_variant_file(model, calls, genome, f"{tmp_path}/a.tsv", OPTIONS)
     [row] = table(tmp_path / "a.tsv")
     assert float(row["ref_value"]) == pytest.approx(predicted(model, GENOME["chr2"][79:119])[0], abs=1e-5)
     assert float(row["difference"]) == pytest.approx(float(row["alt_value"]) - float(row["ref_value"]), abs=1e-5)
@@ -118,7 +120,7 @@ def test_distances_are_those_of_the_embeddings_of_both_windows(
     one, two = np.load(tmp_path / "e.npy").astype(float)
     calls = vcf(tmp_path / "a.vcf", ("chr1", 200, ref, other(ref)))
     options = VariantOptions(window=40, both_strands=both_strands)
-    score_variants(encoder(), calls, genome, f"{tmp_path}/a.csv", options)
+    score_variant_file(encoder(), calls, genome, f"{tmp_path}/a.csv", options)
     [row] = table(tmp_path / "a.csv")
     cosine = one @ two / np.linalg.norm(one) / np.linalg.norm(two)
     assert float(row["cosine_distance"]) == pytest.approx(1 - cosine, abs=1e-6)
@@ -136,7 +138,7 @@ def test_a_masked_model_that_tells_alleles_apart_gives_their_ratio_too(
     model.save_pretrained(folder / "masked_model")
     ref = GENOME["chr1"][199]
     calls = vcf(tmp_path / "a.vcf", ("chr1", 200, ref, f"{other(ref)},{ref}A"))
-    score_variants(load_model(folder), calls, genome, f"{tmp_path}/a.csv", OPTIONS)
+    score_variant_file(load_model(folder), calls, genome, f"{tmp_path}/a.csv", OPTIONS)
     rows = table(tmp_path / "a.csv")
     assert ("log_likelihood_ratio" in rows[0]) == (target != "joint")
     assert [row["cosine_distance"] != "" for row in rows] == [True, True]
@@ -157,9 +159,9 @@ def test_rows_keep_the_order_of_the_file_whatever_is_held_together(
         *((name, at, GENOME[name][at - 1], other(GENOME[name][at - 1])) for name, at in chosen),
     )
     model = classifier()
-    score_variants(model, calls, genome, f"{tmp_path}/whole.csv", OPTIONS)
+    score_variant_file(model, calls, genome, f"{tmp_path}/whole.csv", OPTIONS)
     monkeypatch.setattr(variant_windows, "VARIANTS_AT_A_TIME", 3)
-    score_variants(model, calls, genome, f"{tmp_path}/parts.csv", VariantOptions(window=40, batch_size=2))
+    score_variant_file(model, calls, genome, f"{tmp_path}/parts.csv", VariantOptions(window=40, batch_size=2))
     whole, parts = table(tmp_path / "whole.csv"), table(tmp_path / "parts.csv")
     assert [(row["chrom"], int(row["pos"])) for row in whole] == chosen
     for one, two in zip(whole, parts, strict=True):
@@ -172,11 +174,11 @@ def test_what_cannot_be_scored_keeps_an_empty_row(genome: Path, tmp_path: Path) 
     calls = vcf(
         tmp_path / "a.vcf", ("chr1", 10, ref, f"<DEL>,{other(ref)},*"), ("chr1", 10, long, ref), ("chr1", 10, ref, long)
     )
-    totals = score_variants(encoder(), calls, genome, f"{tmp_path}/a.csv", OPTIONS)
+    totals = score_variant_file(encoder(), calls, genome, f"{tmp_path}/a.csv", OPTIONS)
     assert totals == {"variants": 5, "scored": 1, "left_out": 4}
     rows = table(tmp_path / "a.csv")
     assert [row["cosine_distance"] != "" for row in rows] == [False, True, False, False, False]
-    score_variants(encoder(), calls, genome, f"{tmp_path}/a.parquet", OPTIONS)
+    score_variant_file(encoder(), calls, genome, f"{tmp_path}/a.parquet", OPTIONS)
     column = pyarrow.parquet.read_table(tmp_path / "a.parquet")["cosine_distance"]
     assert column.null_count == 4
 
@@ -201,11 +203,13 @@ def test_another_genome_is_refused_with_the_line_or_left_out_when_asked(
     ref = GENOME["chr2"][19]
     calls = vcf(tmp_path / "a.vcf", ("chr2", 20, ref, other(ref)), wrong)
     with pytest.raises(InputError) as refused:
-        score_variants(encoder(), calls, genome, f"{tmp_path}/a.csv", OPTIONS)
+        score_variant_file(encoder(), calls, genome, f"{tmp_path}/a.csv", OPTIONS)
     assert str(refused.value).startswith(f"{calls}:3: ")
     assert message in str(refused.value)
     assert not (tmp_path / "a.csv").exists()
-    totals = score_variants(encoder(), calls, genome, f"{tmp_path}/a.csv", VariantOptions(window=40, mismatches="skip"))
+    totals = score_variant_file(
+        encoder(), calls, genome, f"{tmp_path}/a.csv", VariantOptions(window=40, mismatches="skip")
+    )
     assert totals == {"variants": 2, "scored": 1, "left_out": 1}
 
 
@@ -221,5 +225,5 @@ def test_another_genome_is_refused_with_the_line_or_left_out_when_asked(
 def test_options_without_sense_are_refused(options: dict, message: str, genome: Path, tmp_path: Path) -> None:
     calls = vcf(tmp_path / "a.vcf", ("chr1", 1, "A", "C"))
     with pytest.raises(InputError) as refused:
-        score_variants(encoder(), calls, genome, "-", VariantOptions(**options))
+        score_variant_file(encoder(), calls, genome, "-", VariantOptions(**options))
     assert str(refused.value).startswith(message)

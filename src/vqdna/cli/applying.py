@@ -18,11 +18,12 @@ from vqdna.cli.options import (
     EncoderFolder,
     Gaps,
     Quiet,
+    TokenizerName,
     VocabularyFolder,
     gap_override,
+    one_tokenizer,
     prepare,
     print_result,
-    vocabulary_spec,
 )
 
 Source = Annotated[str, typer.Argument(help="FASTA or FASTQ (gzip too); - for standard input.")]
@@ -40,10 +41,10 @@ def predict(
     batch_size: Annotated[int, Option("--batch-size", min=1)] = 64,
 ) -> None:
     """Apply a fine-tuned model: a table with predictions and probabilities."""
-    from vqdna.inference.predict import predict as run_predict
+    from vqdna.inference.predict import predict_file
 
     prepare()
-    run_predict(model, Path(source), Path(output), batch_size=batch_size)
+    predict_file(model, Path(source), Path(output), batch_size=batch_size)
 
 
 @app.command(
@@ -81,13 +82,13 @@ def variants(
     quiet: Quiet = False,
 ) -> None:
     """Effects of variants: what a model says of a window with the alternate beside the reference's window."""
-    from vqdna.inference.variant_effects import VariantOptions, score_variants
+    from vqdna.inference.variant_effects import VariantOptions, score_variant_file
     from vqdna.models import load_model
 
     prepare(quiet)
     options = VariantOptions(window, mismatches, both_strands, batch_size, precision)
     options.check()
-    totals = score_variants(load_model(model), source, genome, output, options)
+    totals = score_variant_file(load_model(model), source, genome, output, options)
     if output == "-":
         return
     text = f"{totals['scored']} of {totals['variants']} alternates scored -> {output}"
@@ -137,19 +138,20 @@ def embed(
 def encode(
     source: Source,
     vocabulary: VocabularyFolder = None,
+    tokenizer: TokenizerName = None,
     output: Annotated[
         str, Option("--output", "-o", help=".parquet, .csv, .tsv or .bed; - for rows on standard output.")
     ] = "-",
     gaps: Gaps = "error",
     as_json: AsJson = False,
 ) -> None:
-    """Codes of whole sequences: name, start, end (0-based, half-open) and one column per level."""
+    """Codes of whole sequences by any tokenizer: name, start, end (0-based, half-open) and one column per level."""
     from vqdna.inference.encode import encode_file
     from vqdna.tokenizers import load_tokenizer
 
     gap_override(gaps)
     prepare()
-    totals = encode_file(load_tokenizer(vocabulary_spec(vocabulary)), source, output, gaps=gaps)
+    totals = encode_file(load_tokenizer(one_tokenizer(vocabulary, tokenizer)), source, output, gaps=gaps)  # type: ignore[arg-type]
     if output == "-":
         return
     ambiguous = f"{totals['ambiguous']} letters read as N"

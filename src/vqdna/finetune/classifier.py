@@ -112,6 +112,12 @@ class VqdnaClassifier(SequenceClassifier):
     Attributes:
         model_: the fine-tuned model.
         results_: scores on the held-out share, and what training took.
+
+    Example:
+        >>> import vqdna
+        >>> sequences, labels = ["ACGTACGTACGTACGT", "TTTTGGGGCCCCAAAA"] * 20, ["no", "yes"] * 20
+        >>> vqdna.VqdnaClassifier().fit(sequences, labels).predict_proba(sequences[:3]).shape
+        (3, 2)
     """
 
     def __init__(

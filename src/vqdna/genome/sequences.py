@@ -98,7 +98,7 @@ class _Reading:
 def read_sequences(
     path: str | Path, *, gaps: Gaps = "error", keep_soft_mask: bool = False, repeated_names: RepeatedNames = "error"
 ) -> Iterator[Sequence]:
-    """Records of a FASTA or FASTQ file in file order, told apart by the first character; holds one record at a time.
+    r"""Records of a FASTA or FASTQ file in file order, told apart by the first character; holds one record at a time.
 
     Args:
         path: plain, gzip or bgzip file; `-` reads standard input.
@@ -108,6 +108,12 @@ def read_sequences(
 
     Raises:
         InputError: the file is missing, empty, truncated or no sequence file, or a record is at fault.
+
+    Example:
+        >>> import vqdna
+        >>> _ = open("two.fa", "w").write(">a\nACGTTGCANNACGT\n>b\nGATTACA\n")
+        >>> [(record.name, len(record.base_ids)) for record in vqdna.read_sequences("two.fa")]
+        [('a', 14), ('b', 7)]
     """
     reading = _Reading(stream_name(path), gaps, keep_soft_mask, {}, repeated_names)
     blocks = text_blocks(path)

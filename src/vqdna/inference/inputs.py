@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,12 +18,15 @@ from numpy import ndarray
 from vqdna.errors import InputError
 from vqdna.genome.bases import N, UnknownBaseError, to_base_ids
 from vqdna.genome.sequences import Sequence as Record
+from vqdna.inference.regions import Piece
 
-Bases = UInt8[ndarray, "base"]
+Bases = UInt8[ndarray, "_"]
 Sequences = str | Record | ndarray | Iterable[Any]
 """One sequence (a str, a 1-D array of base ids, a record of `read_sequences`), or an iterable of such sequences."""
 
-EXPECTED = "expected a str, an array of base ids, a record of read_sequences, or several of these"
+SEQUENCES_AT_A_TIME = 4096
+
+EXPECTED = "expected text, an array of base ids, a record of read_sequences, or several of these"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,9 @@ class Named:
 
     place: str
     base_ids: Bases
+
+
+Item = TypeVar("Item", Named, Piece, Record)
 
 
 def is_single(sequences: Sequences) -> bool:
@@ -67,7 +73,7 @@ def _base_ids(place: str, sequence: Any) -> Bases:
         except UnknownBaseError as error:
             raise InputError(f"{place}: {error}") from None
     if not hasattr(sequence, "ndim") or sequence.ndim != 1 or not _holds_numbers(sequence):
-        raise InputError(f"{place}: got {type(sequence).__name__}, expected a str or a 1-D array of base ids 0 to {N}")
+        raise InputError(f"{place}: got {type(sequence).__name__}, expected text or a 1-D array of base ids 0 to {N}")
     numbers = np.asarray(sequence)
     if numbers.size and (numbers.min() < 0 or numbers.max() > N):
         raise InputError(f"{place}: got base ids {numbers.min()} to {numbers.max()}, expected 0 to {N} (A C G T N)")
@@ -77,3 +83,17 @@ def _base_ids(place: str, sequence: Any) -> Bases:
 def _holds_numbers(array: Any) -> bool:
     """Whether an array of NumPy or torch holds whole numbers; an array of strings holds several sequences."""
     return np.asarray(array).dtype.kind in "iu"
+
+
+def held_together(items: Iterable[Item], most_bases: int) -> Iterator[list[Item]]:
+    """Runs of sequences with at most so many bases together; a longer one alone."""
+    held: list[Item] = []
+    bases = 0
+    for item in items:
+        if held and (bases + len(item.base_ids) > most_bases or len(held) == SEQUENCES_AT_A_TIME):
+            yield held
+            held, bases = [], 0
+        held.append(item)
+        bases += len(item.base_ids)
+    if held:
+        yield held

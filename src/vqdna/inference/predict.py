@@ -1,8 +1,8 @@
-"""A fine-tuned model applied to a file of sequences.
+"""Predictions of a fine-tuned model, for sequences in memory or in a file.
 
-Flow: FASTA, FASTQ or table -> base ids per record -> predictions [row, class] -> table with `name`, `prediction` and a
-`probability_...` column per class, for regression `name` and `value`. Rows keep the order of the input. The file
-appears whole or not at all.
+Flow: base ids per sequence -> predictions [row, class], averaged over both strands where the model was trained so ->
+an array, or a table with `name`, `prediction` and a `probability_...` column per class, for regression `name` and
+`value`. Rows keep the order of the input. The file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from numpy import ndarray
+from transformers import PreTrainedModel
 
-from vqdna.devices import own_device
-from vqdna.errors import InputError
+from vqdna.errors import InputError, check_name
 from vqdna.finetune.evaluation import predict_sequences
-from vqdna.finetune.heads import SequenceClassifierConfig, load_classifier
+from vqdna.finetune.heads import SequenceClassifierConfig
 from vqdna.genome.bases import Gaps
+from vqdna.inference.embed import PRECISIONS
+from vqdna.inference.inputs import Sequences, is_single, named_sequences
 from vqdna.inference.output_table import STANDARD_STREAM, Columns, table_writer
+from vqdna.models import classifier_of, evaluating
 from vqdna.tasks.loading import LABEL_SEPARATOR, read_unlabelled
 from vqdna.tokenizers.padding import BATCH_SIZE
 
@@ -28,7 +33,60 @@ THRESHOLD = 0.5
 
 
 def predict(
-    model: Path,
+    sequences: Sequences,
+    model: PreTrainedModel | str | Path,
+    *,
+    batch_size: int = BATCH_SIZE,
+    precision: str = "fp32",
+    device: str | torch.device | None = None,
+) -> Float[ndarray, "*sequence class"]:
+    """Class probabilities of sequences by a fine-tuned model, the numbers that `vqdna predict` writes.
+
+    A model that was trained to average both strands does so here too.
+
+    Args:
+        sequences: a str, an array of base ids (A C G T = 0 to 3, N = 4) or a record of `read_sequences`; or a list,
+            a 2-D array or an iterator of these.
+        model: a fine-tuned model, or its run folder.
+        batch_size: sequences at once, fewer where they are long; changes nothing but speed and memory.
+        precision: "fp32", "bf16", or "auto" for the fastest that the processor has.
+        device: where to compute. None leaves a model where it is, and opens a named one on the GPU if there is one.
+
+    Returns:
+        float32 [sequence, class] for many sequences, [class] for one. Classes are in the order of
+        `model.config.class_names`. A regression has one column, the value.
+
+    Raises:
+        InputError: no fine-tuned model, an empty sequence, a letter that is no base, or a sequence that is too long for
+            the encoder; names the sequence.
+
+    Example:
+        >>> import vqdna
+        >>> from vqdna.finetune import GenomeEncoderForSequenceClassification
+        >>> model = GenomeEncoderForSequenceClassification.from_encoder(vqdna.load("small"), class_names=("no", "yes"))
+        >>> vqdna.predict(["ACGTTGCANNACGT", "GATTACAGATTACA"], model).shape
+        (2, 2)
+    """
+    check_name("precision", precision, PRECISIONS)
+    if batch_size < 1:
+        raise InputError(f"batch_size: got {batch_size}, expected at least 1")
+    named = list(named_sequences(sequences))
+    classifier = classifier_of(model, device)
+    if not named:
+        return np.empty((0, len(classifier.config.class_names)), dtype=np.float32)
+    with evaluating(classifier):
+        predicted = predict_sequences(
+            classifier,
+            [one.base_ids for one in named],
+            lambda row: named[row].place,
+            batch_size=batch_size,
+            precision=precision,
+        )
+    return predicted[0] if is_single(sequences) else predicted
+
+
+def predict_file(
+    model: PreTrainedModel | str | Path,
     input: Path | str,
     output: Path | str,
     *,
@@ -39,7 +97,7 @@ def predict(
     """Writes the model's predictions for every sequence of `input` to `output` and returns their number.
 
     Args:
-        model: run folder of a fine-tuning, or its `model/`.
+        model: a fine-tuned model, or the run folder of one.
         input: FASTA, FASTQ, CSV, TSV or Parquet with a `sequence` column; `-` is FASTA or FASTQ on standard input.
         output: CSV, TSV or Parquet by its suffix, gzipped text where it ends in `.gz`; `-` is CSV on standard
             output.
@@ -53,17 +111,17 @@ def predict(
     if batch_size < 1:
         raise InputError(f"batch size: got {batch_size}, expected at least 1")
     write = table_writer(output)
-    classifier = load_classifier(model)
-    classifier.to(own_device())  # type: ignore[arg-type]
+    classifier = classifier_of(model)
     names, base_ids = read_unlabelled(input if input == STANDARD_STREAM else Path(input), gaps=gaps)
-    predictions = predict_sequences(
-        classifier,
-        base_ids,
-        lambda row: f"{input}: record '{names[row]}'",
-        batch_size=batch_size,
-        precision=precision,
-        description="predict",
-    )
+    with evaluating(classifier):
+        predictions = predict_sequences(
+            classifier,
+            base_ids,
+            lambda row: f"{input}: record '{names[row]}'",
+            batch_size=batch_size,
+            precision=precision,
+            description="predict",
+        )
     write(prediction_columns(names, predictions, classifier.config))
     return len(names)
 

@@ -1,9 +1,10 @@
 """What a model says of variants: a window of the reference beside the same window with the alternate in it.
 
-Flow: VCF + FASTA -> pairs of windows, one sequence of the genome at a time -> what the model makes of both -> table of
-`chrom, pos, id, ref, alt` and the numbers, a row for each alternate in the order of the VCF. A fine-tuned model gives
-both predictions and their difference; a genome encoder the distance of the two embeddings, and a masked model besides
-how much it expects each. An alternate that cannot be scored keeps its row, with no numbers. It must not know training.
+Flow: two lists of sequences, or VCF + FASTA -> pairs of windows -> what the model makes of both -> columns of numbers,
+or a table of `chrom, pos, id, ref, alt` and the numbers, a row for each alternate in the order of the VCF. A fine-tuned
+model gives both predictions and their difference; a genome encoder the distance of the two embeddings, and a masked or
+causal model also how probable it finds each. An alternate that cannot be scored keeps its row, with no numbers. It must
+not know training.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from rich.console import Console
 from rich.progress import Progress
+from transformers import PreTrainedModel
 
 from vqdna.devices import own_device
 from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
@@ -25,18 +28,20 @@ from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError, check_name
 from vqdna.finetune.evaluation import predict_sequences
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
-from vqdna.genome.bases import N
+from vqdna.genome.bases import N, from_base_ids
 from vqdna.genome.streams import stream_name
 from vqdna.genome.vcf import Variant, read_variants
 from vqdna.inference.base_likelihoods import has_ratios, log_likelihood_ratios
-from vqdna.inference.embed import EmbedOptions, embed_pieces
+from vqdna.inference.embed import EmbedOptions, embed_sequences
+from vqdna.inference.inputs import Bases, named_sequences
 from vqdna.inference.output_table import Columns, table_writer
-from vqdna.inference.regions import Piece
 from vqdna.inference.sequence_likelihoods import log_likelihoods
 from vqdna.inference.variant_windows import MISMATCHES, Pair, variant_pairs
+from vqdna.models import evaluating, model_of
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.quiet import is_watched
 from vqdna.tokenizers.padding import BATCH_SIZE
+from vqdna.weights import DEFAULT
 
 Model = (
     GenomeEncoder
@@ -85,7 +90,84 @@ class VariantOptions:
         return EmbedOptions(both_strands=self.both_strands, batch_size=self.batch_size, precision=self.precision)
 
 
-def score_variants(model: Model, variants: str, genome: Path, output: str, options: VariantOptions) -> dict[str, int]:
+def score_variants(
+    ref: str | Sequence[str],
+    alt: str | Sequence[str],
+    model: PreTrainedModel | str | Path = DEFAULT,
+    *,
+    both_strands: bool = False,
+    batch_size: int = BATCH_SIZE,
+    precision: str = "fp32",
+    device: str | torch.device | None = None,
+) -> dict[str, float] | dict[str, ndarray]:
+    """What a model says of sequences with a change beside the same sequences without it.
+
+    The numbers are those that `vqdna variants` writes for the same windows; the columns depend on the model. A
+    fine-tuned model predicts for both (`ref_probability_...`, `alt_probability_...`, `log_odds_...` of each class, or
+    `ref_value`, `alt_value`, `difference`). A pre-trained model with its head gives `log_likelihood_ratio`, in nats:
+    log-probability of the changed bases less that of the reference's. An encoder gives how far the embeddings are
+    apart, `cosine_distance` and `euclidean_distance`.
+
+    Args:
+        ref: sequences of the reference, one str or a list.
+        alt: the same sequences with the change, as many. Where a pair differs in length, a masked model has no ratio
+            for it, which is then not a number.
+        model: a model, the name of a built-in one, or a run folder.
+        both_strands: embeddings and likelihoods are means over both strands; a fine-tuned model knows by itself.
+        batch_size: sequences at once; changes nothing but speed and memory.
+        precision: "fp32", "bf16", or "auto" for the fastest that the processor has.
+        device: where to compute. None leaves a model where it is, and opens a named one on the GPU if there is one.
+
+    Returns:
+        An array of one number per pair under each name; for two strs one number under each name.
+
+    Raises:
+        InputError: no such model, not as many sequences in both lists, an empty one, or a letter that is no base.
+
+    Example:
+        >>> import vqdna
+        >>> effects = vqdna.score_variants(["ACGTTGCAAC"], ["ACGTCGCAAC"], "small")
+        >>> sorted(effects), effects["cosine_distance"].shape
+        (['cosine_distance', 'euclidean_distance'], (1,))
+    """
+    options = VariantOptions(both_strands=both_strands, batch_size=batch_size, precision=precision)
+    options.embedding.check(prefix="")
+    sides = [[one.base_ids for one in named_sequences(side)] for side in (ref, alt)]
+    if len(sides[0]) != len(sides[1]):
+        raise InputError(f"alt: got {len(sides[1])} sequences, expected {len(sides[0])}, one for each in ref")
+    pairs = [_pair_of(number, *pair) for number, pair in enumerate(zip(*sides, strict=True))]
+    opened = model_of(model, device)
+    if not pairs:
+        return {}
+    with evaluating(opened):
+        columns = effects(opened, pairs, options)
+    if isinstance(ref, str):
+        return {name: float(column[0]) for name, column in columns.items()}
+    return columns
+
+
+def _pair_of(number: int, ref: Bases, alt: Bases) -> Pair:
+    """The windows, with the place where they differ: what is left without the same first and the same last bases."""
+    first = _num_same(ref, alt)
+    if first == len(ref) == len(alt):
+        first = 0  # a window beside itself: all of it stands for the change, whose ratio is then 0
+        behind = 0
+    else:
+        behind = min(_num_same(ref[::-1], alt[::-1]), min(len(ref), len(alt)) - first)
+    texts = [from_base_ids(bases[first : len(bases) - behind]) for bases in (ref, alt)]
+    return Pair(number, Variant(0, f"sequence {number + 1}", first, ".", *texts), first, ref, alt)
+
+
+def _num_same(one: Bases, other: Bases) -> int:
+    """First bases that both have."""
+    shortest = min(len(one), len(other))
+    differ = one[:shortest] != other[:shortest]
+    return int(differ.argmax()) if differ.any() else shortest
+
+
+def score_variant_file(
+    model: Model, variants: str, genome: Path, output: str, options: VariantOptions
+) -> dict[str, int]:
     """Writes what the model says of every alternate of a VCF file, and returns how many there are and were scored.
 
     Args:
@@ -118,7 +200,7 @@ def score_variants(model: Model, variants: str, genome: Path, output: str, optio
 
 
 def effects(
-    model: Model, pairs: Sequence[Pair], options: VariantOptions, source: str = "input"
+    model: Model, pairs: Sequence[Pair], options: VariantOptions, source: str = ""
 ) -> dict[str, Float[ndarray, "pair"]]:
     """What the model says of each pair, by the names of the columns.
 
@@ -126,7 +208,7 @@ def effects(
         model: in evaluation mode.
         pairs: windows with the reference's bases and with the alternate's.
         options: see `VariantOptions`.
-        source: what messages call the file that the variants are from.
+        source: what messages call the file that the variants are from; nothing where they are from none.
     """
     if isinstance(model, GenomeEncoderForMaskedModeling):
         distances = effects(model.encoder, pairs, options, source)
@@ -136,42 +218,44 @@ def effects(
     if isinstance(model, GenomeEncoderForCausalModeling):
         ratios = _window_ratios(model, pairs, options)
         return {"log_likelihood_ratio": ratios, **effects(model.encoder, pairs, options, source)}
-    windows, ref, alt = _windows(pairs)
+    windows, places, ref, alt = _windows(pairs, source)
     if isinstance(model, GenomeEncoder):
-        vectors = _embedded(model, windows, options, source)
+        embedded = embed_sequences(model, windows, places.__getitem__, options.embedding)
+        vectors = np.concatenate([own.vectors for own in embedded]).astype(np.float64)
         return _distances(vectors[ref], vectors[alt])
     predicted = predict_sequences(
-        model,
-        [piece.base_ids for piece in windows],
-        lambda row: f"{stream_name(source)}: {windows[row]}",
-        batch_size=options.batch_size,
-        precision=options.precision,
+        model, windows, places.__getitem__, batch_size=options.batch_size, precision=options.precision
     )
     return _differences(predicted[ref], predicted[alt], model.config)
 
 
-def _windows(pairs: Sequence[Pair]) -> tuple[list[Piece], Int[ndarray, "pair"], Int[ndarray, "pair"]]:
-    """Every window once, for alternates of one line share the reference's; and its number for each pair's two."""
+def _windows(
+    pairs: Sequence[Pair], source: str = ""
+) -> tuple[list[Bases], list[str], Int[ndarray, "pair"], Int[ndarray, "pair"]]:
+    """Every window once, what messages call it, and the number of each pair's two windows."""
+    # Alternates of one line share the reference's window, which would else be computed for each of them.
     numbers: dict[bytes, int] = {}
-    windows: list[Piece] = []
+    windows: list[Bases] = []
+    places: list[str] = []
     rows = np.empty((len(pairs), 2), np.int64)
     for row, pair in enumerate(pairs):
         for side, bases in enumerate((pair.ref, pair.alt)):
-            variant, key = pair.variant, bases.tobytes()
+            key = bases.tobytes()
             if key not in numbers:
                 numbers[key] = len(windows)
-                windows.append(Piece(variant.sequence, variant.start, variant.end, "+", bases))
+                windows.append(bases)
+                named = f"'{pair.variant.sequence}' {pair.variant.start}-{pair.variant.end}"
+                places.append(f"{stream_name(source)}: {named}" if source else named)
             rows[row, side] = numbers[key]
-    return windows, rows[:, 0], rows[:, 1]
+    return windows, places, rows[:, 0], rows[:, 1]
 
 
 def _window_ratios(
     model: GenomeEncoderForCausalModeling, pairs: Sequence[Pair], options: VariantOptions
 ) -> Float[ndarray, "pair"]:
     """Log-likelihood of each window with ALT less that of the one with REF; not a number with N in an allele."""
-    windows, ref, alt = _windows(pairs)
-    rows = [piece.base_ids for piece in windows]
-    likelihoods = log_likelihoods(model, rows, options.batch_size, both_strands=options.both_strands)
+    windows, _, ref, alt = _windows(pairs)
+    likelihoods = log_likelihoods(model, windows, options.batch_size, both_strands=options.both_strands)
     return np.where([_holds_unknown(pair) for pair in pairs], np.nan, likelihoods[alt] - likelihoods[ref])
 
 
@@ -198,13 +282,6 @@ def log_odds(probabilities: Float[ndarray, "row"]) -> Float[ndarray, "row"]:
     """Natural logarithm of p / (1 - p)."""
     kept = probabilities.astype(np.float64).clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     return np.asarray(np.log(kept) - np.log1p(-kept), np.float32)
-
-
-def _embedded(
-    encoder: GenomeEncoder, windows: Sequence[Piece], options: VariantOptions, source: str
-) -> Float[ndarray, "window width"]:
-    """Embeddings as `vqdna embed` gives them."""
-    return embed_pieces(encoder, windows, options.embedding, source).vectors.astype(np.float64)
 
 
 def _distances(

@@ -42,7 +42,7 @@ def load_tokenizer(spec: str | Path) -> Tokenizer:
     Example:
         >>> import vqdna
         >>> vqdna.load_tokenizer("kmer:6").level_sizes
-        (4097,)
+        (4101,)
     """
     text = str(spec)
     kind, separator, rest = text.partition(":")
