@@ -24,8 +24,7 @@ from vqdna.encoder.long_rows import MAX_BASES
 from vqdna.encoder.pooling import POOLINGS
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.inference.embed import EmbedOptions, bases_at_a_time, embed_sequences
-from vqdna.inference.inputs import Named, held_together, named_sequences
-from vqdna.inference.regions import Piece
+from vqdna.inference.inputs import Named, Piece, held_together, named_sequences
 from vqdna.models import encoder_of
 from vqdna.tokenizers.padding import BATCH_SIZE
 from vqdna.weights import DEFAULT

@@ -56,7 +56,8 @@ def load(name_or_dir: str | Path = DEFAULT) -> GenomeEncoder:
         >>> vqdna.load("small").config.hidden_size
         128
     """
-    from vqdna.encoder.saved_models import load_encoder, saved_model_type
+    from vqdna.encoder.genome_encoder import load_encoder
+    from vqdna.encoder.saved_models import saved_model_type
 
     folder = part_folder(name_or_dir, "encoder")
     if saved_model_type(folder) == FINE_TUNED:
@@ -84,7 +85,8 @@ def load_model(name_or_dir: str | Path = DEFAULT) -> AnyModel:
         >>> type(vqdna.load_model("small")).__name__
         'GenomeEncoder'
     """
-    from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, MASKED_MODEL_FOLDER, load_encoder, saved_model_type
+    from vqdna.encoder.genome_encoder import load_encoder
+    from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, MASKED_MODEL_FOLDER, saved_model_type
 
     folder = part_folder(name_or_dir, "encoder")
     if saved_model_type(folder) == FINE_TUNED:

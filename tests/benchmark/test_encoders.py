@@ -13,7 +13,7 @@ from rich.console import Console
 from vqdna.benchmark.budget import Budget, load_budget
 from vqdna.benchmark.encoders import OWN_ENCODERS, encoder_folder, is_ready, prepare_encoder, pretraining_of
 from vqdna.benchmark.runner import run_benchmark
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.results import read_json
 
 QUICK = """

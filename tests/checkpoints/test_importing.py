@@ -27,7 +27,7 @@ from vqdna.checkpoints.layouts import LAYOUTS
 from vqdna.cli import main
 from vqdna.config import load_config
 from vqdna.encoder.causal_model import load_causal_model
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification

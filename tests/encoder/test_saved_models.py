@@ -6,7 +6,7 @@ import pytest
 import torch
 from example_tasks import saved_encoder, tiny_encoder
 
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling, load_masked_model

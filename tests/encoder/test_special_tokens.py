@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.encoder.special_tokens import surrounded
+from vqdna.encoder.stem import surrounded
 from vqdna.errors import InputError
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.tokenizers import load_tokenizer

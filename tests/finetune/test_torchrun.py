@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from example_tasks import write_task
 
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.finetune.heads import load_classifier
 from vqdna.results import read_json
 from vqdna.simulation.genomes import simulate_genomes, write_genomes

@@ -12,7 +12,7 @@ import torch
 from example_tasks import BERT, config, saved_encoder, tiny_vocabulary, write_task
 from safetensors.torch import load_file
 
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import load_adapter
 from vqdna.finetune.best_epoch import BestEpoch

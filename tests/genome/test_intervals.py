@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vqdna.errors import InputError
-from vqdna.genome import Interval
+from vqdna.genome.intervals import Interval
 
 places = st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted)
 

@@ -3,8 +3,7 @@ import json
 import pytest
 import torch
 
-from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import GenomeEncoder, load_encoder
 from vqdna.errors import InputError
 from vqdna.inference import packing
 from vqdna.inference.packing import pack

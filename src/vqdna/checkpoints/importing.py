@@ -21,8 +21,7 @@ from vqdna.checkpoints.published import PUBLISHED, published_folder
 from vqdna.checkpoints.weights import named, read_weights
 from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
 from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, MASKED_MODEL_FOLDER
-from vqdna.encoder.sharing import DnaModel
+from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, MASKED_MODEL_FOLDER, DnaModel
 from vqdna.errors import InputError
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.results import put_in_place, write_json

@@ -17,8 +17,7 @@ from transformers.utils import ModelOutput
 
 from vqdna.encoder.backbones import looks_ahead
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, load_model
-from vqdna.encoder.sharing import DnaModel, register_model
+from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, DnaModel, load_model, register_model
 from vqdna.encoder.spans import positions_over_unknown
 from vqdna.errors import InputError
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,9 +23,8 @@ from vqdna.config import validate
 from vqdna.encoder.backbones import backbone_config, build_backbone, embedding_width, position_limit
 from vqdna.encoder.code_embedding import CODE_EMBEDDINGS, CodeEmbedding, code_embedding
 from vqdna.encoder.long_rows import in_chunks, reach_of_layers, recomputed_layers
-from vqdna.encoder.sharing import DnaModel, register_model
-from vqdna.encoder.special_tokens import SpecialTokens, surrounded
-from vqdna.encoder.stem import Stem, StemSettings
+from vqdna.encoder.saved_models import DnaModel, load_model, register_model
+from vqdna.encoder.stem import SpecialTokens, Stem, StemSettings, surrounded
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.tokenizers import Tokenizer, Tokens, tokenizer_from_settings
 
@@ -244,6 +244,15 @@ class GenomeEncoder(DnaModel):
         """State of each of the `num_tokens` tokens of a row; without a stem the hidden states themselves."""
         hidden: Tensor = _given(output.last_hidden_state)
         return hidden if self.stem is None else self.stem.split(hidden, num_tokens)
+
+
+def load_encoder(path: Path) -> GenomeEncoder:
+    """Pre-trained encoder in the run folder `path` or in its `model/`.
+
+    Raises:
+        InputError: no encoder lies there, or its files are damaged.
+    """
+    return load_model(GenomeEncoder, path, GenomeEncoderConfig.model_type)
 
 
 def _special_tokens(config: GenomeEncoderConfig, tokenizer: Tokenizer, embedding: CodeEmbedding) -> SpecialTokens:

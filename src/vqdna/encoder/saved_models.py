@@ -1,19 +1,28 @@
-"""Saved models by the folder a user names: a run folder, or the `model/` in it.
+"""Saved models: what the folder of a model that reads DNA holds, how it is opened, and how it goes to the Hub.
 
-Flow: path -> folder with a config.json of the wanted model type -> model in evaluation mode. Never looks anywhere else.
+Flow: model -> folder of config, weights, the file that turns DNA text into base ids, and the model's card -> upload; so
+a folder works with `AutoModel`, `AutoTokenizer` and `pipeline`. Back: the folder a user names, a run folder or the
+`model/` in it -> folder with a config.json of the wanted model type -> model in evaluation mode. It must not know what
+the models compute, and never looks anywhere else.
 """
 
 from __future__ import annotations
 
+import filecmp
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
+from huggingface_hub import HfApi
 from safetensors import SafetensorError
-from transformers import PreTrainedModel
+from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_NAME
 
-from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.encoder.dna_text import DnaText, dna_text
 from vqdna.errors import InputError
-from vqdna.results import read_json
+from vqdna.results import RESULTS_FILE, read_json, write_atomically
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -22,20 +31,158 @@ MASKED_MODEL_FOLDER, CAUSAL_MODEL_FOLDER = "masked_model", "causal_model"
 
 WRITTEN_BY = {
     "vqdna_vqvae": "vqdna vocabulary",
-    GenomeEncoderConfig.model_type: "vqdna pretrain",
+    "vqdna_genome_encoder": "vqdna pretrain",
     "vqdna_masked_modeling": "vqdna pretrain",
     "vqdna_causal_modeling": "vqdna import",
     "vqdna_sequence_classifier": "vqdna finetune",
 }
 
+LICENSE = "apache-2.0"
+CARD_FILE = "README.md"
+THIS_FOLDER = "."
+HUB_OPTIONS = ("commit_message", "commit_description", "private", "token", "revision", "create_pr", "tags")
 
-def load_encoder(path: Path) -> GenomeEncoder:
-    """Pre-trained encoder in the run folder `path` or in its `model/`.
 
-    Raises:
-        InputError: no encoder lies there, or its files are damaged.
+class DnaModel(PreTrainedModel):
+    """A transformers model whose folder takes DNA as text and says what it is."""
+
+    def save_pretrained(  # type: ignore[override]  # further arguments by name alone
+        self,
+        save_directory: str | os.PathLike[str],
+        is_main_process: bool = True,
+        state_dict: dict[str, Any] | None = None,
+        push_to_hub: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Folder with all that loads the model again; a card that is there already stays.
+
+        Args:
+            save_directory: the folder; made where missing.
+            is_main_process: False on ranks other than the first, which write no text and no card.
+            state_dict: instead of the model's own weights.
+            push_to_hub: also uploads, as `push_to_hub`; `repo_id` names the place, by default as the folder is named.
+            kwargs: those of `PreTrainedModel.save_pretrained` and of `push_to_hub`.
+        """
+        folder = Path(save_directory)
+        repo_id = kwargs.pop("repo_id", folder.absolute().name)
+        hub = {option: kwargs.pop(option) for option in HUB_OPTIONS if option in kwargs}
+        super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
+        if not is_main_process:
+            return
+        dna_text().save_pretrained(folder)
+        if not (folder / CARD_FILE).exists():
+            self.write_card(folder)
+        if push_to_hub:
+            self.push_to_hub(repo_id, **hub)
+
+    def write_card(
+        self,
+        folder: Path,
+        *,
+        name: str = THIS_FOLDER,
+        results: Mapping[str, Any] | None = None,
+        tags: Sequence[str] = (),
+        notes: Sequence[str] = (),
+        license: str = LICENSE,
+    ) -> None:
+        """README.md in the folder that holds this model's weights, in place of one that is there.
+
+        Args:
+            folder: where the model was saved.
+            name: what the card's code loads the model by.
+            results: of the run that trained the weights; None looks for them beside the folder the model came from,
+                and takes them if its weights are still the same.
+            tags: beside our own.
+            notes: sentences beside those of `card_notes`.
+            license: of the weights, by the Hub's name for it.
+        """
+        from vqdna.encoder.model_card import model_card  # only a model that is saved has a card
+
+        known = self._known_results(folder) if results is None else results
+        card = model_card(self, name, results=known, tags=tags, notes=(*self.card_notes(), *notes), license=license)
+        write_atomically(folder / CARD_FILE, card.encode())
+
+    def card_notes(self) -> list[str]:
+        """Sentences for the card about using this very model."""
+        return []
+
+    def push_to_hub(  # type: ignore[override]
+        self,
+        repo_id: str,
+        *,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        private: bool | None = None,
+        token: bool | str | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        max_shard_size: int | str | None = "50GB",
+        tags: Sequence[str] | None = None,
+    ) -> str:
+        """Address of the commit that uploads the whole folder; a card that the repository has already stays.
+
+        The arguments are those of `PreTrainedModel.push_to_hub`, which would write an empty card over ours.
+        """
+        api = HfApi(token=token)
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if revision is not None and not revision.startswith("refs/pr"):
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        with TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            self.save_pretrained(folder, max_shard_size=max_shard_size)
+            if api.file_exists(repo_id, CARD_FILE, revision=revision):
+                (folder / CARD_FILE).unlink()
+            else:
+                self.write_card(folder, name=repo_id, tags=tags or ())
+            commit: str = api.upload_folder(
+                repo_id=repo_id,
+                folder_path=folder,
+                commit_message=commit_message or f"Upload {type(self).__name__}",
+                commit_description=commit_description,
+                revision=revision,
+                create_pr=create_pr,
+            )
+        return commit
+
+    def _known_results(self, folder: Path) -> dict[str, Any] | None:
+        """Results beside the folder the model was loaded from, if what lies in `folder` are the same weights."""
+        source = Path(self.name_or_path or folder)
+        saved, loaded = folder / SAFE_WEIGHTS_NAME, source / SAFE_WEIGHTS_NAME
+        if not (saved.is_file() and loaded.is_file() and filecmp.cmp(saved, loaded, shallow=False)):
+            return None
+        for place in (source, source.absolute().parent):
+            if (place / RESULTS_FILE).is_file():
+                return read_json(place / RESULTS_FILE)
+        return None
+
+
+def register_model(
+    model_class: type[PreTrainedModel], auto_class: Any, encoder_class: type[PreTrainedModel] | None = None
+) -> None:
+    """Lets transformers open folders of the model: `auto_class` the model itself, `AutoTokenizer` the text beside it.
+
+    Args:
+        model_class: the model; its configuration's `model_type` is the name it is known by.
+        auto_class: where it is listed.
+        encoder_class: what `AutoModel` makes of the folder, as of any model with a head; None where that is the model.
     """
-    return load_model(GenomeEncoder, path, GenomeEncoderConfig.model_type)
+    config_class: Any = model_class.config_class
+    AutoConfig.register(config_class.model_type, config_class)
+    AutoTokenizer.register(config_class, fast_tokenizer_class=DnaText)
+    auto_class.register(config_class, model_class)
+    if encoder_class is not None:
+        register_beside(config_class, MODEL_MAPPING, encoder_class)
+
+
+def register_beside(config_class: type[PreTrainedConfig], models: Any, model_class: type[PreTrainedModel]) -> None:
+    """Lists a model that is also made from a configuration not its own, which `AutoModel.register` would refuse.
+
+    Args:
+        config_class: configuration of the folder.
+        models: one of transformers' mappings, such as `MODEL_MAPPING`.
+        model_class: what is made of the folder.
+    """
+    models.register(config_class, model_class)
 
 
 def saved_model_type(path: Path) -> str | None:

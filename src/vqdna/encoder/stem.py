@@ -1,9 +1,11 @@
-"""The stem: tokens to the fewer, wider positions of the backbone, and back.
+"""What stands between token embeddings and the backbone: the stem, and special tokens around a row.
 
 Flow: token embeddings [batch, token, token_width] -> convolution over neighbors -> `merge` neighbors to one
 [batch, position, width]; after the backbone [batch, position, width] -> [batch, token, token_width], for what is
 asked of single tokens. A position then costs as much as `merge` tokens, which is what makes training on few cores
-and rows of hundreds of thousands of bases affordable. Ours, the paper has none. It must not know tokenizers.
+and rows of hundreds of thousands of bases affordable. The stem is ours, the paper has none. Special tokens stand around
+a row for no bases, as [CLS] and [SEP] in published models; spans, masks and heads never see them. It must not know
+tokenizers.
 """
 
 from __future__ import annotations
@@ -80,3 +82,40 @@ class Stem(nn.Module):
         weight = layer.weight[:, :, None].contiguous(memory_format=torch.channels_last)
         rows = states[:, None].permute(0, 3, 1, 2)
         return functional.conv2d(rows, weight, layer.bias, padding=(0, half))[:, :, 0].transpose(1, 2)
+
+
+class SpecialTokens(StrictModel):
+    """Codes of the tokens around each row.
+
+    Attributes:
+        first: before a row's first token.
+        last: behind its last one, wherever padding begins.
+    """
+
+    first: tuple[int, ...] = ()
+    last: tuple[int, ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What stands before and what behind."""
+        return self.first, self.last
+
+    def __len__(self) -> int:
+        """Positions that they take."""
+        return len(self.first) + len(self.last)
+
+
+def surrounded(
+    embeddings: Float[Tensor, "batch token width"],
+    token_mask: Bool[Tensor, "batch token"],
+    first: Float[Tensor, "before width"],
+    last: Float[Tensor, "after width"],
+) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
+    """Rows with the embeddings of the special tokens around them, and which positions hold any token."""
+    batch, _, width = embeddings.shape
+    lengths = token_mask.sum(dim=1, keepdim=True) + len(first)
+    before, after = (part.to(embeddings.dtype).expand(batch, -1, -1) for part in (first, last))
+    rows = torch.cat([before, embeddings, torch.zeros_like(after)], dim=1)
+    places = lengths + torch.arange(len(last), device=lengths.device)
+    rows = rows.scatter(1, places[..., None].expand(-1, -1, width), after)
+    return rows, torch.arange(rows.shape[1], device=lengths.device) < lengths + len(last)

@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 from transformers import set_seed
 
-from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import GenomeEncoder, load_encoder
 from vqdna.finetune.settings import NetworkSettings
 from vqdna.results import put_in_place
 from vqdna.tokenizers import Tokenizer

@@ -19,7 +19,7 @@ from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, AutoModelForTok
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.encoder.sharing import DnaModel, register_beside, register_model
+from vqdna.encoder.saved_models import DnaModel, register_beside, register_model
 from vqdna.finetune.heads import MlpHead, output_names, outputs_named
 from vqdna.tokenizers import Tokens
 

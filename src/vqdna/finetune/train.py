@@ -18,8 +18,8 @@ from transformers import PreTrainedModel, set_seed
 
 from vqdna.devices import own_device
 from vqdna.encoder.encoded_sequences import EncodedSequences, encode_sequences
-from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.encoder.saved_models import load_encoder, model_folder
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, load_encoder
+from vqdna.encoder.saved_models import model_folder
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, prepare_trainable, save_adapter
 from vqdna.finetune.batches import EpochDataset, collate

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from vqdna.genome.bases import BASES, EncodedText, N, from_base_ids, reverse_complement, to_base_ids
-from vqdna.genome.intervals import Interval
 from vqdna.genome.sequences import Sequence, read_sequences
 
 __all__ = [
     "BASES",
     "EncodedText",
-    "Interval",
     "N",
     "Sequence",
     "from_base_ids",

@@ -28,8 +28,17 @@ from vqdna.encoder.pooling import pool_positions
 from vqdna.errors import InputError, check_name
 from vqdna.genome.bases import Gaps
 from vqdna.inference.embedding_table import EmbeddingRows, check_output, embedding_writer
-from vqdna.inference.inputs import Bases, Sequences, held_together, is_single, named_sequences
-from vqdna.inference.regions import Piece, regions_of_records, whole_records, windows_of_records
+from vqdna.inference.inputs import (
+    Bases,
+    Piece,
+    Sequences,
+    held_together,
+    is_single,
+    named_sequences,
+    regions_of_records,
+    whole_records,
+    windows_of_records,
+)
 from vqdna.models import encoder_of, evaluating
 from vqdna.quiet import is_watched
 from vqdna.tokenizers.padding import BATCH_SIZE, CodeRows, pad_codes, similar_batches

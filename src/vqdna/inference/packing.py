@@ -16,9 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.genome_encoder import GenomeEncoder, load_encoder
 from vqdna.encoder.model_card import model_card
-from vqdna.encoder.saved_models import load_encoder
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, put_in_place, read_json, write_json
 from vqdna.tokenizers.vq import model_directory

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from vqdna.vocabulary.baseline_quantizers import CosineQuantizer, FiniteScalarQuantizer, SimQuantizer
 from vqdna.vocabulary.configuration import VQVAEConfig as VQVAEConfig
 from vqdna.vocabulary.convolution import (
     NUM_BASES,
@@ -231,6 +230,8 @@ def build_quantizer(config: VQVAEConfig) -> Quantizer:
         InputError: fsq and simvq without the extra `rivals`.
     """
     sizes, width, gradient = config.level_sizes, config.width, cast(Gradient, config.gradient)
+    if config.quantizer in ("fsq", "simvq", "cosine"):
+        from vqdna.vocabulary.baseline_quantizers import CosineQuantizer, FiniteScalarQuantizer, SimQuantizer
     if config.quantizer == "fsq":
         return FiniteScalarQuantizer(config.fsq_levels or (), width)
     if config.quantizer == "simvq":

@@ -13,8 +13,6 @@ import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vqdna.genome.sampling import draw_bits
-
 
 class RowSample:
     """Rows drawn without replacement from all ranks' passes; every rank must make the same number of passes.
@@ -69,6 +67,8 @@ class RowSample:
         # number, and the same chance, however many ranks and passes there are.
         first = self._num_seen + sum(counts[: rank()])
         total = self._num_seen + sum(counts)
+        from vqdna.genome.sampling import draw_bits  # for training alone; a frozen vocabulary draws no rows
+
         # The rows of smallest random bits are a sample without replacement, and one that grows: a row that is out after
         # some passes is out for good, so it need not be kept.
         numbers = np.append(self._winners, np.arange(self._num_seen, total))

@@ -7,8 +7,7 @@ import pytest
 import torch
 from transformers import set_seed
 
-from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import GenomeEncoder, load_encoder
 from vqdna.errors import InputError
 from vqdna.results import write_json
 from vqdna.studies.pretraining.study import bases_seen, run_pretraining_study

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from vqdna.baselines.probe import run_probe
 from vqdna.config import completed, load_config, read_yaml
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
 from vqdna.experiments.locks import claimed
 from vqdna.experiments.records import check_settings

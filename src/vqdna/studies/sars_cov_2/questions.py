@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.studies.sars_cov_2.changes import CodeChanges, code_changes
 from vqdna.studies.sars_cov_2.classification import Parts, counts_score, fine_tuned_scores, linear_scores
 from vqdna.studies.sars_cov_2.coarse_and_fine import claims

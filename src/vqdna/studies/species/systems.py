@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vqdna.config import load_config
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.studies.species.features import (
     EncoderFeatures,
