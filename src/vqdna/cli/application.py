@@ -51,7 +51,7 @@ STOPPED = 130
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, Option("--version", is_eager=True, help="Print the version and leave.")] = False,
+    version: Annotated[bool, Option("--version", is_eager=True, help="Show the version and stop.")] = False,
 ) -> None:
     if version:
         print(__version__, flush=True)

@@ -1,4 +1,4 @@
-"""`vqdna import`: a published checkpoint as an encoder that every other command takes."""
+"""`vqdna import`, a published checkpoint as a genome encoder, and `vqdna pack`, a trained model made small."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from vqdna.cli.options import (
 @app.command("import", epilog="Example: `vqdna import zhihan1996/DNA_bert_6 --out models/dnabert`")
 def import_checkpoint(
     source: Annotated[
-        str, Argument(help="A known Hub id, or a folder in the layout of one.", metavar="NAME_OR_FOLDER")
+        str, Argument(help="Name of a known model on the Hub, or a folder with its files.", metavar="NAME_OR_FOLDER")
     ],
-    out: Annotated[Path, Option("--out", "-o", help="New folder; `--encoder` of the other commands takes it.")],
+    out: Annotated[Path, Option("--out", "-o", help="New folder, for --encoder of the other commands.")],
     revision: Annotated[
-        str | None, Option("--revision", help="Commit, branch or tag of the Hub id; else the newest.")
+        str | None, Option("--revision", help="Commit, branch or tag on the Hub; without it the newest.")
     ] = None,
     masked_model: Annotated[
         bool,
-        Option("--masked-model", help="Also keep the head that predicts hidden words, which `vqdna variants` reads."),
+        Option("--masked-model", help="Also keep the head that predicts masked tokens, for `vqdna variants`."),
     ] = False,
     causal_model: Annotated[
         bool,
-        Option("--causal-model", help="The same of a model that predicts each word from those before it: HyenaDNA."),
+        Option(
+            "--causal-model", help="Also keep the head that predicts the next token, for `vqdna variants`: HyenaDNA."
+        ),
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Published model (DNABERT, DNABERT-2, Nucleotide Transformer, HyenaDNA) -> a genome encoder's folder."""
+    """Turn a published model (DNABERT, DNABERT-2, Nucleotide Transformer, HyenaDNA) into a genome encoder."""
     from vqdna.checkpoints import import_published
 
     prepare(quiet)
@@ -52,13 +54,15 @@ def pack(
         Path, Option("--vocabulary", help="Run folder, or name, of the vocabulary inside the encoder.")
     ],
     encoder: Annotated[Path, Option("--encoder", help="Run folder of a finished pre-training.")],
-    out: Annotated[Path, Option("--out", "-o", help="Folder to write; its name is the model's.")],
+    out: Annotated[Path, Option("--out", "-o", help="Folder to write; its name becomes the model's.")],
     study: Annotated[
-        Path | None, Option("--study", help="Folder of a pre-training study; its scores go on the card.")
+        Path | None, Option("--study", help="Folder of a pre-training study, whose scores go on the model card.")
     ] = None,
-    limits: Annotated[list[str] | None, Option("--limit", help="A sentence for the card. May be repeated.")] = None,
+    limits: Annotated[
+        list[str] | None, Option("--limit", help="A limit of the model, one sentence for its card. May be repeated.")
+    ] = None,
 ) -> None:
-    """A trained model made small enough to ship: vocabulary, encoder in half precision, and a card."""
+    """Make a trained model small enough to share: vocabulary, encoder in half precision, and a model card."""
     from vqdna.inference.packing import pack as run_pack
     from vqdna.weights import part_folder
 

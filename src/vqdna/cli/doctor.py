@@ -13,7 +13,7 @@ from vqdna.cli.options import (
 
 @app.command(epilog="Example: `vqdna doctor --json`")
 def doctor(as_json: AsJson = False) -> None:
-    """What this installation can use: versions, processor, data root, packages of the extras."""
+    """Show what this installation can use: versions, processor, data folder, optional packages."""
     from vqdna.cli.installation import inspect_installation, show_installation
 
     facts = inspect_installation()

@@ -60,7 +60,7 @@ def show_installation(facts: dict[str, Any]) -> str:
         f"accelerators: {', '.join(facts['accelerators']) or 'none; everything runs on the processor'}",
         f"training precision: {facts['training_precision']}",
         f"data root: {facts['data_root'] or 'none (set VQDNA_DATA to use real benchmark data)'}",
-        "shipped models: " + (", ".join(_model_line(*entry) for entry in facts["models"].items()) or "none"),
+        "built-in models: " + (", ".join(_model_line(*entry) for entry in facts["models"].items()) or "none"),
         "packages: " + ", ".join(f"{name} {found}" for name, found in facts["packages"].items()),
     ]
     for extra, usable in facts["extras"].items():
@@ -70,7 +70,7 @@ def show_installation(facts: dict[str, Any]) -> str:
 
 
 def _megabytes(part: Part, name: str) -> float:
-    """Size of a part of a shipped model."""
+    """Size of a part of a built-in model."""
     return round(sum(file.stat().st_size for file in shipped(name, part).rglob("*") if file.is_file()) / 1e6, 1)
 
 

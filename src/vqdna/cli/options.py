@@ -14,37 +14,52 @@ from typer import Option
 from vqdna.errors import InputError
 from vqdna.quiet import QUIET
 
-ConfigName = Annotated[str, Option("--config", "-c", help="A YAML file, or a name in configs/ of this stage.")]
-Overrides = Annotated[list[str] | None, Option("--set", help="Change one key: training.steps=100. May be repeated.")]
-Out = Annotated[
-    Path, Option("--out", "-o", help="Run folder. The same command on it resumes or reports what is there.")
+ConfigName = Annotated[
+    str, Option("--config", "-c", help="A YAML file, or the name of a configuration of this stage in configs/.")
 ]
-Seed = Annotated[int, Option("--seed", help="Seed of every random draw.")]
-AsJson = Annotated[bool, Option("--json", help="Print the results record as JSON.")]
-Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress on standard error.")]
-PlanOnly = Annotated[bool, Option("--plan", help="Say what the run will take - memory, work, time - and stop.")]
-Genomes = Annotated[list[Path], Option("--genomes", help="FASTA or FASTQ files (gzip too), or folders of them.")]
+Overrides = Annotated[
+    list[str] | None,
+    Option("--set", help="Change one key of the configuration, such as training.steps=100. May be repeated."),
+]
+Out = Annotated[
+    Path,
+    Option(
+        "--out", "-o", help="Run folder. The same command resumes an unfinished run in it, and reports a finished one."
+    ),
+]
+Seed = Annotated[int, Option("--seed", help="Seed of all random numbers.")]
+AsJson = Annotated[bool, Option("--json", help="Print the results as JSON.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress.")]
+PlanOnly = Annotated[bool, Option("--plan", help="Estimate memory, work and time of the run, and stop.")]
+Genomes = Annotated[list[Path], Option("--genomes", help="FASTA or FASTQ files, also gzipped, or folders of them.")]
 TokenizerName = Annotated[
-    str | None, Option("--tokenizer", help="nucleotide, kmer:K, kmer:K:STRIDE, bpe:DIR, or a vocabulary's folder.")
+    str | None,
+    Option(
+        "--tokenizer", help="Tokenizer: nucleotide, kmer:K, kmer:K:STRIDE, bpe:DIR, or a vocabulary by name or folder."
+    ),
 ]
 VocabularyFolder = Annotated[
     str | None,
-    Option("--vocabulary", help="A shipped vocabulary such as small (the default), or the run folder of another."),
+    Option("--vocabulary", help="Vocabulary: the built-in one, small (the default), or the run folder of another."),
 ]
 EncoderFolder = Annotated[
-    str, Option("--encoder", help="A shipped genome encoder such as small, or the run folder of a pre-trained one.")
+    str, Option("--encoder", help="Genome encoder: the built-in one, small, or the run folder of another.")
 ]
-TrainTable = Annotated[Path, Option("--train", help="Table with columns sequence,label (CSV, TSV, Parquet; .gz too).")]
-DevTable = Annotated[Path | None, Option("--dev", help="Table to choose by; without it a seeded tenth of --train.")]
-Gaps = Annotated[str, Option("--gaps", help="What to do with - . * in sequences: error or drop.")]
-TestTable = Annotated[Path | None, Option("--test", help="Table scored once at the end.")]
+TrainTable = Annotated[
+    Path, Option("--train", help="Training table with columns sequence,label (CSV, TSV or Parquet, also gzipped).")
+]
+DevTable = Annotated[
+    Path | None, Option("--dev", help="Table for choosing the best epoch. Without it, a random tenth of --train.")
+]
+Gaps = Annotated[str, Option("--gaps", help="What to do with the gaps - . * in sequences: error or drop.")]
+TestTable = Annotated[Path | None, Option("--test", help="Table that is scored once, at the end.")]
 
 
 def one_tokenizer(vocabulary: str | None, tokenizer: str | None) -> str:
-    """The tokenizer named by one of the two options; the shipped vocabulary where neither is given.
+    """The tokenizer that one of the two options names; the built-in vocabulary where neither is given.
 
     Raises:
-        InputError: both are given, or the vocabulary is neither a shipped one nor a folder.
+        InputError: both are given, or the vocabulary is neither a built-in one nor a folder.
     """
     if vocabulary is not None and tokenizer is not None:
         raise InputError("give either --vocabulary DIR or --tokenizer NAME")
@@ -52,7 +67,7 @@ def one_tokenizer(vocabulary: str | None, tokenizer: str | None) -> str:
 
 
 def vocabulary_spec(vocabulary: str | None) -> str:
-    """Tokenizer spec of a vocabulary given by shipped name or folder; None is the one that ships by default.
+    """Tokenizer spec of a vocabulary given by name or folder; None is the built-in one that commands take by default.
 
     Raises:
         InputError: it is neither.

@@ -1,4 +1,4 @@
-"""What stands before the stages: `bpe` and `simulate`.
+"""What comes before the stages: `bpe` and `simulate`.
 
 One function per command, its docstring the help text; each imports what it drives only when called.
 """
@@ -23,30 +23,30 @@ from vqdna.cli.options import (
 def bpe(
     genomes: Genomes,
     out: Out,
-    vocabulary_size: Annotated[int, Option("--vocabulary-size", min=5)] = 4096,
+    vocabulary_size: Annotated[int, Option("--vocabulary-size", min=5, help="Tokens to learn.")] = 4096,
     max_bases: Annotated[
-        int, Option("--max-bases", min=1000, help="Bases to train on, in windows spread over the genomes.")
+        int, Option("--max-bases", min=1000, help="Bases to train on, taken from windows all over the genomes.")
     ] = 4_000_000,
     seed: Seed = 0,
 ) -> None:
-    """Train the BPE rival (DNABERT-2's tokenizer) on genomes."""
+    """Train the BPE baseline, DNABERT-2's kind of tokenizer, on genomes."""
     from vqdna.genome.streams import sequence_files
     from vqdna.tokenizers.learning import learn_bpe
 
     tokenizer = learn_bpe(sequence_files(genomes), vocabulary_size=vocabulary_size, max_bases=max_bases, seed=seed)
     tokenizer.save(out)
-    print_result(f"{tokenizer.level_sizes[0]} words, {tokenizer.bases_per_position:.2f} bases per word -> {out}")
+    print_result(f"{tokenizer.level_sizes[0]} tokens, {tokenizer.bases_per_position:.2f} bases per token -> {out}")
 
 
 @app.command(epilog="Example: `vqdna simulate --out simulated`, then `--train simulated/promoter/train.csv`")
 def simulate(
-    out: Annotated[Path, Option("--out", "-o", help="Folder for genomes/ and promoter/.")],
-    species: Annotated[int, Option("--species", min=1)] = 4,
+    out: Annotated[Path, Option("--out", "-o", help="Folder for the files: genomes/ and promoter/.")],
+    species: Annotated[int, Option("--species", min=1, help="Genomes to make.")] = 4,
     bases: Annotated[int, Option("--bases", min=1000, help="Bases of each species.")] = 200_000,
-    sequences: Annotated[int, Option("--sequences", min=10, help="Training sequences of the labelled task.")] = 3000,
+    sequences: Annotated[int, Option("--sequences", min=10, help="Training sequences of the promoter task.")] = 3000,
     seed: Seed = 0,
 ) -> None:
-    """Genomes and a labelled promoter task with known truth, to try things on without any data."""
+    """Make up genomes and a labelled promoter task, to try everything without any data."""
     from vqdna.simulation.genomes import write_example
 
     write_example(out, num_species=species, bases_per_species=bases, num_train=sequences, seed=seed)

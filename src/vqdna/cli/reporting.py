@@ -15,13 +15,15 @@ from vqdna.cli.options import print_result
 @app.command(epilog="Example: `vqdna report runs/ -o report.html`")
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of run folders.")],
-    output: Annotated[Path, Option("--output", "-o", help="The HTML file; it works offline.")] = Path("report.html"),
-    title: Annotated[str, Option("--title", help="Headline of the page.")] = "VQDNA report",
+    output: Annotated[Path, Option("--output", "-o", help="HTML file to write; it works offline.")] = Path(
+        "report.html"
+    ),
+    title: Annotated[str, Option("--title", help="Title of the page.")] = "VQDNA report",
     summary: Annotated[
-        Path | None, Option("--summary", help="Also write the main numbers of all runs as JSON here.")
+        Path | None, Option("--summary", help="Also write the main numbers of all runs to this JSON file.")
     ] = None,
 ) -> None:
-    """One self-contained HTML page from run folders: curves, code usage, scores, configurations."""
+    """Make one HTML page from run folders: curves, code usage, scores, configurations."""
     from vqdna.reports.main_numbers import write_summary
     from vqdna.whole_report import write_report
 

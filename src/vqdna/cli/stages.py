@@ -49,7 +49,7 @@ def vocabulary(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Stage 1: learn a vocabulary (VQ or HRQ) from genomes."""
+    """Stage 1: learn a vocabulary of codes (VQ or HRQ) from genomes."""
     from vqdna.config import load_config
     from vqdna.genome.streams import sequence_files
     from vqdna.vocabulary.train import VocabularyConfig, plan_vocabulary, run_vocabulary
@@ -84,7 +84,7 @@ def pretrain(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Stage 2: pre-train a genome encoder by masked code modelling over a frozen tokenizer."""
+    """Stage 2: pre-train a genome encoder by masked modelling, on the codes of a frozen vocabulary or tokenizer."""
     from vqdna.config import load_config
     from vqdna.genome.streams import sequence_files
     from vqdna.pretrain.train import PretrainConfig, plan_pretrain, run_pretrain
@@ -114,24 +114,28 @@ def finetune(
     dev: DevTable = None,
     test: TestTable = None,
     labels: Annotated[
-        Path | None, Option("--labels", help="Table name,label where the splits are FASTA files.")
+        Path | None, Option("--labels", help="Table with columns name,label, where --train is a FASTA file.")
     ] = None,
     config: Annotated[
         str | None,
-        Option("--config", "-c", help="A YAML file, or a name in configs/; that of a shipped encoder, else cpu."),
+        Option(
+            "--config",
+            "-c",
+            help="A YAML file, or a name in configs/. Without it, that of the built-in encoder, else cpu.",
+        ),
     ] = None,
     overrides: Overrides = None,
     task: Annotated[
-        str | None, Option("--task", help="classification, multilabel or regression; else seen from the labels.")
+        str | None, Option("--task", help="classification, multilabel or regression. Without it, told from the labels.")
     ] = None,
     seed: Seed = 0,
     plan: PlanOnly = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Stage 3: fine-tune a genome encoder on labelled sequences (LoRA, full, or a linear head).
+    """Stage 3: fine-tune a genome encoder on labelled sequences (LoRA, all weights, or a linear head).
 
-    With `--config cnn-words` a small network of fresh weights learns in its place, from bases and learned words.
+    With `--config cnn-words` a small network is trained from scratch instead, on bases and learned codes.
     """
     from vqdna.config import load_config
     from vqdna.finetune.files import finetune_files, plan_files

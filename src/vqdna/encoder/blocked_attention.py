@@ -99,10 +99,15 @@ def _attend_in_blocks(
     batch, _, length, _ = query.shape
     if keep is None:
         keep = torch.ones(batch, length, dtype=torch.bool, device=query.device)
+    # A block is as long as the reach, so all that its queries may look at lies in it and in its two neighbors: scores
+    # are [block, 3 * block] for each block, and their number grows with the length, not with its square.
     missing = -length % block
-    queries = _in_blocks(functional.pad(query, (0, 0, 0, missing)), block)
+    padded = functional.pad(query, (0, 0, 0, missing)).transpose(1, 2)
+    queries = padded.unflatten(1, (-1, block)).flatten(0, 1).transpose(1, 2)  # blocks become part of the batch
     keys, values = (_with_neighbors(part, block, missing) for part in (key, value))
+    # The first block's left neighbor and the last block's right one lie beyond the row: padding, which is not kept.
     kept = functional.pad(keep, (block, block + missing)).unfold(1, 3 * block, block).flatten(0, 1)
+    # Query i is key number i + block of the three blocks; most of the corners lie beyond its reach.
     own = torch.arange(block, device=query.device)[:, None] + block
     near = (torch.arange(3 * block, device=query.device) - own).abs() <= reach
     bias = _bias((near & kept[:, None])[:, None], query.dtype)
@@ -110,14 +115,9 @@ def _attend_in_blocks(
     return attended.reshape(batch, length + missing, *attended.shape[2:])[:, :length]
 
 
-def _in_blocks(heads: Heads, block: int) -> Float[Tensor, "block head place size"]:
-    """Positions cut into blocks, which become the batch."""
-    blocks: Tensor = heads.transpose(1, 2).unflatten(1, (-1, block))
-    return blocks.flatten(0, 1).transpose(1, 2)
-
-
 def _with_neighbors(heads: Heads, block: int, missing: int) -> Float[Tensor, "block head place size"]:
     """Blocks with the one before and the one after, zeros beyond the ends."""
+    # Shifted views of the blocks side by side: block i - 1, block i, block i + 1.
     padded = functional.pad(heads.transpose(1, 2), (0, 0, 0, 0, block, block + missing)).unflatten(1, (-1, block))
     joined: Tensor = torch.cat([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]], dim=2)
     return joined.flatten(0, 1).transpose(1, 2)
@@ -125,6 +125,7 @@ def _with_neighbors(heads: Heads, block: int, missing: int) -> Float[Tensor, "bl
 
 def _bias(keep: Bool[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
     """Zero where a key is kept, else so low that it weighs nothing; finite, lest a query without keys give NaN."""
+    # Half of the smallest number: a bias added to a low score must not overflow to minus infinity.
     bias = torch.zeros(keep.shape, dtype=dtype, device=keep.device)
     return bias.masked_fill_(~keep, torch.finfo(dtype).min / 2)
 

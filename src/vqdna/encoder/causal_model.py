@@ -1,7 +1,8 @@
-"""Causal modelling: a genome encoder that looks back alone, with the head that predicts the word that follows.
+"""Causal modelling: a genome encoder that looks back alone, with the head that predicts the token that follows.
 
-Flow: base_ids [batch, base] -> words -> hidden states -> logits of the word behind each -> cross-entropy of every word
-but a row's first. For published models that were trained so; stage 2 trains none. Sees the tokenizer contract only.
+Flow: base_ids [batch, base] -> tokens -> hidden states -> logits of the token behind each -> cross-entropy of every
+token but a row's first. For published models that were trained so; stage 2 trains none. Sees the tokenizer contract
+only.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ class CausalModelingConfig(GenomeEncoderConfig):
 
 @dataclass
 class CausalModelingOutput(ModelOutput):
-    """What is made of each word.
+    """What is made of each token.
 
     Attributes:
-        loss: mean cross-entropy of the predicted words in nats; words over an N are not counted.
-        logits: of the word behind each, [batch, token, word].
-        log_likelihoods: log-probability of each word in nats, 0 where none is predicted, [batch, token].
+        loss: mean cross-entropy of the predicted tokens in nats; tokens over an N are not counted.
+        logits: of the token behind each, [batch, token, code].
+        log_likelihoods: log-probability of each token in nats, 0 where none is predicted, [batch, token].
         attention_mask: which tokens are no padding, [batch, token].
     """
 
@@ -49,7 +50,7 @@ class CausalModelingOutput(ModelOutput):
 
 
 class GenomeEncoderForCausalModeling(DnaModel):
-    """Genome encoder that predicts each word from those before it."""
+    """Genome encoder that predicts each token from those before it."""
 
     config_class = CausalModelingConfig
     base_model_prefix = "encoder"
@@ -67,7 +68,7 @@ class GenomeEncoderForCausalModeling(DnaModel):
 
     @classmethod
     def from_encoder(cls, encoder: GenomeEncoder) -> GenomeEncoderForCausalModeling:
-        """A fresh head on an encoder, used as it is.
+        """A head with random weights on an encoder, used as it is.
 
         Raises:
             InputError: an encoder with several codes a token, with a stem, or one that looks ahead.
@@ -75,7 +76,7 @@ class GenomeEncoderForCausalModeling(DnaModel):
         return cls(CausalModelingConfig(**encoder.config.encoder_settings()), encoder)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """The head draws its own fresh weights; the encoder keeps its weights."""
+        """The head sets its own random weights; the encoder keeps its weights."""
 
     def forward(
         self,
@@ -84,7 +85,7 @@ class GenomeEncoderForCausalModeling(DnaModel):
         *,
         input_ids: Int[Tensor, "batch base"] | None = None,
     ) -> CausalModelingOutput:
-        """Loss, logits and log-likelihoods; a row's first word is not predicted, for nothing stands before it.
+        """Loss, logits and log-likelihoods; a row's first token is not predicted, for nothing stands before it.
 
         Args:
             base_ids: the bases.
@@ -123,7 +124,7 @@ def load_causal_model(path: Path) -> GenomeEncoderForCausalModeling:
 def _of_words(
     logits: Float[Tensor, "batch token word"], words: Int[Tensor, "batch token"]
 ) -> Float[Tensor, "batch token"]:
-    """Log-probability of each word by the logits before it; 0 for a row's first."""
+    """Log-probability of each token by the logits before it; 0 for a row's first."""
     known = logits[:, :-1].float().log_softmax(dim=-1).gather(2, words[:, 1:, None])[..., 0]
     return nn.functional.pad(known, (1, 0))[:, : words.shape[1]]
 

@@ -20,7 +20,7 @@ CODE_EMBEDDINGS = ("vectors", "table", "both", ONE_HOT)
 """Ways from codes to the backbone's width."""
 
 BESIDE_ONE_HOT = 0.01
-"""Deviation of fresh vectors beside one-hot channels, which are far larger, so that training begins on those."""
+"""Deviation of random vectors beside one-hot channels, which are far larger, so that training begins on those."""
 
 
 def code_embedding(tokenizer: Tokenizer, width: int, kind: str, dropout: float) -> CodeEmbedding:
@@ -46,7 +46,7 @@ class CodeEmbedding(nn.Module):
         self.mask_vector = nn.Parameter(torch.zeros(width))
 
     def reset_parameters(self) -> None:
-        """Fresh weights."""
+        """Sets random weights."""
         for table in self.tables.parameters():
             nn.init.normal_(table, std=0.02)
         if self.uses_vectors:
@@ -80,7 +80,7 @@ class OneHotEmbedding(CodeEmbedding):
     """One channel for each code of the first level, and beside them the summed vectors of the other levels' codes.
 
     The first level's last code has no channel: of single bases that is N, where every channel is zero. In training the
-    vectors of whole positions are hidden, for what a rare word says of a training sequence is soon learned by heart.
+    vectors of whole positions are hidden, for what a rare token says of a training sequence is soon learned by heart.
 
     Args:
         tokenizer: whose codes are read.
@@ -102,7 +102,7 @@ class OneHotEmbedding(CodeEmbedding):
         self.tables.extend(nn.Embedding(size, width - self.num_channels) for size in others)
 
     def reset_parameters(self) -> None:
-        """Fresh weights."""
+        """Sets random weights."""
         super().reset_parameters()
         for table in self.tables.parameters():
             nn.init.normal_(table, std=BESIDE_ONE_HOT)

@@ -175,6 +175,8 @@ class GenomeEncoder(DnaModel):
         if position_mask is None:
             position_mask = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
         rows = (codes, position_mask, hidden_positions)
+        # Where layers look at a window only, chunks of a long row go through all of them; else only through the stem,
+        # and the backbone sees the row as a whole.
         if self.reach is not None:
             hidden, mask = in_chunks(self._hidden_states, *rows, merge=self.merge, reach=self.reach)
         else:

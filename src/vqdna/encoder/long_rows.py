@@ -67,6 +67,7 @@ def in_chunks(
     if token_mask.shape[1] <= LONG_ROW_TOKENS:
         return encode(codes, token_mask, hidden_tokens)
     tokens = (codes, token_mask, hidden_tokens)
+    # Row by row, for the memory of a chunk is what bounds the whole; rows of a batch would multiply it.
     rows = [
         _row_in_chunks(encode, [None if part is None else part[row : row + 1] for part in tokens], merge, reach)
         for row in range(len(codes))
@@ -78,10 +79,14 @@ def in_chunks(
 def _row_in_chunks(encode: Callable[..., States], tokens: list[Tensor | None], merge: int, reach: int) -> States:
     """States of one long row."""
     num_tokens = next(part.shape[1] for part in tokens if part is not None)
+    # Chunks and margins are whole positions: a chunk that began inside a position would merge other tokens than the
+    # whole row does.
     size, margin = (-(-length // merge) * merge for length in (CHUNK_TOKENS, reach))
     chunks = []
     for start in range(0, num_tokens, size):
         first, end = max(0, start - margin), min(start + size, num_tokens)
+        # A chunk is given all that its own positions look at. The margins' states are wrong, for they lack their own
+        # surroundings, and are cut off again.
         given = [None if part is None else part[:, first : end + margin] for part in tokens]
         own = slice((start - first) // merge, -(-(end - first) // merge))
         chunks.append([part[:, own] for part in recomputed(encode, *given)])

@@ -130,6 +130,7 @@ class DnaModel(PreTrainedModel):
         with TemporaryDirectory() as temporary:
             folder = Path(temporary)
             self.save_pretrained(folder, max_shard_size=max_shard_size)
+            # A card on the Hub may have been written by hand; ours, written with every save, must not replace it.
             if api.file_exists(repo_id, CARD_FILE, revision=revision):
                 (folder / CARD_FILE).unlink()
             else:
@@ -146,6 +147,7 @@ class DnaModel(PreTrainedModel):
 
     def _known_results(self, folder: Path) -> dict[str, Any] | None:
         """Results beside the folder the model was loaded from, if what lies in `folder` are the same weights."""
+        # A model may have been trained on since it was loaded: the card may claim a run's scores only for its weights.
         source = Path(self.name_or_path or folder)
         saved, loaded = folder / SAFE_WEIGHTS_NAME, source / SAFE_WEIGHTS_NAME
         if not (saved.is_file() and loaded.is_file() and filecmp.cmp(saved, loaded, shallow=False)):

@@ -61,6 +61,8 @@ class Stem(nn.Module):
         self, embeddings: Float[Tensor, "batch token token_width"], token_mask: Bool[Tensor, "batch token"]
     ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
         """Embedding of each position, and which positions hold at least one token; padding changes nothing."""
+        # Padding is zeroed before the convolution, which would carry it to its neighbors, and after it, for a position
+        # may merge tokens with padding.
         kept = token_mask[..., None]
         seen = self.norm(embeddings).masked_fill(~kept, 0.0)
         states = (embeddings + functional.gelu(self._convolved(seen))).masked_fill(~kept, 0.0)
@@ -113,6 +115,7 @@ def surrounded(
 ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
     """Rows with the embeddings of the special tokens around them, and which positions hold any token."""
     batch, _, width = embeddings.shape
+    # A row's last special tokens stand where its padding begins, so at another place in every row: they are scattered.
     lengths = token_mask.sum(dim=1, keepdim=True) + len(first)
     before, after = (part.to(embeddings.dtype).expand(batch, -1, -1) for part in (first, last))
     rows = torch.cat([before, embeddings, torch.zeros_like(after)], dim=1)

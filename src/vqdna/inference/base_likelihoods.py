@@ -1,7 +1,7 @@
 """How much more a masked model expects a variant's alternate than its reference, from the bases around it.
 
 Flow: pairs of windows -> the reference's window with the variant's bases hidden -> log-probability of every base, or of
-every word, there -> log-likelihood ratio. Only substitutions have one: with other lengths the hidden bases are not the
+every token, there -> log-likelihood ratio. Only substitutions have one: with other lengths the hidden bases are not the
 same ones. It must not know files.
 
 Reference: Meier et al. 2021, "Language models enable zero-shot prediction of the effects of mutations on protein

@@ -1,4 +1,4 @@
-"""A trained model made small enough to ship: vocabulary, encoder in half precision, and a card with its whole story.
+"""A trained model made small enough to share: vocabulary, encoder in half precision, and a card with its whole story.
 
 Flow: run folders of stages 1 and 2 (and of a pre-training study) -> OUT/vocabulary, OUT/encoder, OUT/README.md. The
 tokenizer keeps full precision, for a rounded code vector could change a code; the other weights are stored in half
@@ -23,7 +23,7 @@ from vqdna.results import RESULTS_FILE, put_in_place, read_json, write_json
 from vqdna.tokenizers.vq import model_directory
 
 MAX_BYTES = 25_000_000
-"""Most that a model may weigh, all its files together."""
+"""Largest model, all its files together."""
 
 WEIGHTS = ("config.json", "model.safetensors")
 PACKED_RECORD = ("command", "seed", "seconds", "steps", "bases_seen")
@@ -43,7 +43,7 @@ def pack(
         limits: sentences about what the model is not good for.
 
     Raises:
-        InputError: a folder without a model or without results, or a model that is too large to ship.
+        InputError: a folder without a model or without results, or a model that is too large.
     """
     results = read_json(encoder / RESULTS_FILE)
     model = load_encoder(encoder)
@@ -78,6 +78,7 @@ def pack(
 
 def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights in half precision, but for the tokenizer's."""
+    # A code is the nearest code vector: a rounded vector could change codes, so the tokenizer keeps its weights.
     return {
         name: value if name.startswith("tokenizer.") or not value.is_floating_point() else value.to(torch.float16)
         for name, value in weights.items()
@@ -126,8 +127,8 @@ def _results_of_study(summary: Mapping[str, Any]) -> str:
     most = max(summary["rows"][0]["sequences"].values())
     return (
         f"## Scores\n\nFine-tuned alike on {sets} GUE datasets (at most {most:,} training sequences each), dev splits;"
-        " 0 bases is the same architecture with fresh weights; no encoder is logistic regression on code counts.\n\n"
-        + "\n".join(lines)
+        " 0 bases is the same architecture with random initialization; no encoder is logistic regression on code"
+        " counts.\n\n" + "\n".join(lines)
     )
 
 

@@ -1,6 +1,6 @@
-"""How probable whole sequences are to a model that predicts each word from those before it.
+"""How probable whole sequences are to a model that predicts each token from those before it.
 
-Flow: rows of base ids -> padded batches of similar length -> sum of the words' log-probabilities, on one strand or as
+Flow: rows of base ids -> padded batches of similar length -> sum of the tokens' log-probabilities, on one strand or as
 the mean over both. It must not know files.
 """
 
@@ -25,7 +25,7 @@ def log_likelihoods(
     *,
     both_strands: bool = False,
 ) -> Float[ndarray, "row"]:
-    """Log-likelihood of each row in nats: the sum over its words but the first and those over an N.
+    """Log-likelihood of each row in nats: the sum over its tokens but the first and those over an N.
 
     Args:
         model: in evaluation mode.

@@ -36,7 +36,7 @@ GO_ON = " (`--mismatches skip` leaves it out)"
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A variant and the same stretch of the genome without and with it.
+    """A variant and the same window of the genome without and with it.
 
     Attributes:
         row: number of the variant.

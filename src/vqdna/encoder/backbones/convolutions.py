@@ -1,4 +1,4 @@
-"""A few convolutions as a backbone: for short sequences and thousands of labels, from fresh weights.
+"""A few convolutions as a backbone: for short sequences and thousands of labels, from scratch.
 
 Flow: embeddings [batch, position, embedding] -> wide convolution -> maximum of each two neighbors -> residual
 convolutions -> back to every position -> hidden states. It looks at its surroundings only, and learns motifs from few
@@ -29,7 +29,7 @@ class ConvolutionsConfig(PreTrainedConfig):
         stem_kernel_size: positions that the first convolution sees, an odd number.
         kernel_size: steps that the later convolutions see, an odd number; a step is two positions.
         dilations: one residual convolution for each.
-        initializer_range: deviation of fresh word embeddings.
+        initializer_range: deviation of random word embeddings.
     """
 
     model_type = "vqdna_convolutions"

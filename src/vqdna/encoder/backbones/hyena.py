@@ -165,6 +165,8 @@ class HyenaOperator(nn.Module):
         self, states: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
     ) -> Float[Tensor, "batch position width"]:
         """Mixed states; padding counts as zero in both convolutions, as what lies beyond a row's ends does."""
+        # Projections of padding are not zero, for the layer has a bias; unmasked they would leak through both
+        # convolutions into the row's last positions.
         kept = attention_mask[..., None]
         projected = (self.input(states) * kept).transpose(1, 2)
         gate, other_gate, value = self.short(functional.pad(projected, self.padding)).chunk(3, dim=1)
@@ -199,29 +201,28 @@ class LongFilter(nn.Module):
         self.skip = nn.Parameter(torch.randn(width))
 
     def weights(self, num_positions: int) -> Float[Tensor, "distance channel"]:
-        """Weight of each distance for each channel; with two directions the channels looking back come first.
-
-        In float32 whatever the precision around: sines of ten times a number leave nothing of one rounded to bfloat16.
-        """
+        """Weight of each distance for each channel; with two directions the channels looking back come first."""
+        # In float32 whatever the precision around: sines of ten times a number leave nothing of one in bfloat16.
         with torch.autocast(self.places.device.type, enabled=False):
-            return self._weights(num_positions)
-
-    def _weights(self, num_positions: int) -> Float[Tensor, "distance channel"]:
-        state = self.places[0, :num_positions].to(self.frequency.dtype)
-        for layer in self.layers:
-            state = torch.sin(self.frequency * layer(state))
-        share = torch.arange(num_positions, device=state.device) / max(1, self.max_positions - 1)
-        decay = torch.exp(-share[:, None] * self.decays[0].abs()) + DECAY_FLOOR
-        weighed: Tensor = self.to_weights(state) * decay.repeat(1, self.directions)
+            state = self.places[0, :num_positions].to(self.frequency.dtype)
+            for layer in self.layers:
+                state = torch.sin(self.frequency * layer(state))
+            # Distances are shares of the longest row, not of this one: a row's length must not change the filter.
+            share = torch.arange(num_positions, device=state.device) / max(1, self.max_positions - 1)
+            decay = torch.exp(-share[:, None] * self.decays[0].abs()) + DECAY_FLOOR
+            weighed: Tensor = self.to_weights(state) * decay.repeat(1, self.directions)
         return weighed
 
     def forward(self, values: Float[Tensor, "batch channel position"]) -> Float[Tensor, "batch channel position"]:
         """Convolved values, in float32 whatever the precision around."""
         num_positions = values.shape[-1]
         weights = self.weights(num_positions).float().T
-        size = 2 * num_positions  # as many zeros as values, so that the circular convolution does not wrap around
+        # A product of Fourier transforms is a circular convolution; as many zeros as values keep it from wrapping
+        # around.
+        size = 2 * num_positions
         back, *ahead = (torch.fft.rfft(part, n=size) for part in weights.chunk(self.directions))
-        kernel = back + ahead[0].conj() if ahead else back  # conjugation turns a filter around in time
+        # Conjugation turns a filter around in time: the second half looks ahead. Both directions are one product.
+        kernel = back + ahead[0].conj() if ahead else back
         mixed = torch.fft.irfft(torch.fft.rfft(values.float(), n=size) * kernel, n=size)[..., :num_positions]
         convolved: Tensor = (mixed + values * self.skip[:, None]).to(values.dtype)
         return convolved
