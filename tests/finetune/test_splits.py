@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from example_tasks import config, saved_encoder, write_task
 
-from vqdna.encoder.saved_models import load_encoder
+from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
 from vqdna.finetune.files import finetune_files
 from vqdna.finetune.splits import data_inputs
