@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel, ModernBertConfig, ModernBertModel
 
 from vqdna import devices
-from vqdna.baselines.cnn import CnnConfig, OneHotCnn
 from vqdna.benchmark.cost import flops_per_base, published_cost, relative_flops, transformer_flops
 from vqdna.devices import peak_memory, reset_peak_memory
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
+from vqdna.finetune.settings import NetworkSettings
+from vqdna.finetune.starting_weights import fresh_network
 from vqdna.models import load
 from vqdna.operations import counted_operations
 from vqdna.tasks.published import poster_rows, published_systems
@@ -52,11 +56,23 @@ def test_an_encoder_over_hand_made_tokens_costs_its_backbone(tokenizer, bases_pe
         assert flops_per_base(bert_encoder(tokenizer), bases) == pytest.approx(expected)
 
 
+def network(num_classes: int, **shape: Any) -> GenomeEncoderForSequenceClassification:
+    """Stage 3's convolutional network on bases, both strands at once."""
+    backbone = {"model_type": "vqdna_convolutions", "embedding_size": 4, "hidden_size": 8, "stem_kernel_size": 5}
+    settings = NetworkSettings(
+        reads="bases", backbone={**backbone, "kernel_size": 3, **shape}, code_embedding="one-hot"
+    )
+    encoder = fresh_network(bert_encoder("nucleotide"), settings)
+    names = [str(number) for number in range(num_classes)]
+    return GenomeEncoderForSequenceClassification.from_encoder(
+        encoder, class_names=names, pooling="mean+max", head_hidden_size=6, shares_strands=True
+    )
+
+
 def test_the_network_on_one_hot_bases_by_hand():
-    config = CnnConfig(width=8, stem_kernel=5, kernel=3, dilations=(1, 2), hidden_size=6)
     per_base = 2 * (2 * 4 * 8 * 5 + 2 * (2 * 8 * 8 * 3) / 2)  # both strands; the blocks see every second position
     head = 2 * (4 * 8 * 6 + 6 * 3)
-    assert flops_per_base(OneHotCnn(3, config), 200) == per_base + head / 200
+    assert flops_per_base(network(3, dilations=(1, 2)), 200) == per_base + head / 200
 
 
 def test_a_learned_vocabulary_costs_the_same_on_its_first_and_its_later_passes():
@@ -66,7 +82,7 @@ def test_a_learned_vocabulary_costs_the_same_on_its_first_and_its_later_passes()
 
 
 def test_measuring_leaves_mode_weights_and_random_state_alone():
-    model = OneHotCnn(2, CnnConfig(width=8, stem_kernel=5, kernel=3)).train()
+    model = network(2).train()
     model.head.eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     torch.manual_seed(3)

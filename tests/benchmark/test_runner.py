@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vqdna.baselines import cnn
-from vqdna.benchmark import estimate, systems
+from vqdna.benchmark import estimate, running, systems
 from vqdna.benchmark import grid as work
 from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget, load_budget
@@ -31,6 +30,7 @@ from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.experiments import cells
 from vqdna.experiments.locks import locked
+from vqdna.finetune import train as finetuning
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.results import read_json
 from vqdna.tasks.loading import LabelledSequences
@@ -426,17 +426,28 @@ def test_the_grid_s_genomes_come_from_the_data_root_where_none_are_named(data_ro
     assert grid.genomes == [data_root / "genomes/one.fa"]
 
 
+def test_a_network_that_reads_tokens_reads_many_sequences_fewer_times(data_root, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "MANY_SEQUENCES", 20)
+    monkeypatch.setattr(running, "EPOCHS_OF_MANY", 1)
+    data = read_task_data("mouse/3", "full", WHOLE, tmp_path, data_root)
+    for tokenizer, epochs in (("kmer:2", 1), (None, 2)):
+        outcome = running.run_network(2, data, "both-strands", 0, tmp_path / str(tokenizer), tokenizer=tokenizer)
+        assert outcome.details.epochs == epochs
+        assert outcome.details.pretraining_bases == 0
+        assert outcome.test.shape == (len(data.test), 2)
+
+
 @pytest.mark.parametrize("system", ["cnn:40", "cnn-words:kmer:2"])
 def test_a_trial_reads_a_few_sequences_once_however_long_a_system_trains(system, data_root, tmp_path, monkeypatch):
     trained = []
 
-    def run_cnn(train, *splits, epochs, **settings):
-        record = real(train, *splits, epochs=epochs, **settings)
-        trained.append((record["epochs"], int(train.lengths.sum())))
+    def run_finetune(config, splits, **settings):
+        record = real(config, splits, **settings)
+        trained.append((record.epochs, int(splits.train.lengths.sum())))
         return record
 
-    real = cnn.run_cnn
-    monkeypatch.setattr(cnn, "run_cnn", run_cnn)
+    real = finetuning.run_finetune
+    monkeypatch.setattr(finetuning, "run_finetune", run_finetune)
     monkeypatch.setattr(estimate, "SHORT_BASES", 1200)
     grid = checked_grid([system], ["mouse/3"], 1, tmp_path / "out", data_root, budget=WHOLE)
     assert int(grid.data("full", "mouse/3").train.lengths.sum()) == 1800

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import torch
 from example_tasks import config, saved_encoder, tiny_encoder, tiny_vocabulary, write_task
+from torch.nn import functional
 
-from vqdna.baselines.cnn import CnnConfig, one_hot
-from vqdna.baselines.word_cnn import WordCnn, WordSettings
 from vqdna.config import load_config
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.pooling import pool_positions
 from vqdna.errors import InputError
+from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.files import finetune_files, plan_files
-from vqdna.finetune.heads import load_classifier
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
 from vqdna.finetune.settings import FinetuneConfig, NetworkSettings
 from vqdna.finetune.starting_weights import fresh_network
 from vqdna.inference.predict import predict_file
@@ -59,31 +59,51 @@ def test_a_network_reads_bases_words_or_both(reads, name, width, embedding):
 
 
 @pytest.mark.parametrize("length", [1, 2, 40])
-def test_with_the_same_weights_it_is_the_network_of_the_benchmark(length):
-    """Twin in vqdna.baselines.word_cnn, a strand alone; there the maximum comes first."""
+def test_the_network_is_what_its_layers_say(length):
+    """Twin: one-hot bases and summed vectors, a wide convolution, maxima of pairs, residual convolutions, pooling."""
     encoder = tiny_encoder(tiny_vocabulary())
-    ours = network(encoder)
-    theirs = WordCnn(2, CnnConfig(width=32, shares_strands=False), encoder.tokenizer, WordSettings())
-    theirs.train()(torch.randint(0, 4, (16, 60), dtype=torch.uint8), torch.ones(16, 60, dtype=torch.bool))
-    theirs.eval()
-    _take_weights(ours, theirs)
+    ours = network(encoder).train()
+    ours(torch.randint(0, 4, (16, 60), dtype=torch.uint8))  # statistics that are not those of initialization
+    ours.eval()
     bases = torch.randint(0, 4, (3, length), dtype=torch.uint8)
     output = ours(bases)
     mean, most = pool_positions(output.last_hidden_state, output.attention_mask, "mean+max").chunk(2, dim=1)
-    everything = torch.ones(3, length, dtype=torch.bool)
-    strand = one_hot(bases, everything)
-    read = torch.cat([strand, theirs._vectors(words_at_bases(theirs.tokenizer, bases, everything))], dim=1)
-    expected = theirs.pooled(read, everything[:, None].float())
-    assert torch.allclose(torch.cat([most, mean], dim=1), expected, atol=1e-5)
+    codes = words_at_bases(encoder.tokenizer, bases, torch.ones(3, length, dtype=torch.bool))
+    vectors = sum(table.weight[codes[..., level]] for level, table in enumerate(ours.embedding.tables))
+    read = torch.cat([functional.one_hot(bases.long(), 4).float(), vectors], dim=2).transpose(1, 2)
+    features = functional.max_pool1d(_convolved(ours.backbone.stem, read), 2, ceil_mode=True)
+    for layer in ours.backbone.layers:
+        features = features + _convolved(layer.added, features)
+    expected = features.repeat_interleave(2, dim=2)[..., :length]
+    assert torch.allclose(torch.cat([most, mean], dim=1), torch.cat([expected.amax(2), expected.mean(2)], 1), atol=1e-5)
 
 
-def _take_weights(ours: GenomeEncoder, theirs: WordCnn) -> None:
-    blocks = [("stem", ours.backbone.stem)]
-    blocks += [(f"blocks.{number}", layer.added) for number, layer in enumerate(ours.backbone.layers)]
-    for name, block in blocks:
-        block.load_state_dict(theirs.get_submodule(name).state_dict())
-    for table, held in zip(ours.embedding.tables, theirs.tables, strict=True):
-        table.load_state_dict(held.state_dict())
+def _convolved(layer: Any, features: torch.Tensor) -> torch.Tensor:
+    return functional.relu(layer.norm(layer.convolution(features)))
+
+
+@pytest.mark.parametrize("length", [20, 21, 57])
+def test_with_shared_strands_a_reverse_complement_and_padding_change_no_logit(length):
+    made = GenomeEncoderForSequenceClassification.from_encoder(
+        network(tiny_encoder(tiny_vocabulary())), pooling="mean+max", shares_strands=True
+    )
+    bases = torch.randint(0, 4, (2, length), dtype=torch.uint8)
+    made.train()(bases)
+    logits = made.eval()(bases).logits
+    assert torch.allclose(made((3 - bases).flip(1)).logits, logits, atol=1e-5)
+    padded = functional.pad(bases, (0, 9), value=4)
+    kept = torch.arange(length + 9).expand(2, -1) < length
+    assert torch.allclose(made(padded, kept).logits, logits, atol=1e-5)
+
+
+def test_every_weight_that_is_read_gets_a_gradient_and_the_tokenizer_none():
+    made = GenomeEncoderForSequenceClassification.from_encoder(network(tiny_encoder(tiny_vocabulary())))
+    prepare_trainable(made, config(method="full", network=WORDS_BESIDE_BASES))
+    output = made.train()(torch.randint(0, 4, (8, 60), dtype=torch.uint8), labels=torch.tensor([0, 1] * 4))
+    output.loss.backward()
+    learned = {name: weight for name, weight in made.named_parameters() if weight.requires_grad}
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in learned.values())
+    assert not any("tokenizer" in name for name in learned)
 
 
 @pytest.mark.parametrize("reads", ["bases", "bases+words"])
@@ -134,13 +154,13 @@ def test_fresh_weights_have_nothing_to_adapt(method):
         config(method=method, network=WORDS_BESIDE_BASES)
 
 
-def test_the_presets_have_the_benchmarks_shape():
+def test_the_presets_have_the_shape_and_the_training_that_were_measured():
     both, bases = (load_config(FinetuneConfig, name, "finetune") for name in ("cnn-words", "cnn"))
     made = fresh_network(tiny_encoder(tiny_vocabulary()), both.network)
-    twin = CnnConfig()
-    assert (made.config.hidden_size, made.backbone.config.dilations) == (twin.width, list(twin.dilations))
-    assert made.backbone.config.stem_kernel_size == twin.stem_kernel
-    assert made.backbone.config.embedding_size == 4 + WordSettings().width
-    assert both.network.code_dropout == WordSettings().dropout
-    assert (both.head.hidden_size, both.head.dropout) == (twin.hidden_size, twin.dropout)
+    assert (made.config.hidden_size, made.backbone.config.dilations) == (96, [1, 4])
+    assert made.backbone.config.stem_kernel_size == 15
+    assert made.backbone.config.embedding_size == 4 + 16
+    assert both.network.code_dropout == 0.5
+    assert (both.head.hidden_size, both.head.dropout) == (64, 0.3)
+    assert (both.training.schedule, both.training.learning_rate) == ("one-cycle", 2e-3)
     assert tokenizer_name(fresh_network(tiny_encoder(), bases.network).tokenizer) == "nucleotide"

@@ -149,11 +149,15 @@ def test_predict_reproduces_the_test_scores_exactly(tmp_path: Path):
     assert task_metrics("classification", labelled.labels, probabilities) == results["test"]
 
 
-@pytest.mark.parametrize("head", [{}, {"start": {"epochs": 3}}], ids=["fresh head", "head start"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"head": {"start": {"epochs": 3}}}, {"training": {"schedule": "one-cycle"}}],
+    ids=["head from random initialization", "linear probing first", "one-cycle"],
+)
 def test_a_killed_run_resumes_to_the_same_weights_and_scores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ):
-    settings = config(reverse_complement={"augment": True}, head=head)
+    settings = config(reverse_complement={"augment": True}, **changes)
     whole = finetuned(tmp_path, "binary", settings, out=tmp_path / "whole")
     offer = BestEpoch.offer
 
@@ -175,6 +179,27 @@ def test_a_killed_run_resumes_to_the_same_weights_and_scores(
     assert first.keys() == second.keys()
     metrics = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "run")]
     assert metrics[0] == metrics[1]
+
+
+def test_the_one_cycle_schedule_is_that_of_torch(tmp_path: Path):
+    finetuned(tmp_path, "binary", config(training={"schedule": "one-cycle", "epochs": 5, "learning_rate": 0.01}))
+    logged = {
+        record["step"]: record["learning_rate"]
+        for record in read_metrics(tmp_path / "run" / "metrics.jsonl")
+        if "learning_rate" in record
+    }
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=5 * 8)
+    rates = []
+    for _ in range(5 * 8):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert len(logged) >= 5
+    for step, rate in logged.items():
+        assert any(
+            rate == pytest.approx(known, rel=1e-6) for known in (rates + schedule.get_last_lr())[step - 1 : step + 1]
+        )
 
 
 def test_a_run_killed_after_training_goes_on_from_its_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -31,7 +31,7 @@ def flops_per_base(model: nn.Module, bases: int = 1024) -> float:
     row, so give the length of the dataset where costs are compared on one.
 
     Args:
-        model: a `GenomeEncoder`, a `OneHotCnn`, or another that takes `(base_ids, attention_mask)`. It is run in
+        model: a `GenomeEncoder`, a fine-tuned model, or another that takes `(base_ids, attention_mask)`. It is run in
             evaluation mode, and left in the mode that it was in.
         bases: length of the sequence, of random bases.
 

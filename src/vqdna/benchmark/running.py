@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy import ndarray
@@ -33,7 +33,12 @@ from vqdna.results import RESULTS_FILE, read_json
 from vqdna.tasks.loading import LabelledSequences, Splits
 from vqdna.tasks.metrics import primary_score
 
+if TYPE_CHECKING:
+    from vqdna.encoder.genome_encoder import GenomeEncoder
+
 KMER_SIZES = (3, 4, 5, 6)
+MANY_SEQUENCES, EPOCHS_OF_MANY = 10_000, 8
+"""Training sequences above which so many epochs suffice a network that reads tokens: it learns those by heart."""
 ONLY = "default"
 """Candidate of systems that have nothing to search but what they choose within a run."""
 
@@ -93,26 +98,18 @@ def _probabilities(classifier: Classifier, split: LabelledSequences, train: Labe
 def run_network(
     epochs: int, data: TaskData, candidate: str, seed: int, folder: Path, tokenizer: str | None = None
 ) -> Outcome:
-    """The one-hot convolutional network from scratch, beside the codes of a tokenizer; `folder` stays unused."""
-    from vqdna.baselines.cnn import CnnConfig, Network, run_cnn
-    from vqdna.baselines.word_cnn import WordNetwork
-    from vqdna.benchmark.cost import flops_per_base
-    from vqdna.devices import own_device
+    """Stage 3's small convolutional network, from random initialization, on bases or also on a tokenizer's tokens."""
+    from vqdna.encoder.genome_encoder import GenomeEncoder
     from vqdna.tokenizers import load_tokenizer
 
-    config = CnnConfig(shares_strands=candidate == "both-strands", precision="bf16" if tokenizer else "fp32")
-    network = WordNetwork(load_tokenizer(tokenizer)) if tokenizer else Network()
-    record = run_cnn(data.train, data.dev, data.test, seed=seed, epochs=epochs, config=config, network=network)
-    model = network.model(data.train.num_classes, config).to(own_device())  # where a tokenizer of it is already
-    return _from_scratch(
-        record["seconds"],
-        record["parameters"],
-        record["epochs"] * int(data.train.lengths.sum()),
-        *_predictions(record["predictions"]),
-        flops_per_base=flops_per_base(model, typical_length(data)),
-        best_epoch=record["best_epoch"],
-        epochs=record["epochs"],
-    )
+    # Of the encoder stage 3 keeps the tokenizer alone: the configuration's network takes the place of the rest.
+    read = load_tokenizer(tokenizer or "nucleotide")
+    encoder = GenomeEncoder.from_tokenizer(read, {"model_type": "vqdna_convolutions"})
+    passes = min(epochs, EPOCHS_OF_MANY) if tokenizer and len(data.train) > MANY_SEQUENCES else epochs
+    shared = str(candidate == "both-strands").lower()
+    changes = (f"training.epochs={passes}", f"reverse_complement.share={shared}")
+    outcome = run_encoder(encoder, "cnn-words" if tokenizer else "cnn", changes, data, candidate, seed, folder)
+    return replace(outcome, details=outcome.details.more(pretraining_bases=0))
 
 
 def typical_length(data: TaskData) -> int:
@@ -210,7 +207,7 @@ def run_own_encoder(
 
 
 def run_encoder(
-    encoder: Path,
+    encoder: Path | GenomeEncoder,
     config: str,
     overrides: tuple[str, ...],
     data: TaskData,
@@ -218,7 +215,7 @@ def run_encoder(
     seed: int,
     folder: Path,
 ) -> Outcome:
-    """The genome encoder in `encoder` fine-tuned; the run stays in `folder`/run, but for its weights."""
+    """A genome encoder, given or in its folder, fine-tuned; the run stays in `folder`/run, but for its weights."""
     from vqdna.benchmark.cost import flops_per_base
     from vqdna.devices import own_device
     from vqdna.finetune.evaluation import predict_sequences

@@ -18,6 +18,7 @@ import torch
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.tasks.loading import LabelledSequences, Splits, Task, labelled_from_text, read_labelled, split_off
+from vqdna.tokenizers import Tokenizer
 
 SPLIT_NAMES = ("train", "dev", "test")
 COLUMNS = ("sequence", "label")
@@ -100,12 +101,12 @@ def _listed(column: Any) -> list[Any]:
     return list(column)
 
 
-def data_inputs(encoder: Path | GenomeEncoder, splits: Splits, dataset: str | None) -> dict[str, str]:
-    """What run.yaml records of a run on data in memory: the encoder, the data's name, count and hash of each split."""
+def data_inputs(source: Path | GenomeEncoder | Tokenizer, splits: Splits, dataset: str | None) -> dict[str, str]:
+    """What run.yaml records of a run on data in memory: its source, the data's name, count and hash of each split."""
     given = {"train": splits.train, "dev": splits.dev, "test": splits.test}
     counted = {name: split for name, split in given.items() if split is not None}
     return {
-        "encoder": _weights_hash(encoder) if isinstance(encoder, GenomeEncoder) else str(encoder),
+        "encoder": str(source) if isinstance(source, Path) else _weights_hash(source),
         **({"dataset": dataset} if dataset else {}),
         **{name: f"{len(split)} sequences, sha256 {_hash(split)}" for name, split in counted.items()},
     }
@@ -121,9 +122,10 @@ def _hash(records: LabelledSequences) -> str:
     return digest.hexdigest()
 
 
-def _weights_hash(encoder: GenomeEncoder) -> str:
-    digest = hashlib.sha256(json.dumps(encoder.config.encoder_settings(), sort_keys=True, default=str).encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
+def _weights_hash(source: GenomeEncoder | Tokenizer) -> str:
+    settings = source.settings() if isinstance(source, Tokenizer) else source.config.encoder_settings()
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(source.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=torch.uint8).numpy().tobytes())
     return f"sha256 {digest.hexdigest()}"

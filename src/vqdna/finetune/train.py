@@ -88,11 +88,13 @@ def run_finetune(
     weights = class_weights(splits.train, config.class_weights)
     source = encoder if isinstance(encoder, GenomeEncoder) else model_folder(encoder, GenomeEncoderConfig.model_type)
     folder = RunFolder(out)
+    # A network in the encoder's place takes its tokenizer alone, so nothing else of it tells one run from another.
+    counts = source.tokenizer if isinstance(source, GenomeEncoder) and config.network is not None else encoder
     folder.open(
         config,
         seed=seed,
         parents={"encoder": source} if isinstance(source, Path) else {},
-        inputs=data_inputs(encoder, splits, dataset) if inputs is None else inputs,
+        inputs=data_inputs(counts, splits, dataset) if inputs is None else inputs,
     )
     held = folder.finished()
     if held is not None:
