@@ -81,7 +81,7 @@ def test_the_other_methods_learn_too(tmp_path: Path, settings: FinetuneConfig, a
     assert (tmp_path / "run" / "adapter").exists() == (settings.method == "lora")
 
 
-def test_a_head_start_learns_what_the_rest_has_no_time_for(tmp_path: Path):
+def test_linear_probing_first_learns_what_the_rest_has_no_time_for(tmp_path: Path):
     short = {"learning_rate": 1e-9, "epochs": 1}
     plain = finetuned(tmp_path, "binary", config(training=short), out=tmp_path / "plain")
     start = {"epochs": 100, "learning_rate": 0.02}
@@ -90,7 +90,7 @@ def test_a_head_start_learns_what_the_rest_has_no_time_for(tmp_path: Path):
     assert started["best_epoch"] <= 1
 
 
-def test_a_head_start_is_kept_where_the_epochs_after_it_spoil_it(tmp_path: Path):
+def test_the_probed_head_is_kept_where_the_epochs_after_it_spoil_it(tmp_path: Path):
     start = {"epochs": 100, "learning_rate": 0.02}
     wild = config(training={"learning_rate": 30.0, "epochs": 2}, head={"start": start, "standardize": True})
     spoiled = finetuned(tmp_path, "binary", wild)

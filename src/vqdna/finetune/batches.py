@@ -74,6 +74,8 @@ def shuffled_by_length(
     lengths: Int[ndarray, "row"], batch_size: int, random: np.random.Generator
 ) -> Int[ndarray, "row"]:
     """Row numbers such that consecutive batches hold rows of similar length, and are in random order themselves."""
+    # Sorting all rows would show the model the short sequences first. So rows are shuffled, sorted by length within
+    # pools of 32 batches, and the batches shuffled again; the last, smaller batch stays last.
     order = random.permutation(len(lengths))
     pools = np.arange(len(order)) // (batch_size * BATCHES_PER_POOL)
     order = order[np.lexsort((lengths[order], pools))]

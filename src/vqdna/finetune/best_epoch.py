@@ -40,6 +40,7 @@ class BestEpoch:
 
     def offer(self, epoch: int, metrics: Metrics, model: GenomeEncoderForSequenceClassification) -> None:
         """Keeps the model's trainable weights if this epoch is the best so far; 0 is a head that learned alone."""
+        # The file decides, not memory: a run killed between two epochs finds its best one there when it resumes.
         score = metric_value(metrics, self.metric)
         if self.file.exists() and score <= self.score:
             return

@@ -33,8 +33,8 @@ class LoraSettings(StrictModel):
     train_embedding: bool = False
 
 
-class HeadStart(StrictModel):
-    """The head's own training before anything else learns, see `vqdna.finetune.head_start`.
+class LinearProbing(StrictModel):
+    """Linear probing before the fine-tuning: the head alone learns, see `vqdna.finetune.linear_probing`.
 
     Attributes:
         epochs: passes over the training sequences' features; 0 leaves it out.
@@ -55,15 +55,15 @@ class HeadSettings(StrictModel):
         hidden_size: width of the one hidden layer; 0 means a single linear layer.
         dropout: before each linear layer.
         standardize: the pooled features are first standardized by those of training sequences before training; a
-            pre-trained encoder's lie close together, and a fresh head is slow to tell them apart.
-        start: the head's own training first.
+            pre-trained encoder's lie close together, and a new head is slow to tell them apart.
+        start: linear probing first, then fine-tuning.
     """
 
     pooling: Pooling = "mean"
     hidden_size: int = Field(default=128, ge=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     standardize: bool = False
-    start: HeadStart = HeadStart()
+    start: LinearProbing = LinearProbing()
 
 
 class EpochSettings(StrictModel):
@@ -71,6 +71,8 @@ class EpochSettings(StrictModel):
 
     Attributes:
         epochs: passes over the training sequences; after each the dev sequences are scored and a checkpoint is written.
+        schedule: "one-cycle" rises over 30 % of the run and reads no `warmup_steps`; it suits networks that learn from
+            random initialization.
         warmup_steps: steps over which the rate rises from zero, never more than a tenth of the run.
         max_positions_per_pass: padded positions of the backbone in one forward pass; batches of longer rows are
             accumulated over several, which changes memory, not the gradient.
@@ -106,6 +108,7 @@ class EpochSettings(StrictModel):
         """Accumulated passes of a rank such that none has too many positions, or more than one row."""
         rows = self.batch_size // (launched_ranks() * self.gradient_accumulation)
         fitting = max(1, self.max_positions_per_pass // longest)
+        # The loader deals equal parts, so the rows must divide evenly; the fewest parts that fit waste least.
         parts = next((parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= fitting), 1)
         return self.gradient_accumulation * parts
 
@@ -132,10 +135,11 @@ class ReverseComplementSettings(StrictModel):
 
 
 class NetworkSettings(StrictModel):
-    """A network with fresh weights in the place of the pre-trained one.
+    """A network of random initialization in the place of the pre-trained one.
 
     Attributes:
-        reads: "words" of the encoder's tokenizer; single "bases"; or "bases+words", see `BaseWordTokenizer`.
+        reads: tokens of the encoder's tokenizer ("words"); single "bases"; or both ("bases+words"), see
+            `BaseWordTokenizer`.
         backbone: as in pre-training: a configuration with its `model_type`.
         code_embedding: see `GenomeEncoderConfig`.
         code_dropout: see `GenomeEncoderConfig`.
@@ -153,7 +157,8 @@ class FinetuneConfig(StrictModel):
     Attributes:
         network: what learns in place of the pre-trained encoder, of which the tokenizer alone is left; None for it.
         method: "lora" trains adapters and head, "full" everything but the tokenizer, "linear" the head alone.
-        fresh_share: share of fresh weights mixed into the encoder's before training, see `vqdna.finetune.shrinking`.
+        fresh_share: share of randomly initialized weights mixed into the encoder's before training, see
+            `vqdna.finetune.starting_weights`.
         class_weights: "balanced" weighs each class by the inverse of its frequency in the training split.
     """
 

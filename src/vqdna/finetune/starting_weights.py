@@ -1,4 +1,4 @@
-"""A network of fresh weights over the tokenizer of a pre-trained encoder, for tasks that need no pre-training.
+"""A network of random initialization over the tokenizer of a pre-trained encoder, for tasks that need no pre-training.
 
 Flow: GenomeEncoder -> its tokenizer, the bases, or both -> GenomeEncoder of another shape, nothing in it trained but
 the vocabulary. It is saved, applied and read like any other. It must not know training.
@@ -21,7 +21,7 @@ from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 
 def fresh_network(encoder: GenomeEncoder, settings: NetworkSettings) -> GenomeEncoder:
-    """Encoder with fresh weights over the given encoder's tokenizer, or over what `settings.reads` makes of it.
+    """Encoder of random initialization over the given encoder's tokenizer, or over what `settings.reads` makes of it.
 
     Raises:
         InputError: settings that make no network.
@@ -63,8 +63,8 @@ KEPT = ("tokenizer.", "embedding.tables.")
 
 
 @torch.no_grad()
-def mix_with_fresh(encoder: GenomeEncoder, share: float, seed: int) -> None:
-    """Replaces each weight by (1 - share) times itself plus `share` times a fresh one drawn from the seed."""
+def mix_with_random(encoder: GenomeEncoder, share: float, seed: int) -> None:
+    """Replaces each weight by (1 - share) times itself plus `share` times a random one, as `seed` initializes it."""
     if not share:
         return
     with torch.random.fork_rng():

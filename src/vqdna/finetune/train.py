@@ -25,12 +25,12 @@ from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, 
 from vqdna.finetune.batches import EpochDataset, collate
 from vqdna.finetune.best_epoch import BestEpoch
 from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
-from vqdna.finetune.head_start import start_head
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
+from vqdna.finetune.linear_probing import probe_head
 from vqdna.finetune.results import FinetuneResults
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.splits import data_inputs
-from vqdna.finetune.starting_weights import fresh_network, mix_with_fresh
+from vqdna.finetune.starting_weights import fresh_network, mix_with_random
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Splits, check_trainable
 from vqdna.tasks.metrics import Metrics
@@ -186,7 +186,7 @@ def _untrained_model(
     weights: list[float] | None,
     seed: int,
 ) -> GenomeEncoderForSequenceClassification:
-    """Pre-trained encoder, or a network in its place, under a fresh head, with the trainable weights of the method."""
+    """Pre-trained encoder, or a network in its place, under a new head, with the trainable weights of the method."""
     encoder = source if isinstance(source, GenomeEncoder) else load_encoder(source)
     if config.network is not None:
         encoder = fresh_network(encoder, config.network)
@@ -204,7 +204,7 @@ def _untrained_model(
         reverse_complement_average=config.reverse_complement.average,
         shares_strands=config.reverse_complement.share,
     )
-    mix_with_fresh(model.encoder, config.fresh_share, seed)
+    mix_with_random(model.encoder, config.fresh_share, seed)
     prepare_trainable(model, config)
     return model
 
@@ -230,9 +230,11 @@ def _fit(
     if announces:
         announce(lambda: _plan(model, config, splits.train, dataset))
     best = BestEpoch(folder.checkpoints / BEST_FILE, splits.train.task)
-    if config.head.start.epochs and folder.last_checkpoint() is None:  # which would hold a head that has learned
-        start_head(model, dataset.encoded, splits.train.labels, config.head.start, seed)
+    # A resumed run has a checkpoint, whose head has learned already: probing again would only cost time.
+    if config.head.start.epochs and folder.last_checkpoint() is None:
+        probe_head(model, dataset.encoded, splits.train.labels, config.head.start, seed)
         model.train(False)
+        # Epoch 0: where the fine-tuning after it only spoils things, the probed head is what is kept.
         best.offer(0, score(splits.dev, predict_codes(model, dev_codes)), model)
     train_model(
         model,
@@ -308,6 +310,7 @@ def _epoch_evaluation(
     dev: LabelledSequences, codes: EncodedSequences, best: BestEpoch, folder: RunFolder, settings: TrainingSettings
 ) -> Callable[[PreTrainedModel], Mapping[str, float]]:
     """Scores an epoch on dev, offers it as the best, and gives the numbers for the log."""
+    # Epochs are counted here, not by the Trainer: a resumed run goes on after those that its checkpoint has seen.
     checkpoint = folder.last_checkpoint()
     epochs_done = int(checkpoint.name.split("-")[1]) // settings.evaluate_every if checkpoint else 0
     epochs = count(epochs_done + 1)

@@ -1,10 +1,10 @@
-"""Two crops of one stretch, told from those of other stretches: features by which similar DNA lies together.
+"""Two augmented views (crops) of one span are told from those of other spans, so that similar DNA gets similar states.
 
-Flow: windows [batch, base] + their numbers -> stretches -> per stretch two crops, each cut at a place of its own and
-with some bases substituted, the second read from the other strand, and one made of the first's pairs of bases
-[stretch, 3, base] -> pooled states -> projections -> the first crop must find the second among all crops of its group,
-and back. What composition tells is of no help against the drawn crop; what single bases tell is not reliable. Ours, the
-paper has none. It must not know tokenizers.
+Flow: windows [batch, base] + their numbers -> spans -> per span two crops, each cut at a place of its own and with some
+bases substituted, the second read from the other strand, and a dinucleotide-shuffled one of the first [span, 3, base]
+-> pooled states -> projections -> the first crop must find the second among all crops of its group, and back.
+Composition does not help against the shuffled crop, and single bases are not reliable. The paper has no such objective.
+It must not know tokenizers.
 
 Reference: Chen et al. 2020, "A simple framework for contrastive learning of visual representations" (SimCLR).
 """
@@ -72,7 +72,7 @@ def is_contrasted(settings: ContrastSettings, numbers: Sequence[int]) -> Bool[np
 def contrast_crops(
     settings: ContrastSettings, seed: int, numbers: Sequence[int], windows: UInt8[np.ndarray, "batch base"]
 ) -> tuple[UInt8[np.ndarray, "stretch crop crop_base"], Int[np.ndarray, "stretch"]]:
-    """Crops of every stretch of the windows, at least one, and its group; pure functions of (seed, window number)."""
+    """Crops of every span of the windows, at least one, and its group; pure functions of (seed, window number)."""
     pairs, uniform = zip(
         *(_pair_of_crops(settings, seed, number, row) for number, row in zip(numbers, windows)), strict=True
     )
@@ -85,7 +85,7 @@ def contrast_crops(
 def _pair_of_crops(
     settings: ContrastSettings, seed: int, number: int, window: UInt8[np.ndarray, "base"]
 ) -> tuple[UInt8[np.ndarray, "2 stretch crop_base"], Float[np.ndarray, "stretch crop_base"]]:
-    """First and second crop of each stretch of a window, on its own strand, and the draws that make the third."""
+    """First and second crop of each span of a window, on its own strand, and the random numbers that make the third."""
     generator = np.random.default_rng((seed, number, _STREAM))
     count = len(window) // settings.stretch
     stretches = window[: count * settings.stretch].reshape(count, settings.stretch)
@@ -134,9 +134,11 @@ def contrast_loss(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Mean cross-entropy in nats, and the share of crops that found their partner.
 
-    A first crop is compared with all second and drawn crops of its group, a second crop with all first and drawn ones.
+    A first crop is compared with all second and shuffled crops of its group, a second one with all first and shuffled.
     Rows of `NO_GROUP` do not count; without any other both numbers are zero, with a gradient of zero.
     """
+    # Rows of other groups stay out of the comparison: windows far apart in the genomes would be told by composition
+    # alone. A first view never meets other first views, so that both directions ask the same question.
     counted = groups != NO_GROUP
     apart = groups[:, None] != groups[None]
     first, second, drawn = vectors.unbind(dim=1)
@@ -147,5 +149,6 @@ def contrast_loss(
         truth = torch.arange(len(scores), device=scores.device)
         losses.append(functional.cross_entropy(scores, truth, reduction="none")[counted])
         found.append((scores.argmax(dim=1) == truth)[counted])
+    # A sum over the counted rows, not a mean of them: with none of them its gradient is zero and not NaN.
     number = max(1, 2 * int(counted.sum()))
     return torch.cat(losses).sum() / number, torch.cat(found).float().sum() / number

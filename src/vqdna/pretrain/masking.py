@@ -1,4 +1,4 @@
-"""What is hidden from the genome encoder: stretches of bases, and the positions that stand for them.
+"""What is hidden from the genome encoder: spans of bases, and the positions that stand for them.
 
 Flow: (seed, window number) -> masked bases [batch, base] -> masked positions [batch, position]. A learned code is a
 function of bases around its own span, its field, so hiding positions alone leaves the answer in the neighbors' codes;
@@ -27,10 +27,10 @@ class MaskingSettings(StrictModel):
 
     Attributes:
         fraction: share of the bases that is masked.
-        unit: "bases" hides stretches from the vocabulary and from the encoder (no leak); "fields" hides them from the
+        unit: "bases" hides spans from the vocabulary and from the encoder (no leak); "fields" hides them from the
             encoder along with every position whose code looks at them (no leak, and no N in any code); "spans" hides
-            the stretches from the encoder only; "codes" hides single positions from the encoder only.
-        span: bases of a stretch, for all units but "codes".
+            the bases from the encoder only; "codes" hides single positions from the encoder only.
+        span: bases of a span, for all units but "codes".
     """
 
     fraction: float = Field(default=0.25, gt=0, lt=1)
@@ -43,30 +43,32 @@ def draw_masked_bases(
 ) -> Bool[np.ndarray, "batch base"]:
     """Masked bases of windows; each row is a pure function of (seed, its number).
 
-    Stretches do not overlap and start at multiples of `bases_per_position`. They are laid on a circle, so one may run
-    over the window's end and on at its start; every base is masked with probability `fraction` (the number of stretches
-    is rounded up or down at random).
+    Spans do not overlap and start at multiples of `bases_per_position`. They are laid on a circle, so one may run over
+    the window's end and on at its start; every base is masked with probability `fraction` (the number of spans is
+    rounded up or down at random).
     """
-    stretch = 1 if settings.unit == "codes" else max(1, round(settings.span / bases_per_position))
+    size = 1 if settings.unit == "codes" else max(1, round(settings.span / bases_per_position))
     num_units = -(-num_bases // bases_per_position)
     masks = np.zeros((len(numbers), num_units), dtype=bool)
     for row, number in enumerate(numbers):
         generator = np.random.default_rng((seed, number))
-        for start in _stretch_starts(generator, num_units, min(stretch, num_units), settings.fraction):
-            masks[row, start : start + stretch] = True
+        for start in _span_starts(generator, num_units, min(size, num_units), settings.fraction):
+            masks[row, start : start + size] = True
+        # Turned by a random offset, for without it the ends of a window would be masked less often than its middle.
         masks[row] = np.roll(masks[row], generator.integers(num_units))
     return np.repeat(masks, bases_per_position, axis=1)[:, :num_bases]
 
 
-def _stretch_starts(
-    generator: np.random.Generator, num_units: int, stretch: int, fraction: float
+def _span_starts(
+    generator: np.random.Generator, num_units: int, size: int, fraction: float
 ) -> Int[np.ndarray, "start"]:
-    """Starts of non-overlapping stretches, all arrangements equally likely."""
-    wanted = fraction * num_units / stretch
-    count = min(int(wanted + generator.random()), num_units // stretch)
-    slots = num_units - count * (stretch - 1)
+    """Starts of non-overlapping spans, all arrangements equally likely."""
+    wanted = fraction * num_units / size
+    count = min(int(wanted + generator.random()), num_units // size)
+    # Each span shrunk to one unit leaves `slots` units; any choice among them, spread out again, cannot overlap.
+    slots = num_units - count * (size - 1)
     chosen = np.sort(generator.choice(slots, count, replace=False))
-    return chosen + np.arange(count) * (stretch - 1)
+    return chosen + np.arange(count) * (size - 1)
 
 
 def hide_bases(

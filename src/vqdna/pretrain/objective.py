@@ -162,9 +162,12 @@ class GenomeEncoderForMaskedModeling(DnaModel):
             contrast_crops: of other windows than `base_ids`, see `vqdna.pretrain.contrast`.
             contrast_groups: which of them are told apart.
         """
+        # Codes of the clean bases are what is predicted. What the encoder reads may not be made of them: a learned code
+        # looks beyond its own span, so the codes beside a masked token would give its bases away.
         truth = self.encoder.tokenizer.encode(base_ids, attention_mask)
         masked = positions_touching(masked_bases, truth.spans) & truth.attention_mask
         visible = self._visible_tokens(base_ids, masked_bases, attention_mask, truth)
+        # With `hide_fields` more is hidden than is predicted: every token whose field reaches a masked base.
         hidden = masked | self._looking_at(masked_bases, truth)
         output = self.encoder(codes=visible.codes, position_mask=visible.attention_mask, hidden_positions=hidden)
         predicted = masked & ~positions_over_unknown(base_ids, truth.spans)

@@ -1,8 +1,9 @@
-"""Real or shuffled: windows in which stretches are replaced by chains of the same neighboring bases.
+"""Real or shuffled: windows in which some spans are dinucleotide-shuffled, and the question which ones are.
 
-Flow: windows [batch, base] + their numbers -> windows with some stretches drawn from the stretch's own pairs of bases,
-and per base whether it is real (0), drawn (1) or not asked about (2). Telling them apart takes more than composition,
-every position has an answer, and nothing is masked, as in stage 3. Ours, the paper has none. It must not know models.
+Flow: windows [batch, base] + their numbers -> windows with some spans drawn anew from their own pairs of neighboring
+bases, and per base whether it is real (0), shuffled (1) or not asked about (2). Composition does not tell them apart,
+every position has an answer, and nothing is masked, as in stage 3. The paper has no such objective. It must not know
+models.
 
 Reference: the idea of detecting what was replaced is Clark et al. 2020, "ELECTRA".
 """
@@ -27,7 +28,7 @@ class ShufflingSettings(StrictModel):
 
     Attributes:
         fraction: share of the windows that serve this question, of those not cut into crops; the others are masked.
-        segment: bases of a stretch, real or drawn with equal probability.
+        segment: bases of a span, real or shuffled with equal probability.
         weight: of its loss beside that of masked modelling.
     """
 
@@ -39,7 +40,7 @@ class ShufflingSettings(StrictModel):
 def shuffled_windows(
     settings: ShufflingSettings, seed: int, numbers: Sequence[int], windows: UInt8[np.ndarray, "batch base"]
 ) -> tuple[UInt8[np.ndarray, "batch base"], UInt8[np.ndarray, "batch base"]]:
-    """Windows with drawn stretches, and what each base is; each row is a pure function of (seed, its number).
+    """Windows with shuffled spans, and what each base is; each row is a pure function of (seed, its number).
 
     Rows that are not asked about stay as they are.
     """

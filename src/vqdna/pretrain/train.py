@@ -102,6 +102,8 @@ class MaskedCollator:
 
     def __call__(self, items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> Batch:
         """`base_ids` and `masked_bases`; `shuffled_bases`, `contrast_crops` and `contrast_groups` where asked for."""
+        # Every batch must feed every head: a head without a row has no gradient, and DDP waits for one on each rank.
+        # So another window fills the place, masks and groups saying that it does not count.
         cropped = is_contrasted(self.contrast, [number for number, _ in items])
         rest = [item for item, taken in zip(items, cropped, strict=True) if not taken]
         batch = self._masked(rest or items[:1])
@@ -294,7 +296,7 @@ class SnapshotCallback(TrainerCallback):
 
 
 def untrained_model(config: PretrainConfig, tokenizer: Tokenizer) -> GenomeEncoderForMaskedModeling:
-    """Encoder with fresh weights over a tokenizer, under fresh prediction heads."""
+    """Encoder of random initialization over a tokenizer, under new prediction heads."""
     stem = None if config.stem is None else config.stem.model_dump()
     encoder = GenomeEncoder.from_tokenizer(tokenizer, config.backbone, config.code_embedding, stem)
     encoder.embedding.tables.requires_grad_(not config.fixed_embedding)

@@ -5,9 +5,9 @@ from example_tasks import MODERNBERT, tiny_encoder, tiny_vocabulary
 
 from vqdna.encoder.encoded_sequences import EncodedSequences
 from vqdna.finetune.evaluation import coding_batches, predict_codes
-from vqdna.finetune.head_start import pooled_features, start_head
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.finetune.settings import HeadStart
+from vqdna.finetune.linear_probing import pooled_features, probe_head
+from vqdna.finetune.settings import LinearProbing
 
 BASES = torch.randint(0, 4, (60, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -39,7 +39,7 @@ def halves(model, rows):
 def test_the_head_learns_and_nothing_else_does(model, rows):
     labels = halves(model, rows)
     encoder = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
-    start_head(model, rows, labels, HeadStart(epochs=60, batch_size=16, learning_rate=1e-2), seed=0)
+    probe_head(model, rows, labels, LinearProbing(epochs=60, batch_size=16, learning_rate=1e-2), seed=0)
     assert model.training
     assert all(torch.equal(encoder[name], tensor) for name, tensor in model.encoder.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -49,7 +49,7 @@ def test_the_head_learns_and_nothing_else_does(model, rows):
 
 def test_without_epochs_the_head_stays_as_it_is(model, rows):
     before = {name: tensor.clone() for name, tensor in model.head.state_dict().items()}
-    start_head(model, rows, halves(model, rows), HeadStart(), seed=0)
+    probe_head(model, rows, halves(model, rows), LinearProbing(), seed=0)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.head.state_dict().items())
 
 
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_head(model, rows):
     ends = []
     for seed in (0, 0, 1):
         model.head.load_state_dict(fresh)
-        start_head(model, rows, labels, HeadStart(epochs=2), seed=seed)
+        probe_head(model, rows, labels, LinearProbing(epochs=2), seed=seed)
         ends.append(model.head.output.weight.clone())
     assert torch.equal(ends[0], ends[1])
     assert not torch.equal(ends[0], ends[2])

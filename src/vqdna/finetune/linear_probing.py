@@ -1,9 +1,10 @@
-"""The head learns first, from the features of an encoder that stands still; then both learn.
+"""Linear probing, then fine-tuning: the head learns first, from the features of a frozen encoder; then both learn.
 
-A fresh head changes a pre-trained encoder by what its random weights ask for, and where a task is hard to begin with
-both can end in one answer for everything. The features of a still encoder are computed once, so that many epochs of the
-head cost little more than one of the whole. Source: "linear probing, then fine-tuning", Kumar et al. 2022, arXiv
-2202.10054. It must not know files.
+A head of random initialization pulls a pre-trained encoder wherever its random weights point, and on a hard task both
+can end in one answer for everything. The features of a frozen encoder are computed once, so many epochs of the head
+cost little more than one of the whole. It must not know files.
+
+Reference: Kumar et al. 2022, arXiv 2202.10054 ("LP-FT").
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from vqdna.encoder.encoded_sequences import EncodedSequences
 from vqdna.finetune.batches import label_tensor
 from vqdna.finetune.evaluation import in_batches
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.finetune.settings import HeadStart
+from vqdna.finetune.settings import LinearProbing
 
 
-def start_head(
+def probe_head(
     model: GenomeEncoderForSequenceClassification,
     encoded: EncodedSequences,
     labels: Shaped[ndarray, "row ..."],
-    start: HeadStart,
+    start: LinearProbing,
     seed: int,
 ) -> None:
     """Trains the head in place on the strand as given; the rate falls to zero.
@@ -37,8 +38,6 @@ def start_head(
         start: how long, and how fast.
         seed: of the order of the sequences.
     """
-    if not start.epochs:
-        return
     features, wanted = pooled_features(model, encoded), label_tensor(list(labels)).to(model.device)
     starts = range(0, len(features), start.batch_size)
     optimizer = torch.optim.AdamW(model.head.parameters(), start.learning_rate)
@@ -53,7 +52,7 @@ def start_head(
             model.loss(model.head(features[rows]).float(), wanted[rows]).backward()
             optimizer.step()
             schedule.step()
-    optimizer.zero_grad()
+    optimizer.zero_grad()  # or the first step of the fine-tuning would begin with these gradients
     model.train(was_training)
 
 
@@ -61,6 +60,7 @@ def pooled_features(
     model: GenomeEncoderForSequenceClassification, encoded: EncodedSequences
 ) -> Float[Tensor, "row feature"]:
     """What the head reads of each sequence, in the order given."""
+    # Without dropout: the same features serve every epoch, and a draw of them would be learned by heart.
     was_training = model.training
     model.train(False)
     features = in_batches(model, encoded, model.pooled, description="features for the head")
