@@ -128,17 +128,18 @@ def test_a_window_is_what_its_place_says(corpus, split, both_strands):
     sampler = WindowSampler(corpus, 100, 7, split=split, reverse_complement=both_strands)
     packed, strands = corpus.packed, set()
     for index in range(200):
-        species, contig, start, end, strand = sampler.locate(index)
+        species, place = sampler.locate(index)
         number = next(
             i
             for i, name in enumerate(packed.contig_names)
-            if name == contig and packed.species[packed.contig_species[i]] == species
+            if name == place.name and packed.species[packed.contig_species[i]] == species
         )
         first, last = packed.contig_edges[number : number + 2]
-        assert 0 <= start < end <= last - first
-        bases = packed.base_ids[first + start : first + end]
-        assert np.array_equal(sampler[index], bases if strand == "+" else reverse_complement(bases))
-        strands.add(strand)
+        assert place.length == 100
+        assert 0 <= place.start < place.end <= last - first
+        bases = packed.base_ids[first:last][place.bases]
+        assert np.array_equal(sampler[index], bases if place.strand == "+" else reverse_complement(bases))
+        strands.add(place.strand)
     assert strands == ({"+", "-"} if both_strands else {"+"})
 
 
@@ -206,7 +207,7 @@ def test_starts_and_strands_are_equally_likely():
     corpus = Corpus.from_sequences({"a": [random_sequence("c", 24), random_sequence("d", 14, n_from=0, n_to=2)]})
     sampler = WindowSampler(corpus, 5, 0, split="all", max_n_fraction=0.0)
     assert sampler.num_windows == 20 + 8
-    counts = Counter(sampler.locate(index)[1:] for index in range(28_000))
+    counts = Counter(sampler.locate(index)[1] for index in range(28_000))
     assert len(counts) == 56
     assert all(400 < count < 600 for count in counts.values())  # 500 expected, standard deviation 22
 
@@ -223,7 +224,7 @@ def test_starts_and_strands_are_equally_likely():
 )
 def test_species_come_by_their_weights(corpus, weights, expected):
     sampler = WindowSampler(corpus, 100, 0, species_weights=weights)
-    counts = Counter(sampler.locate(index).species for index in range(10_000))
+    counts = Counter(sampler.locate(index)[0] for index in range(10_000))
     for species, share in zip(corpus.species, expected):
         assert sampler.species_weights.get(species, 0) == pytest.approx(share)
         assert counts[species] / 10_000 == pytest.approx(share, abs=0.02)
@@ -265,7 +266,8 @@ def test_one_eligible_window_among_many_is_found():
     corpus = Corpus.from_sequences({"a": [Sequence("c", base_ids)]})
     sampler = WindowSampler(corpus, 10, 3, split="all", max_n_fraction=0.0)
     assert sampler.num_windows == 1
-    assert sampler.locate(99)[:4] == ("a", "c", 54_321, 54_331)
+    species, place = sampler.locate(99)
+    assert (species, place.name, place.start, place.end) == ("a", "c", 54_321, 54_331)
 
 
 def test_a_species_too_small_to_hold_out_is_absent_from_evaluation_only():

@@ -77,8 +77,15 @@ def test_the_cache_is_the_argument_else_the_variable_else_below_home(genome, tmp
     monkeypatch.delenv("VQDNA_CACHE", raising=False)
     assert Corpus.build([genome]).folder.parent == tmp_path / "home/.cache/vqdna/corpora"
     monkeypatch.setenv("VQDNA_CACHE", str(tmp_path / "named"))
-    assert Corpus.build([genome]).folder.parent == tmp_path / "named"
+    assert Corpus.build([genome]).folder.parent == tmp_path / "named/corpora"
     assert Corpus.build([genome], tmp_path / "given").folder.parent == tmp_path / "given"
+
+
+def test_a_store_in_the_cache_itself_is_still_opened(genome, tmp_path):
+    older = Corpus.build([genome], tmp_path).folder
+    written = (older / "corpus.json").stat().st_mtime_ns
+    assert Corpus.build([genome], tmp_path / "corpora").folder == older
+    assert (older / "corpus.json").stat().st_mtime_ns == written
 
 
 def test_a_bad_file_leaves_nothing_in_the_cache(genome, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vqdna.errors import InputError
-from vqdna.tasks.covid_windows import VARIANTS_FILE, WindowSizes, cache_folder, variant_window_files, window_tables
+from vqdna.tasks.covid_windows import VARIANTS_FILE, WindowSizes, variant_window_files, window_tables
 from vqdna.tasks.loading import read_labelled
 from vqdna.tasks.registry import COVID_WINDOWS, dataset, find_dataset, known_dataset
 
@@ -130,11 +130,3 @@ def test_a_genome_shorter_than_a_window_is_refused(tmp_path):
     write_genomes(tmp_path / "v.fa.gz", 9, length=40)
     with pytest.raises(InputError, match=r"genome 'Alpha_\d' has 40 bases, expected 50 or more"):
         window_tables(tmp_path / "v.fa.gz", SIZES)
-
-
-def test_the_cache_follows_its_variables(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("VQDNA_CACHE", raising=False)
-    assert cache_folder() == tmp_path / "vqdna"
-    monkeypatch.setenv("VQDNA_CACHE", str(tmp_path / "mine"))
-    assert cache_folder() == tmp_path / "mine"

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from vqdna.genome.cache import cache_folder
 from vqdna.tokenizers import load_tokenizer
-from vqdna.tokenizers.encoding import cache_folder, cached_codes
+from vqdna.tokenizers.encoding import cached_codes
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 
@@ -40,7 +41,7 @@ def test_other_bases_or_other_weights_are_not_found(tokenizer):
 
 def test_a_damaged_entry_is_written_anew(tokenizer):
     cached_codes(tokenizer, ROWS, lambda: CODES)
-    (entry,) = cache_folder().iterdir()
+    (entry,) = cache_folder("codes").iterdir()
     entry.write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(pytest.fail.Exception):
         cached_codes(tokenizer, ROWS, never)
@@ -50,4 +51,4 @@ def test_a_damaged_entry_is_written_anew(tokenizer):
 
 def test_hand_made_tokenizers_are_not_cached(tokenizer):
     cached_codes(load_tokenizer("kmer:3"), ROWS, lambda: CODES)
-    assert not cache_folder().exists()
+    assert not cache_folder("codes").exists()

@@ -1,6 +1,6 @@
 """Annotations: GFF3, GTF or BED (plain or gzip) to a label for every base of every contig.
 
-Flow: file -> Interval records, checked against the contigs -> tracks (coding frame, coding frame by strand, inside or
+Flow: file -> Feature records, checked against the contigs -> tracks (coding frame, coding frame by strand, inside or
 outside each kind of feature), each a list of UInt8[base], one per contig. Coordinates become 0-based, half-open here.
 """
 
@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome import Sequence as Contig
+from vqdna.genome.intervals import STRANDS, Interval
 from vqdna.genome.streams import text_blocks
 
 MAX_KINDS = 8
@@ -25,14 +25,11 @@ FRAME_NAMES = ("none", "0", "1", "2")
 STRAND_FRAME_NAMES = ("none", "+0", "+1", "+2", "-0", "-1", "-2")
 
 
-class Interval(NamedTuple):
-    """A stretch of a contig; `phase` is that of a coding sequence, bases before its first whole codon."""
+@dataclass(frozen=True)
+class Feature(Interval):
+    """A feature on a contig; `phase` is that of a coding sequence, bases before its first whole codon."""
 
-    contig: str
-    start: int
-    end: int
     kind: str
-    strand: str
     phase: int | None
     line: int
 
@@ -68,61 +65,60 @@ def read_annotation(path: Path, contigs: Sequence[Contig]) -> Annotation:
     twice = [name for name, count in Counter(contig.name for contig in contigs).items() if count > 1]
     if twice:
         raise InputError(f"{path}: '{twice[0]}' names two sequences of the input; give one genome with an annotation")
-    intervals = list(_intervals(path))
+    features = list(_features(path))
     number = {contig.name: index for index, contig in enumerate(contigs)}
-    known = [interval for interval in intervals if interval.contig in number]
+    known = [feature for feature in features if feature.name in number]
     if not known:
-        raise _unknown_names(path, intervals, list(number))
-    for interval in known:
-        size = len(contigs[number[interval.contig]].base_ids)
-        if interval.end > size:
-            where = f"{path}:{interval.line}"
-            raise InputError(f"{where}: feature ends at base {interval.end}, but '{interval.contig}' has {size} bases")
-    return Annotation(_tracks(known, contigs, number), len(known), len(intervals) - len(known))
+        raise _unknown_names(path, features, list(number))
+    for feature in known:
+        size = len(contigs[number[feature.name]].base_ids)
+        if feature.end > size:
+            where = f"{path}:{feature.line}"
+            raise InputError(f"{where}: feature ends at base {feature.end}, but '{feature.name}' has {size} bases")
+    return Annotation(_tracks(known, contigs, number), len(known), len(features) - len(known))
 
 
-def _unknown_names(path: Path, intervals: Sequence[Interval], names: Sequence[str]) -> InputError:
-    if not intervals:
+def _unknown_names(path: Path, features: Sequence[Feature], names: Sequence[str]) -> InputError:
+    if not features:
         return InputError(f"{path}: holds no features")
-    first = intervals[0]
-    hint = nearest_name_hint(first.contig, names) or f"; the input has {', '.join(names[:5])}"
-    return InputError(f"{path}:{first.line}: no sequence '{first.contig}' in the genomes{hint}")
+    first = features[0]
+    hint = nearest_name_hint(first.name, names) or f"; the input has {', '.join(names[:5])}"
+    return InputError(f"{path}:{first.line}: no sequence '{first.name}' in the genomes{hint}")
 
 
-def _tracks(intervals: Sequence[Interval], contigs: Sequence[Contig], number: dict[str, int]) -> dict[str, Track]:
+def _tracks(features: Sequence[Feature], contigs: Sequence[Contig], number: dict[str, int]) -> dict[str, Track]:
     """Frames where there are coding sequences, and inside or outside for the kinds that cover most bases."""
     tracks: dict[str, Track] = {}
-    coding = [interval for interval in intervals if interval.kind == CODING and interval.phase is not None]
+    coding = [feature for feature in features if feature.kind == CODING and feature.phase is not None]
     if coding:
         frame, strand_frame = _frame_labels(coding, contigs, number)
         tracks["coding frame"] = Track("place in the codon, on the gene's own strand", FRAME_NAMES, frame)
         meaning = "strand of the gene and place in the codon"
         tracks["frame and strand"] = Track(meaning, STRAND_FRAME_NAMES, strand_frame)
     sizes: Counter[str] = Counter()
-    for interval in intervals:
-        sizes[interval.kind] += interval.end - interval.start
+    for feature in features:
+        sizes[feature.kind] += feature.length
     for kind, _ in sizes.most_common(MAX_KINDS):
         labels = _blank(contigs)
-        for interval in intervals:
-            if interval.kind == kind:
-                labels[number[interval.contig]][interval.start : interval.end] = 1
+        for feature in features:
+            if feature.kind == kind:
+                labels[number[feature.name]][feature.bases] = 1
         tracks[f"in {kind}"] = Track(f"the base lies in a feature '{kind}'", ("outside", "inside"), labels)
     return tracks
 
 
 def _frame_labels(
-    coding: Sequence[Interval], contigs: Sequence[Contig], number: dict[str, int]
+    coding: Sequence[Feature], contigs: Sequence[Contig], number: dict[str, int]
 ) -> tuple[list[UInt8[np.ndarray, "_"]], list[UInt8[np.ndarray, "_"]]]:
     """1 + frame, and the same with 3 added on the reverse strand; where two overlap, the later one counts."""
     frame, strand_frame = _blank(contigs), _blank(contigs)
-    for interval in coding:
-        place = slice(interval.start, interval.end)
-        offset = np.arange(interval.end - interval.start)
-        if interval.strand == "-":
+    for feature in coding:
+        offset = np.arange(feature.length)
+        if feature.strand == "-":
             offset = offset[::-1]
-        value = 1 + (offset - (interval.phase or 0)) % 3
-        frame[number[interval.contig]][place] = value
-        strand_frame[number[interval.contig]][place] = value + (3 if interval.strand == "-" else 0)
+        value = 1 + (offset - (feature.phase or 0)) % 3
+        frame[number[feature.name]][feature.bases] = value
+        strand_frame[number[feature.name]][feature.bases] = value + (3 if feature.strand == "-" else 0)
     return frame, strand_frame
 
 
@@ -133,7 +129,7 @@ def _blank(contigs: Sequence[Contig]) -> list[UInt8[np.ndarray, "_"]]:
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-def _intervals(path: Path) -> Iterator[Interval]:
+def _features(path: Path) -> Iterator[Feature]:
     """Features of the file; the first line of data says which format it is."""
     reader = None
     for line, text in _lines(path):
@@ -158,7 +154,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         yield line + 1, rest.rstrip(b"\r").decode("utf-8", "replace")
 
 
-def _format(path: Path, line: int, fields: list[str]) -> Callable[[Path, int, list[str]], Iterator[Interval]]:
+def _format(path: Path, line: int, fields: list[str]) -> Callable[[Path, int, list[str]], Iterator[Feature]]:
     if len(fields) in (8, 9) and fields[3].isdigit() and fields[4].isdigit():
         return _gff
     if len(fields) >= 3 and fields[1].isdigit() and fields[2].isdigit():
@@ -169,7 +165,7 @@ def _format(path: Path, line: int, fields: list[str]) -> Callable[[Path, int, li
     )
 
 
-def _gff(path: Path, line: int, fields: list[str]) -> Iterator[Interval]:
+def _gff(path: Path, line: int, fields: list[str]) -> Iterator[Feature]:
     """One feature of GFF3 or GTF, whose coordinates are 1-based and closed."""
     if len(fields) < 8:
         raise InputError(f"{path}:{line}: got {len(fields)} fields, wanted the 9 of GFF")
@@ -177,10 +173,10 @@ def _gff(path: Path, line: int, fields: list[str]) -> Iterator[Interval]:
     phase = int(fields[7]) if fields[7] in ("0", "1", "2") else None
     if fields[2] == CODING and phase is None:
         raise InputError(f"{path}:{line}: a CDS with the phase {fields[7]!r}, wanted 0, 1 or 2")
-    yield _checked(path, Interval(fields[0], start - 1, end, fields[2], fields[6], phase, line))
+    yield _feature(path, line, fields[0], start - 1, end, fields[6], fields[2], phase)
 
 
-def _bed(path: Path, line: int, fields: list[str]) -> Iterator[Interval]:
+def _bed(path: Path, line: int, fields: list[str]) -> Iterator[Feature]:
     """One feature of BED: its blocks where it has them (BED12), else the whole of it."""
     if len(fields) < 3:
         raise InputError(f"{path}:{line}: got {len(fields)} fields, wanted at least name, start and end of BED")
@@ -188,12 +184,12 @@ def _bed(path: Path, line: int, fields: list[str]) -> Iterator[Interval]:
     kind = fields[3] if len(fields) > 3 and fields[3] else "annotated"
     strand = fields[5] if len(fields) > 5 else "."
     if len(fields) < 12:
-        yield _checked(path, Interval(fields[0], start, end, kind, strand, None, line))
+        yield _feature(path, line, fields[0], start, end, strand, kind)
         return
     sizes, starts = ([text for text in fields[column].split(",") if text] for column in (10, 11))
     for size_text, start_text in zip(sizes, starts):
         offset, size = _coordinates(path, line, start_text, size_text)
-        yield _checked(path, Interval(fields[0], start + offset, start + offset + size, "exon", strand, None, line))
+        yield _feature(path, line, fields[0], start + offset, start + offset + size, strand, "exon")
 
 
 def _coordinates(path: Path, line: int, first: str, second: str) -> tuple[int, int]:
@@ -203,8 +199,12 @@ def _coordinates(path: Path, line: int, first: str, second: str) -> tuple[int, i
     return int(first), int(second)
 
 
-def _checked(path: Path, interval: Interval) -> Interval:
-    if not 0 <= interval.start < interval.end:
-        got = f"start {interval.start} and end {interval.end} (0-based, half-open)"
-        raise InputError(f"{path}:{interval.line}: {got}, wanted a start below the end")
-    return interval
+def _feature(
+    path: Path, line: int, contig: str, start: int, end: int, strand: str, kind: str, phase: int | None = None
+) -> Feature:
+    if not 0 <= start < end:
+        raise InputError(
+            f"{path}:{line}: start {start} and end {end} (0-based, half-open), wanted a start below the end"
+        )
+    # GFF also writes "?" for a strand that matters but is unknown.
+    return Feature(contig, start, end, strand if strand in STRANDS else ".", kind, phase, line)

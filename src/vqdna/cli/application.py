@@ -39,6 +39,7 @@ MODULES = {
     "study_species": ("study",),
     "reporting": ("report",),
     "doctor": ("doctor",),
+    "cache": ("cache",),
 }
 """Modules of `vqdna.cli` and the commands that each registers, in the order in which help lists them."""
 

@@ -8,18 +8,19 @@ It must not know tokenizers, batches or training steps.
 from __future__ import annotations
 
 import operator
-import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import Gaps, reverse_complement
+from vqdna.genome.cache import cache_folder
+from vqdna.genome.intervals import Interval
 from vqdna.genome.sampling import (
     SPLITS,
     as_fraction,
@@ -32,7 +33,6 @@ from vqdna.genome.sampling import (
 from vqdna.genome.sequences import RepeatedNames, Sequence
 from vqdna.genome.store import PackedBases, SourceFile, open_or_build, open_store, pack_in_memory
 
-CACHE_VARIABLE = "VQDNA_CACHE"
 _SUFFIXES = (".gz", ".bgz", ".fa", ".fasta", ".fna", ".ffn", ".fas", ".fq", ".fastq")
 _SPECIES_STREAM, _START_STREAM = 0, 1
 
@@ -64,7 +64,7 @@ class Corpus:
 
         Args:
             paths: FASTA or FASTQ files, each once.
-            cache: folder of packed stores; default the folder named by VQDNA_CACHE, else ~/.cache/vqdna/corpora.
+            cache: folder of packed stores; None is the one in the cache folder.
             species: species name by path; a file not named there is a species of its own, called by its stem.
             gaps: "drop" leaves out `-`, `.` and `*`; "error" refuses them.
             repeated_names: "error" refuses two records of one name in a file; "number" numbers them.
@@ -73,7 +73,8 @@ class Corpus:
             InputError: no file, a file at fault, one content or stem given twice, or a cache that cannot be written.
         """
         files = _sources([Path(path) for path in paths], {Path(path): name for path, name in (species or {}).items()})
-        return cls(*open_or_build(files, _cache_folder(cache), gaps, repeated_names))
+        folder = Path(cache).expanduser() if cache else cache_folder("corpora")
+        return cls(*open_or_build(files, folder, gaps, repeated_names))
 
     @classmethod
     def from_sequences(cls, sequences: Mapping[str, Iterable[Sequence]]) -> Corpus:
@@ -116,16 +117,6 @@ class Corpus:
                 for i, name in enumerate(self.species)
             ],
         }
-
-
-class WindowPlace(NamedTuple):
-    """Where a window was cut, 0-based half-open on the forward strand; strand "-" says it was reverse complemented."""
-
-    species: str
-    contig: str
-    start: int
-    end: int
-    strand: Literal["+", "-"]
 
 
 class WindowSampler:
@@ -221,14 +212,13 @@ class WindowSampler:
             windows[flipped] = reverse_complement(windows[flipped])
         return windows
 
-    def locate(self, index: SupportsIndex) -> WindowPlace:
-        """Where window number `index` comes from."""
+    def locate(self, index: SupportsIndex) -> tuple[str, Interval]:
+        """Species and place of window number `index`; strand "-" says that it was reverse complemented."""
         packed, (start, flipped) = self.corpus.packed, self._place(operator.index(index))
         contig = int(np.searchsorted(packed.contig_edges, start, "right")) - 1
         start -= int(packed.contig_edges[contig])
         species = packed.species[packed.contig_species[contig]]
-        strand: Literal["+", "-"] = "-" if flipped else "+"
-        return WindowPlace(species, packed.contig_names[contig], start, start + self.window, strand)
+        return species, Interval(packed.contig_names[contig], start, start + self.window, "-" if flipped else "+")
 
     def _places(self, indices: Int[np.ndarray, "row"]) -> tuple[Int[np.ndarray, "row"], Bool[np.ndarray, "row"]]:
         """Start in the packed bases and whether it is the reverse complement, for each number."""
@@ -315,11 +305,6 @@ def _check_arguments(window: int, seed: int, max_n_fraction: float, split: str) 
         raise InputError(f"max_n_fraction {max_n_fraction}, wanted 0 to 1")
     if split not in SPLITS:
         raise InputError(f"split '{split}', wanted one of {', '.join(SPLITS)}{nearest_name_hint(split, SPLITS)}")
-
-
-def _cache_folder(cache: str | Path | None) -> Path:
-    folder = cache or os.environ.get(CACHE_VARIABLE) or "~/.cache/vqdna/corpora"
-    return Path(folder).expanduser()
 
 
 def _open_corpus(folder: Path) -> Corpus:

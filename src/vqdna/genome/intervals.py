@@ -7,7 +7,7 @@ It must not know files, bases or what lies at the place.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vqdna.errors import InputError
 
@@ -15,9 +15,9 @@ STRANDS = ("+", "-", ".")
 _TEXT = re.compile(r"(?P<name>.+):(?P<start>[\d,]+)-(?P<end>[\d,]+)(?:\((?P<strand>[-+.])\))?")
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@dataclass(frozen=True)
 class Interval:
-    """Bases `start` to `end` of the sequence `name`; sorts by name, then place.
+    """Bases `start` to `end` of the sequence `name`; what has a place besides other things inherits from it.
 
     Attributes:
         name: of the sequence.
@@ -29,7 +29,7 @@ class Interval:
     name: str
     start: int
     end: int
-    strand: str = "+"
+    strand: str
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.end:
@@ -75,12 +75,6 @@ class Interval:
     def overlaps(self, other: Interval) -> bool:
         """Whether the two share a base; the strand does not matter."""
         return self.name == other.name and max(self.start, other.start) < min(self.end, other.end)
-
-    def intersection(self, other: Interval) -> Interval | None:
-        """The bases that both have, on this one's strand; None where they share none."""
-        if not self.overlaps(other):
-            return None
-        return replace(self, start=max(self.start, other.start), end=min(self.end, other.end))
 
     def bed_line(self, label: str = ".", score: float = 0) -> str:
         """The six columns of BED without a line end: name, start, end, label, score and strand."""

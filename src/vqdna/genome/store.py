@@ -141,7 +141,8 @@ def open_or_build(
         InputError: a file is at fault, or the store cannot be written.
     """
     key = content_hash(files, gaps, repeated_names)
-    folder = cache / key[:32]
+    older = cache.parent / key[:32]  # stores lay in VQDNA_CACHE itself before each kind had a folder of its own
+    folder = older if (older / "corpus.json").is_file() else cache / key[:32]
     packed = open_store(folder)
     if packed is None:
         try:

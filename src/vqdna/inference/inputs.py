@@ -18,6 +18,7 @@ from numpy import ndarray
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import Gaps, N, UnknownBaseError, reverse_complement, to_base_ids
+from vqdna.genome.intervals import Interval
 from vqdna.genome.sequences import Sequence as Record
 from vqdna.genome.sequences import read_sequences
 from vqdna.genome.streams import text_blocks
@@ -43,22 +44,14 @@ class Named:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Piece(Interval):
     """A window or region of a sequence.
 
     Attributes:
-        name: of the sequence.
-        start: first base on the sequence's plus strand.
-        end: one past the last base.
-        strand: "+" or "-".
         base_ids: as the strand is read.
         region: name that a BED file gives it.
     """
 
-    name: str
-    start: int
-    end: int
-    strand: str
     base_ids: Bases
     region: str | None = None
 
@@ -129,15 +122,11 @@ def held_together(items: Iterable[Item], most_bases: int) -> Iterator[list[Item]
 
 
 @dataclass(frozen=True)
-class Region:
+class Region(Interval):
     """Line of a BED file."""
 
     line: int
-    sequence: str
-    start: int
-    end: int
-    name: str
-    strand: str
+    label: str
 
 
 def whole_records(source: str, gaps: Gaps = "error") -> Iterator[Piece]:
@@ -163,7 +152,7 @@ def regions_of_records(source: str, bed: Path, gaps: Gaps = "error") -> list[Pie
     regions = read_regions(bed)
     wanted: dict[str, list[int]] = {}
     for number, region in enumerate(regions):
-        wanted.setdefault(region.sequence, []).append(number)
+        wanted.setdefault(region.name, []).append(number)
     pieces: dict[int, Piece] = {}
     names = []
     for record in read_sequences(source, gaps=gaps):
@@ -171,8 +160,8 @@ def regions_of_records(source: str, bed: Path, gaps: Gaps = "error") -> list[Pie
         pieces |= {number: _cut(record, regions[number], bed) for number in wanted.get(record.name, ())}
     for number, region in enumerate(regions):
         if number not in pieces:
-            hint = nearest_name_hint(region.sequence, names)
-            raise InputError(f"{bed}:{region.line}: {source} has no sequence '{region.sequence}'{hint}")
+            hint = nearest_name_hint(region.name, names)
+            raise InputError(f"{bed}:{region.line}: {source} has no sequence '{region.name}'{hint}")
     return [pieces[number] for number in range(len(regions))]
 
 
@@ -182,9 +171,9 @@ def _cut(record: Record, region: Region, bed: Path) -> Piece:
         raise InputError(
             f"{bed}:{region.line}: the region ends at {region.end}, and '{record.name}' has {length} bases"
         )
-    bases = record.base_ids[region.start : region.end]
+    bases = record.base_ids[region.bases]
     bases = reverse_complement(bases) if region.strand == "-" else bases.copy()
-    return Piece(record.name, region.start, region.end, region.strand, bases, region.name)
+    return Piece(record.name, region.start, region.end, region.strand, bases, region.label)
 
 
 def read_regions(bed: Path) -> list[Region]:
@@ -214,5 +203,5 @@ def _region(bed: Path, line: int, fields: list[str]) -> Region:
     strand = fields[5].strip() if len(fields) > 5 else "+"
     if strand not in STRANDS:
         raise InputError(f"{bed}:{line}: got the strand '{strand}', expected one of {' '.join(STRANDS)}")
-    name = fields[3] if len(fields) > 3 else f"{fields[0]}:{start}-{end}"
-    return Region(line, fields[0], start, end, name, STRANDS[strand])
+    label = fields[3] if len(fields) > 3 else f"{fields[0]}:{start}-{end}"
+    return Region(fields[0], start, end, STRANDS[strand], line, label)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from jaxtyping import UInt8
 
 from vqdna.errors import InputError
 from vqdna.genome import from_base_ids, read_sequences
+from vqdna.genome.cache import cache_folder
 from vqdna.genome.streams import text_blocks
 from vqdna.results import write_atomically
 
@@ -72,20 +72,12 @@ def variant_window_files(data_root: Path, sizes: WindowSizes, folder: Path | Non
         raise InputError(f"covid-windows: no {VARIANTS_FILE} under the data root {data_root}; put the genomes there")
     stamp = source.stat()
     digest = hashlib.sha256(f"{source.resolve()} {stamp.st_size} {stamp.st_mtime_ns}".encode()).hexdigest()[:12]
-    target = (folder or cache_folder()) / "covid-windows" / f"{sizes.describe()}-{digest}"
+    target = (folder / "covid-windows" if folder else cache_folder("covid-windows")) / f"{sizes.describe()}-{digest}"
     tables = {split: target / f"{split}.csv.gz" for split in SPLITS}
     if not all(path.is_file() for path in tables.values()):
         for split, lines in window_tables(source, sizes).items():
             write_atomically(tables[split], gzip.compress("".join(lines).encode(), compresslevel=6, mtime=0))
     return tables
-
-
-def cache_folder() -> Path:
-    """Folder for what can be made again: VQDNA_CACHE, else `vqdna` in XDG_CACHE_HOME or in ~/.cache."""
-    named = os.environ.get("VQDNA_CACHE")
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vqdna"
 
 
 def window_tables(source: Path, sizes: WindowSizes) -> dict[str, list[str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 
+from vqdna.genome.cache import cache_folder
 from vqdna.results import atomic_output
 from vqdna.tokenizers.contract import Tokenizer
 from vqdna.tokenizers.padding import CodeRows, length_buckets, pad_rows
@@ -184,7 +184,7 @@ def cached_codes(
     """
     if (tokenizer.vector_size is None and not tokenizer.context_bases) or not len(base_ids):
         return compute()
-    path = cache_folder() / f"{codes_key(tokenizer, base_ids)}.npz"
+    path = cache_folder("codes") / f"{codes_key(tokenizer, base_ids)}.npz"
     held = _read(path)
     if held is not None:
         return held
@@ -192,12 +192,6 @@ def cached_codes(
     with atomic_output(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, codes=np.concatenate(rows), lengths=np.array([len(row) for row in rows]))
     return rows
-
-
-def cache_folder() -> Path:
-    """Folder of the cached codes, below VQDNA_CACHE or the user's cache."""
-    root = os.environ.get("VQDNA_CACHE")
-    return (Path(root) if root else Path("~/.cache/vqdna").expanduser()) / "codes"
 
 
 def codes_key(tokenizer: Tokenizer, base_ids: Sequence[UInt8[ndarray, "_"]]) -> str:

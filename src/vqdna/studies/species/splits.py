@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -19,6 +19,7 @@ from jaxtyping import Int, UInt8
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import N
 from vqdna.genome.corpus import Corpus
+from vqdna.genome.intervals import Interval
 from vqdna.genome.sampling import as_fraction, draw_bits, draw_key, eligible_starts
 from vqdna.studies.species.sets import SPLIT_RULES
 
@@ -47,18 +48,17 @@ MAX_N_FRACTION = 0.5
 _STREAM = 32  # streams of draws below it belong to training windows
 
 
-class Part(NamedTuple):
-    """Stretch of a contig, 0-based half-open in the contig; `species` and `contig` are numbers in the corpus."""
+@dataclass(frozen=True)
+class Part(Interval):
+    """Part of a contig; `species` and `contig` are numbers in the corpus."""
 
     species: int
     contig: int
-    start: int
-    end: int
 
     @property
     def size(self) -> int:
         """Number of bases."""
-        return self.end - self.start
+        return self.length
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,15 +158,16 @@ class SpeciesSplit:
         """Whole contigs of each species."""
         lengths = np.diff(self.corpus.packed.contig_edges).tolist()
         owners = self.corpus.packed.contig_species.tolist()
+        names = self.corpus.packed.contig_names
         return tuple(
-            tuple(Part(number, i, 0, lengths[i]) for i, owner in enumerate(owners) if owner == number)
+            tuple(Part(names[i], 0, lengths[i], "+", number, i) for i, owner in enumerate(owners) if owner == number)
             for number in range(len(self.corpus.species))
         )
 
     @cached_property
     def _shared_lengths(self) -> tuple[int, ...]:
         """Lengths that enough species have room for, longest first."""
-        sizes = [[part.size for part in parts] for parts in self._contigs]
+        sizes = [[part.length for part in parts] for parts in self._contigs]
         return tuple(
             length
             for length in sorted(self.lengths, reverse=True)
@@ -187,7 +188,7 @@ class SpeciesSplit:
     def longest(self, species: int) -> dict[str, int]:
         """Bases of the longest part of a species in each split."""
         return {
-            split: max((part.size for part in parts if part.species == species), default=0)
+            split: max((part.length for part in parts if part.species == species), default=0)
             for split, parts in self.parts.items()
         }
 
@@ -213,7 +214,7 @@ class SpeciesSplit:
         """Bases of the longest window that every split of the species could hold."""
         if self.rule == "chromosomes":
             return min(self.longest(species).values())
-        return _room([part.size for part in self._contigs[species]])
+        return _room([part.length for part in self._contigs[species]])
 
     def windows(self, length: int, split: str, count: int) -> Windows:
         """Windows 0 .. count - 1 of a split: each its species with equal probability, its part, its start.
@@ -248,37 +249,37 @@ class SpeciesSplit:
         most = max(round(CONTIG_WINDOWS * length), self.max_bases // MOST_CONTIGS)
         if self.rule == "contigs" and self._is_lone(parts, length):
             most = max(self.max_bases, round(len(SPLITS) * ARM_WINDOWS * self.need(length)))
-        cut = sorted((_cut(part, most) for part in parts), key=lambda part: -part.size)
+        cut = sorted((_cut(part, most) for part in parts), key=lambda part: -part.length)
         if self.rule == "chromosomes":
             return cut
-        before = np.cumsum([0, *(part.size for part in cut)])
+        before = np.cumsum([0, *(part.length for part in cut)])
         return [part for rank, part in enumerate(cut) if before[rank] < self.max_bases or rank < FEWEST_CONTIGS]
 
     def _served(self, parts: Sequence[Part]) -> int:
         """Longest of the shared lengths that the contigs of a species have room for; 0 where none has."""
-        room = _room([part.size for part in parts])
+        room = _room([part.length for part in parts])
         return next((length for length in self._shared_lengths if room >= self.need(length)), 0)
 
     def _is_lone(self, parts: Sequence[Part], length: int) -> bool:
         """Whether too few contigs are long enough to give each split one."""
-        return sum(part.size >= self.need(length) for part in parts) < len(SPLITS)
+        return sum(part.length >= self.need(length) for part in parts) < len(SPLITS)
 
     def independent(self, length: int, split: str) -> int:
         """Windows of `length` that fit side by side into the parts of a split, over all its classes."""
         species = {self.corpus.species.index(name) for name in self.classes(length)}
         need = self.need(length)
-        return sum(part.size // need for part in self.parts[split] if part.species in species)
+        return sum(part.length // need for part in self.parts[split] if part.species in species)
 
     def _by_contig(self, parts: list[Part], species: int) -> dict[str, list[Part]]:
         random = np.random.default_rng([self.seed, species])
         need = self.need(self._served(self._contigs[species]))
-        long = [part for part in parts if part.size >= need]
+        long = [part for part in parts if part.length >= need]
         if len(long) >= len(SPLITS):
             order = [long[place] for place in random.permutation(len(long))]
             split = {name: [part] for name, part in zip(SPLITS, order)}
         else:
             # Plasmids beside a lone chromosome would be drawn as often as its arms.
-            return _arms(max(parts, key=lambda part: part.size), need, random)
+            return _arms(max(parts, key=lambda part: part.length), need, random)
         taken = {part.contig for given in split.values() for part in given}
         rest = [part for part in parts if part.contig not in taken]
         _deal(split, [rest[place] for place in random.permutation(len(rest))])
@@ -304,9 +305,9 @@ class _Places:
         self.length = length
         self.parts: list[tuple[Part, Int[np.ndarray, "interval 2"]]] = []
         for part in split.parts[name]:
-            if part.species != species or part.size < need:
+            if part.species != species or part.length < need:
                 continue
-            window = min(length, part.size)
+            window = min(length, part.length)
             stretch = np.array([[part.start, part.end]]) + packed.contig_edges[part.contig]
             starts = eligible_starts(stretch, packed.n_runs, window, int(MAX_N_FRACTION * window))
             if len(starts):
@@ -328,16 +329,16 @@ class _Places:
 
 def _cut(part: Part, most: int) -> Part:
     """At most so many bases of the part, from a quarter on: neither the end of a chromosome nor mostly its middle."""
-    start = part.start + max(0, part.size - most) // 4
-    return part._replace(start=start, end=min(part.end, start + most))
+    start = part.start + max(0, part.length - most) // 4
+    return replace(part, start=start, end=min(part.end, start + most))
 
 
 def _arms(part: Part, need: int, random: np.random.Generator) -> dict[str, list[Part]]:
     """The part cut into equal arms, three to ten as its size allows, which the seed deals out to the splits."""
-    room = int(part.size // max(1, ARM_WINDOWS * need))
+    room = int(part.length // max(1, ARM_WINDOWS * need))
     number = max(len(SPLITS), min(MOST_ARMS, room))
-    edges = part.start + np.linspace(0, part.size, number + 1).astype(int)
-    arms = [part._replace(start=int(edges[i]), end=int(edges[i + 1])) for i in random.permutation(number)]
+    edges = part.start + np.linspace(0, part.length, number + 1).astype(int)
+    arms = [replace(part, start=int(edges[i]), end=int(edges[i + 1])) for i in random.permutation(number)]
     held = max(1, round(HELD_OUT_SHARE * number))
     return {"test": arms[:held], "dev": arms[held : 2 * held], "train": arms[2 * held :]}
 
@@ -352,8 +353,8 @@ def _room(sizes: Sequence[int]) -> int:
 def _deal(split: dict[str, list[Part]], rest: Sequence[Part]) -> None:
     """Gives each part to the split that is farthest below its share of the bases."""
     shares = {"train": 1 - 2 * HELD_OUT_SHARE, "dev": HELD_OUT_SHARE, "test": HELD_OUT_SHARE}
-    held = {name: sum(part.size for part in split[name]) for name in SPLITS}
+    held = {name: sum(part.length for part in split[name]) for name in SPLITS}
     for part in rest:
         name = min(SPLITS, key=lambda one: held[one] / shares[one])
         split[name].append(part)
-        held[name] += part.size
+        held[name] += part.length
