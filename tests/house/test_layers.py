@@ -10,7 +10,7 @@ from pathlib import Path
 
 from documents import PACKAGE
 
-FREE = {"errors", "results", "stage_results", "config", "data_root", "quiet"}
+FREE = {"errors", "results", "stage_results", "config", "data_root", "quantities", "quiet"}
 """Modules that everyone may import; they import none but each other."""
 
 STAGES = ("vocabulary", "pretrain", "finetune")

@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict
 from typing import Annotated
 
-from rich.filesize import decimal
 from typer import Argument, Option
 
 from vqdna.cli.application import app
 from vqdna.cli.options import AsJson, print_result
 from vqdna.errors import InputError
+from vqdna.quantities import bytes_of
 
 
 @app.command(epilog="Example: `vqdna cache --clear codes`")
@@ -32,6 +32,6 @@ def cache(
         print_result(json.dumps({"folder": str(cache_root()), "kinds": [asdict(one) for one in contents]}, indent=2))
         return
     lines = [
-        f"{one.kind:<14}{decimal(one.num_bytes):>10}  {one.num_entries:>6} entries  {one.holds}" for one in contents
+        f"{one.kind:<14}{bytes_of(one.num_bytes):>10}  {one.num_entries:>6} entries  {one.holds}" for one in contents
     ]
     print_result("\n".join([str(cache_root()), *lines]))

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from vqdna import quantities
+
 MISSING = "–"
 
 Plotly: TypeAlias = dict[str, Any]
@@ -139,24 +141,13 @@ def magnitude(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Time span in words a reader takes in at a glance; a dash for None."""
-    if seconds is None:
-        return MISSING
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+    """Time span in the unit that suits it; a dash for None."""
+    return MISSING if seconds is None else quantities.duration(seconds)
 
 
 def bytes_of(value: float | None) -> str:
-    """Size of memory in decimal units; a dash for None."""
-    if value is None:
-        return MISSING
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:g} B"
+    """Size in decimal units; a dash for None."""
+    return MISSING if value is None else quantities.bytes_of(value)
 
 
 def known_mean(values: Iterable[float | None]) -> float | None:

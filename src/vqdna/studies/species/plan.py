@@ -13,10 +13,10 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.filesize import decimal
 from rich.table import Table
 
 from vqdna.errors import InputError
+from vqdna.quantities import bytes_of
 from vqdna.studies.species.cells import Preset, length_name
 from vqdna.studies.species.cost import (
     available_bytes,
@@ -77,7 +77,7 @@ class Plan:
             if positions is not None and length > positions:
                 refused[length] = f"its backbone has positions for {positions:,} bases"
             elif limit is not None and needed > limit:
-                refused[length] = f"it takes about {decimal(needed)} of memory, and there are {decimal(limit)}"
+                refused[length] = f"it takes about {bytes_of(needed)} of memory, and there are {bytes_of(limit)}"
         for length, reason in refused.items():
             self.leave_out(species_set, spec.name, length, reason)
         return refused
@@ -129,7 +129,7 @@ class Plan:
 
     def _most_memory(self, spec: SystemSpec, system: SpeciesFeatures, length: int) -> str:
         sets = [name for name in self.splits if length in self.lengths_of(name, spec.name)]
-        return decimal(max(self.memory(name, spec, system, length) for name in sets)) if sets else "-"
+        return bytes_of(max(self.memory(name, spec, system, length) for name in sets)) if sets else "-"
 
     def _row(self, split: SpeciesSplit, length: int) -> Sequence[str]:
         if split.refusal(length):
