@@ -119,7 +119,7 @@ def test_all_three_stages_run_on_two_processes_and_are_not_run_again(tmp_path):
     folder = Path(sys.executable).parent
     ended = run("simulated", "simulated", tmp_path, path=folder, SMOKE="1")
     assert ended.returncode == 0, ended.stderr[-3000:]
-    assert ended.stderr.count("plan: vocabulary (hrq)") == 1, "the first rank alone says what the run will take"
+    assert "plan:" not in ended.stderr, "nobody watches"
     runs = {name: tmp_path / name for name in ("vocabulary", "encoder", "gue/mouse-1-0")}
     assert {read_json(path / "manifest.json")["ranks"] for path in runs.values()} == {2}
     scores = read_json(runs["gue/mouse-1-0"] / "results.json")

@@ -2,6 +2,8 @@
 
 import io
 import json
+import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +14,8 @@ from torch.nn import functional
 
 from vqdna.simulation.genomes import simulate_genomes, write_genomes
 from vqdna.training import plan as plan_module
-from vqdna.training.plan import Plan, Reading, announce, duration, number, plan_training
+from vqdna.training import profiling
+from vqdna.training.plan import Reading, announce, number, plan_training
 from vqdna.training.profiling import Measured
 from vqdna.training.settings import TrainingSettings
 from vqdna.vocabulary.train import VocabularyConfig, plan_vocabulary, run_vocabulary, start_of_vocabulary
@@ -73,13 +76,25 @@ class Depthwise(nn.Module):
         return SimpleNamespace(loss=self.convolution(features.transpose(1, 2).requires_grad_()).sum())
 
 
-def planned(model, **settings):
+class Sleeps:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.slept = 0.0
+
+    def __call__(self, seconds):
+        self.slept += seconds
+
+
+def planned(model, within=None, **settings):
     training = TrainingSettings(
         **{"steps": 10, "batch_size": 8, "learning_rate": 1e-3, "precision": "fp32", **settings}
     )
     bases = training.steps * training.batch_size * LENGTH
     reading = Reading(bases, 96, 3.0, lambda batch: batch["features"].shape[0] * LENGTH)
-    return plan_training("test", model, Rows(), training, reading, collate=collate, parameters={"all": 192})
+    return plan_training(
+        "test", model, Rows(), training, reading, collate=collate, parameters={"all": 192}, within=within
+    )
 
 
 def test_operations_of_linear_layers_by_hand():
@@ -150,7 +165,7 @@ def test_what_is_read_by_hand(monkeypatch):
     assert (plan.ranks, plan.passes_per_step, plan.sequences_per_pass) == (2, 2, 2)
     assert (plan.bases, plan.tokens, plan.epochs) == (480, 160, 5)
     assert plan.trainable_parameters == WIDTH * 16
-    record = json.loads(json.dumps(plan.to_record()))
+    record = json.loads(plan.model_dump_json())
     assert record["bases_per_second"] == pytest.approx(480 / plan.seconds)
     assert record["flops"] == plan.training_flops_per_base * 480
 
@@ -169,8 +184,7 @@ def test_model_and_random_state_stay_as_they_are():
 
 
 def test_the_table_says_what_there_is():
-    record = planned(Linear()).to_record()
-    plan = Plan(**{**{name: record[name] for name in Plan.__dataclass_fields__}, "device_memory": 10})
+    plan = planned(Linear()).model_copy(update={"device_memory": 10})
     stream = io.StringIO()
     plan.show(stream)
     text = " ".join(stream.getvalue().split())
@@ -189,33 +203,50 @@ def test_numbers_have_three_digits(value, text):
     assert number(value) == text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(12, "12 s"), (100, "2 min"), (4000, "67 min"), (9000, "2.5 h"), (864_000, "10 days"), (1e11, "3,169 years")],
-)
-def test_durations_have_the_unit_that_suits_them(seconds, text):
-    assert duration(seconds) == text
+@pytest.fixture
+def watched(monkeypatch):
+    """As in a terminal."""
+    monkeypatch.setattr(plan_module, "is_watched", lambda: True)
 
 
-def test_a_quiet_run_makes_no_plan():
-    announce(lambda: pytest.fail("made a plan"))
+def test_a_run_that_nobody_watches_makes_no_plan(monkeypatch):
+    announce(lambda within: pytest.fail("made a plan"))
+    monkeypatch.delenv("VQDNA_QUIET")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    announce(lambda within: pytest.fail("made a plan"))
 
 
+@pytest.mark.usefixtures("watched")
 def test_only_the_first_rank_makes_a_plan(monkeypatch):
-    monkeypatch.delenv("VQDNA_QUIET")
     monkeypatch.setenv("RANK", "1")
-    announce(lambda: pytest.fail("made a plan"))
+    announce(lambda within: pytest.fail("made a plan"))
 
 
+@pytest.mark.usefixtures("watched")
 def test_ranks_that_are_joined_all_make_it_and_the_first_shows_it(monkeypatch, capsys):
-    monkeypatch.delenv("VQDNA_QUIET")
     monkeypatch.setattr(plan_module.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(plan_module.dist, "broadcast", lambda decision, src: decision.fill_(1))
     made, plan = [], planned(Linear())
     for rank in ("1", "0"):
         monkeypatch.setenv("RANK", rank)
-        announce(lambda: made.append(plan) or plan)
+        announce(lambda within: made.append(plan) or plan)
         assert len(made) == (2 if rank == "0" else 1)
         assert bool(capsys.readouterr().err) == (rank == "0")
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_plan_that_nobody_asked_for_takes_about_a_second_at_most(monkeypatch, capsys):
+    class Slow(Linear):
+        def forward(self, features):
+            time.sleep(0.25)
+            return super().forward(features)
+
+    monkeypatch.setattr(time, "sleep", sleeps := Sleeps())
+    monkeypatch.setattr(profiling.time, "perf_counter", lambda: sleeps.slept)
+    announce(lambda within: planned(Slow(), within=within))
+    assert sleeps.slept <= 1
+    assert capsys.readouterr().err == "plan: takes long to measure here; `--plan` makes it\n"
+    assert planned(Slow()).seconds > 0
 
 
 CONFIG = VocabularyConfig.model_validate(
@@ -253,7 +284,8 @@ def test_planning_writes_nothing_and_counts_code_vectors_that_no_optimizer_moves
 def test_a_run_that_shows_its_plan_ends_with_the_bits_of_one_that_does_not(genomes, tmp_path, monkeypatch, capsys):
     run_vocabulary(CONFIG, genomes=genomes, out=tmp_path / "quiet", seed=0)
     assert "plan:" not in capsys.readouterr().err
-    monkeypatch.delenv("VQDNA_QUIET")
+    monkeypatch.setattr(plan_module, "is_watched", lambda: True)
+    monkeypatch.setattr(plan_module, "ANNOUNCED_WITHIN", None)
     run_vocabulary(CONFIG, genomes=genomes, out=tmp_path / "shown", seed=0)
     assert "plan: vocabulary (hrq)" in capsys.readouterr().err
     quiet, shown = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("quiet", "shown"))

@@ -121,7 +121,7 @@ def show_plan(plan: Any, as_json: bool) -> None:
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
-        print_result(json.dumps(plan.to_record(), indent=2))
+        print_result(plan.model_dump_json(indent=2))
     else:
         plan.show(sys.stdout)
 

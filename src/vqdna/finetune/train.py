@@ -228,7 +228,7 @@ def _fit(
     settings = _in_steps(config, model, dataset)
     model.fit_standardizer(coding_batches(dataset.encoded, STANDARDIZED_ON, pairs=dataset.pairs))
     if announces:
-        announce(lambda: _plan(model, config, splits.train, dataset))
+        announce(lambda within: _plan(model, config, splits.train, dataset, within))
     best = BestEpoch(folder.checkpoints / BEST_FILE, splits.train.task)
     # A resumed run has a checkpoint, whose head has learned already: probing again would only cost time.
     if config.head.start.epochs and folder.last_checkpoint() is None:
@@ -280,8 +280,9 @@ def _plan(
     config: FinetuneConfig,
     train: LabelledSequences,
     dataset: EpochDataset,
+    within: float | None = None,
 ) -> Plan:
-    """What the run will take."""
+    """What the run will take, see `plan_training`."""
     bases, stride = sum(map(len, train.base_ids)), model.encoder.tokenizer.bases_per_position
     share = 0.5 if dataset.pairs else 1.0  # of a batch's bases, for those of a pair count once
     reading = Reading(
@@ -292,7 +293,7 @@ def _plan(
     )
     return plan_training(
         f"finetune ({config.method})", model, dataset, _in_steps(config, model, dataset), reading,
-        collate=collate, parameters=parameters_by_part(model),
+        collate=collate, parameters=parameters_by_part(model), within=within,
     )  # fmt: skip
 
 

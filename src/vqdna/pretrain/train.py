@@ -145,15 +145,16 @@ class Start:
     dataset: WindowDataset
     collate: MaskedCollator
 
-    def plan(self) -> Plan:
-        """What the run will take."""
+    def plan(self, within: float | None = None) -> Plan:
+        """What the run will take, see `plan_training`."""
         bases = len(self.dataset) * self.config.data.window
         stride = self.model.encoder.tokenizer.bases_per_position
         reading = Reading(bases, int(self.corpus.num_bases), stride, self._bases_of)
         parts = {name: count for name, count in parameter_counts(self.model).items() if name != "total"}
         return plan_training(
-            "pretrain", self.model, self.dataset, self.config.training, reading, collate=self.collate, parameters=parts
-        )
+            "pretrain", self.model, self.dataset, self.config.training, reading,
+            collate=self.collate, parameters=parts, within=within,
+        )  # fmt: skip
 
     def _bases_of(self, batch: Batch) -> float:
         """Bases of the windows that a batch is made of."""

@@ -1,7 +1,7 @@
 """What a run will take, measured and shown before it starts: parameters, work, memory, time.
 
-Flow: model + dataset + settings -> a few measured passes of a copy (`trial`) -> Plan -> a table on standard error, or a
-record. It knows no stage.
+Flow: model + dataset + settings -> a few measured passes of a copy (see `profiling`) -> Plan -> a table on standard
+error, or JSON. It is made for `--plan`, and where a person watches and it takes about a second. It knows no stage.
 """
 
 from __future__ import annotations
@@ -9,23 +9,28 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import torch
 import torch.distributed as dist
+from pydantic import computed_field
 from rich import box
 from rich.console import Console
-from rich.filesize import decimal
 from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from vqdna.config import StrictModel
 from vqdna.devices import own_device, uses_bfloat16
-from vqdna.quiet import is_quiet
-from vqdna.training.profiling import Batch, measure_passes
+from vqdna.quantities import bytes_of, duration
+from vqdna.quiet import is_watched
+from vqdna.training.profiling import Batch, TooSlowError, measure_passes
 from vqdna.training.run_folder import is_main_process
 from vqdna.training.settings import TrainingSettings, launched_ranks
+
+ANNOUNCED_WITHIN = 1.0
+"""Seconds that a plan may take which nobody asked for."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,7 @@ class Reading:
     count_bases: Callable[[Batch], float]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(StrictModel):
     """What a run will take.
 
     Attributes:
@@ -88,30 +92,29 @@ class Plan:
     device_memory: int | None
     seconds: float
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def total_parameters(self) -> int:
         """Of all parts."""
         return sum(self.parameters.values())
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def total_memory(self) -> int:
         """Bytes of everything in `memory`."""
         return sum(self.memory.values())
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def flops(self) -> float:
         """Floating-point operations of the whole run."""
         return self.training_flops_per_base * self.bases
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def bases_per_second(self) -> float:
         """Of all ranks together."""
         return self.bases / self.seconds
-
-    def to_record(self) -> dict[str, Any]:
-        """The plan as JSON takes it."""
-        derived = ("total_parameters", "total_memory", "flops", "bases_per_second")
-        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
 
     def show(self, stream: TextIO) -> None:
         """Writes the plan as a table."""
@@ -132,6 +135,7 @@ def plan_training(
     *,
     collate: Callable[[Any], Batch],
     parameters: Mapping[str, int],
+    within: float | None = None,
 ) -> Plan:
     """Plan of the run that `train` would make of the same arguments; leaves model and random state as they are.
 
@@ -143,12 +147,16 @@ def plan_training(
         reading: how much the run reads.
         collate: list of items (or what `__getitems__` gave) to a batch.
         parameters: by part.
+        within: seconds that measuring may take; None is as long as it needs.
+
+    Raises:
+        TooSlowError: measuring would take longer than `within`.
     """
     ranks, passes, device = launched_ranks(), settings.parts, own_device()
     sequences = -(-settings.batch_size // passes)
     measured = measure_passes(
         model, dataset, collate, reading.count_bases,
-        device=device, precision=settings.precision, max_sequences=sequences,
+        device=device, precision=settings.precision, max_sequences=sequences, within=within,
     )  # fmt: skip
     return Plan(
         title=title,
@@ -175,22 +183,34 @@ def plan_training(
     )
 
 
-def announce(make_plan: Callable[[], Plan]) -> None:
-    """Makes the plan and shows it on standard error, on the first rank; where runs are quiet it does nothing.
+def announce(make_plan: Callable[[float | None], Plan]) -> None:
+    """Shows the plan on standard error where a person watches, on the first rank.
 
-    Ranks that are joined already all make it, for codebooks that start from data look at the data of all.
+    Args:
+        make_plan: takes the seconds that measuring may take, see `plan_training`.
     """
     joined = dist.is_available() and dist.is_initialized()
-    if is_quiet() or not (joined or is_main_process()):
+    watched = is_watched() and is_main_process()
+    if joined:
+        # Codebooks that start from data look at the data of all ranks, so all make the plan or none does.
+        decision = torch.tensor(watched, dtype=torch.int, device=own_device())
+        dist.broadcast(decision, src=0)
+        watched = bool(decision)
+    if not watched:
         return
-    plan = make_plan()
+    try:
+        plan = make_plan(ANNOUNCED_WITHIN)
+    except TooSlowError:
+        if is_main_process():
+            print("plan: takes long to measure here; `--plan` makes it", file=sys.stderr, flush=True)
+        return
     if is_main_process():
         plan.show(sys.stderr)
 
 
 def _rows(plan: Plan) -> dict[str, str]:
     parts = ", ".join(f"{name.replace('_', ' ')} {number(count)}" for name, count in plan.parameters.items())
-    memory = ", ".join(f"{name} {decimal(size)}" for name, size in plan.memory.items())
+    memory = ", ".join(f"{name} {bytes_of(size)}" for name, size in plan.memory.items())
     sequences = plan.ranks * plan.passes_per_step * plan.sequences_per_pass
     cut = f" ({plan.ranks} ranks x {plan.passes_per_step} passes x {plan.sequences_per_pass})"
     forward, training = number(plan.forward_flops_per_base), number(plan.training_flops_per_base)
@@ -200,7 +220,7 @@ def _rows(plan: Plan) -> dict[str, str]:
         "steps": f"{plan.steps:,} of {sequences:,} sequences{cut if sequences > plan.sequences_per_pass else ''}",
         "reads": f"{number(plan.bases)} bases, {number(plan.tokens)} tokens, {plan.epochs:.3g} times the data",
         "work": f"{forward} FLOP per base forward, {training} with backward, {number(plan.flops)} in all",
-        "memory": f"{decimal(plan.total_memory)}{_of_device(plan)}: {memory}",
+        "memory": f"{bytes_of(plan.total_memory)}{_of_device(plan)}: {memory}",
         "time": f"about {duration(plan.seconds)} at {speed}",
     }
 
@@ -209,7 +229,7 @@ def _of_device(plan: Plan) -> str:
     if plan.device_memory is None:
         return ""
     advice = ", too little (raise training.gradient_accumulation)" if plan.total_memory > plan.device_memory else ""
-    return f" of {decimal(plan.device_memory)}{advice}"
+    return f" of {bytes_of(plan.device_memory)}{advice}"
 
 
 def number(value: float) -> str:
@@ -218,14 +238,6 @@ def number(value: float) -> str:
     while value >= 999.5 and power < 7:
         value, power = value / 1000, power + 1
     return f"{value:#.3g}".rstrip(".") + " " + "kMGTPEZ"[power - 1] if power else f"{value:.0f}"
-
-
-def duration(seconds: float) -> str:
-    """The time in the unit that suits it: 12 s, 4 min, 3.5 h, 20 days, 3 years."""
-    for size, unit, digits in ((31_557_600, "years", 0), (86_400, "days", 0), (3600, "h", 1), (60, "min", 0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:,.{digits}f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _memory(model: nn.Module, activations: int, shards: int) -> dict[str, int]:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from vqdna.devices import uses_bfloat16
 from vqdna.operations import operation_counter
+from vqdna.training.gradient_accumulation import mean_over_ranks
 
 TIMED_SECONDS = 0.5
 """Length of a timed pass that the number of its sequences aims at; it has one at least."""
@@ -26,7 +27,14 @@ TIMED_SECONDS = 0.5
 TIMED_PASSES = 2
 """The faster one counts; the first may still warm something up."""
 
+FIRST_PASS_SHARE = 0.2
+"""Share of all measuring that the first pass takes at most: two sequences forward, of about eight and some backward."""
+
 Batch = dict[str, Any]
+
+
+class TooSlowError(Exception):
+    """Measuring would take longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ def measure_passes(
     device: torch.device,
     precision: str,
     max_sequences: int,
+    within: float | None = None,
 ) -> Measured:
     """Passes over the dataset's first items: one alone and twice, which tells what grows with the batch, then several.
 
@@ -72,14 +81,23 @@ def measure_passes(
         device: where the copy is put.
         precision: see `TrainingSettings`.
         max_sequences: of the timed passes.
+        within: seconds that all passes together may take, about; None is as long as they need.
+
+    Raises:
+        TooSlowError: the first pass says that they would take longer than `within`.
     """
+    began = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         trial = _Trial(model, device, precision)
         once, twice = (trial.batch(dataset, collate, [0] * copies) for copies in (1, 2))
-        kept_twice, kept_once = trial.kept_bytes(twice), trial.kept_bytes(once)  # the first pass also starts codebooks
+        kept_twice = trial.kept_bytes(twice)  # the first pass, which also starts codebooks
+        _check_pace(time.perf_counter() - began, within, device)
+        kept_once = trial.kept_bytes(once)
         started = time.perf_counter()
         forward, training = trial.flops(once)
-        fitting = int(TIMED_SECONDS / (time.perf_counter() - started))
+        now = time.perf_counter()
+        timed_seconds = TIMED_SECONDS if within is None else min(TIMED_SECONDS, (within - now + began) / TIMED_PASSES)
+        fitting = int(timed_seconds / (now - started))
         length: int = len(dataset)  # type: ignore[arg-type]
         timed = trial.batch(dataset, collate, range(max(1, min(fitting, max_sequences, length))))
         seconds = min(trial.seconds(timed) for _ in range(TIMED_PASSES))
@@ -91,6 +109,15 @@ def measure_passes(
         activations=(kept_twice - kept_once) / bases,
         fixed_activations=max(0, 2 * kept_once - kept_twice),
     )
+
+
+def _check_pace(first: float, within: float | None, device: torch.device) -> None:
+    if within is None:
+        return
+    # Ranks must agree, for each pass waits for those of the others where codebooks share what they see.
+    mean = float(mean_over_ranks(torch.tensor(first, dtype=torch.double, device=device)))
+    if mean > FIRST_PASS_SHARE * within:
+        raise TooSlowError
 
 
 class _Trial:

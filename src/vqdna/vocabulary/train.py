@@ -141,16 +141,17 @@ class Start:
         """What is to run."""
         return f"vocabulary ({self.config.model.quantizer})"
 
-    def plan(self) -> Plan:
-        """What the run will take."""
+    def plan(self, within: float | None = None) -> Plan:
+        """What the run will take, see `plan_training`."""
         config = self.config
         bases = len(self.dataset) * config.data.window
         stride = config.model.bases_per_position
         reading = Reading(bases, int(self.corpus.num_bases), stride, lambda batch: batch["base_ids"].numel())
         parts = parameter_counts(self.model)
         return plan_training(
-            self.title, self.model, self.dataset, config.training, reading, collate=self.collate, parameters=parts
-        )
+            self.title, self.model, self.dataset, config.training, reading,
+            collate=self.collate, parameters=parts, within=within,
+        )  # fmt: skip
 
 
 def start_of_vocabulary(config: VocabularyConfig, genomes: Sequence[Path | str], seed: int) -> Start:
