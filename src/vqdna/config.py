@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +25,9 @@ class StrictModel(BaseModel):
 
 
 Config = TypeVar("Config", bound=BaseModel)
+
+Values: TypeAlias = dict[str, Any]
+"""A mapping as YAML or JSON has it, before a model has checked it."""
 
 
 def configs_folder() -> Path:
@@ -83,7 +86,7 @@ def validate(kind: type[Config], values: Mapping[str, Any], where: str) -> Confi
         raise InputError(f"{where}: {key}: {fault['msg']} (got {fault['input']!r})") from None
 
 
-def completed(kind: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+def completed(kind: type[BaseModel], values: Mapping[str, Any]) -> Values:
     """Saved values with the defaults of keys that came later; as they are where they are no `kind` any more."""
     try:
         return kind.model_validate(values).model_dump(mode="json")
@@ -102,7 +105,7 @@ def first_difference(held: Any, wanted: Any, key: str = "") -> str | None:
     return None if held == wanted else key
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Values:
     """Mapping in a YAML file with its `base:` (a file beside it) underneath."""
     try:
         values = yaml.safe_load(path.read_text()) or {}
@@ -123,7 +126,7 @@ def write_yaml(config: BaseModel) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def _parse_override(text: str) -> Values:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise InputError(f"--set {text}: expected key=value, for example training.steps=100")
@@ -133,10 +136,10 @@ def _parse_override(text: str) -> dict[str, Any]:
         raise InputError(f"--set {text}: the value is not YAML") from None
     for part in reversed(key.strip().split(".")):
         nested = {part: nested}
-    return typing.cast(dict[str, Any], nested)
+    return typing.cast(Values, nested)
 
 
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
     """`over` laid on `under`, mapping by mapping."""
     result = dict(under)
     for key, value in over.items():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqdna.genome.sampling import draw_bits, draw_bits_of_one, draw_key, eligible_starts, num_n_before, stretches_of
+from vqdna.genome.sampling import draw_bits, draw_bits_of_one, draw_key, eligible_starts, num_n_before, split_spans
 from vqdna.genome.sequences import Sequence
 from vqdna.genome.store import n_runs, pack_in_memory
 
@@ -43,14 +43,14 @@ def test_eligible_starts_agree_with_trying_every_window(contigs, window, fractio
         ("a", Sequence(str(number), np.array(contig, np.uint8))) for number, contig in enumerate(contigs)
     )
     max_n = int(fraction * window)
-    stretches = stretches_of(bases, window, "all")
+    spans = split_spans(bases, window, "all")
     expected = [
         start
-        for first, stop in stretches.tolist()
+        for first, stop in spans.tolist()
         for start in range(first, stop - window + 1)
         if (bases.base_ids[start : start + window] == 4).sum() <= max_n
     ]
-    assert starts_in(eligible_starts(stretches, bases.n_runs, window, max_n)) == expected
+    assert starts_in(eligible_starts(spans, bases.n_runs, window, max_n)) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ def test_train_and_evaluation_share_no_base_and_leave_none_out(species, window):
     bases = packed(*species)
     times_covered = np.zeros(bases.base_ids.size, int)
     for split in ("train", "evaluation"):
-        for first, stop in stretches_of(bases, window, split).tolist():
+        for first, stop in split_spans(bases, window, split).tolist():
             times_covered[first:stop] += 1
             assert np.searchsorted(bases.contig_edges, first, "right") == np.searchsorted(bases.contig_edges, stop)
     assert (times_covered == 1).all()
 
 
 def held_out_fraction(bases, window):
-    stretches = stretches_of(bases, window, "evaluation")
-    return np.diff(stretches).sum() / bases.base_ids.size
+    spans = split_spans(bases, window, "evaluation")
+    return np.diff(spans).sum() / bases.base_ids.size
 
 
 def test_a_twentieth_is_held_out():
@@ -86,30 +86,30 @@ def test_a_twentieth_is_held_out():
 
 def test_a_species_of_many_contigs_is_held_out_by_whole_contigs():
     bases = packed([1000] * 300)
-    assert set(np.diff(stretches_of(bases, 400, "evaluation"))[:, 0] % 1000) == {0}
+    assert set(np.diff(split_spans(bases, 400, "evaluation"))[:, 0] % 1000) == {0}
 
 
 def test_at_least_one_window_is_held_out_where_there_is_room_for_two():
-    stretches = stretches_of(packed([3_000]), 512, "evaluation")
-    assert np.diff(stretches).max() >= 512
-    assert np.diff(stretches_of(packed([3_000]), 512, "train")).max() >= 512
+    spans = split_spans(packed([3_000]), 512, "evaluation")
+    assert np.diff(spans).max() >= 512
+    assert np.diff(split_spans(packed([3_000]), 512, "train")).max() >= 512
 
 
 def test_a_species_of_one_window_stays_in_training():
-    assert len(stretches_of(packed([600]), 512, "evaluation")) == 0
+    assert len(split_spans(packed([600]), 512, "evaluation")) == 0
 
 
 def test_what_is_held_out_of_a_species_does_not_depend_on_the_others():
     alone, together = packed([50_000]), packed([50_000], [70_000])
-    first = stretches_of(together, 100, "evaluation")
-    assert np.array_equal(stretches_of(alone, 100, "evaluation"), first[first[:, 0] < 50_000])
+    first = split_spans(together, 100, "evaluation")
+    assert np.array_equal(split_spans(alone, 100, "evaluation"), first[first[:, 0] < 50_000])
 
 
-def test_stretches_of_n_are_not_held_out():
+def test_runs_of_n_are_not_held_out():
     base_ids = np.full(100_000, 4, np.uint8)
     base_ids[:50_000] = np.random.default_rng(0).integers(0, 4, 50_000)
     bases = pack_in_memory([("a", Sequence("chr1", base_ids))])
-    assert stretches_of(bases, 100, "evaluation").max() <= 51_000
+    assert split_spans(bases, 100, "evaluation").max() <= 51_000
 
 
 @pytest.mark.parametrize("index", [0, 1, 2, 1000, 2**31, 2**40, 2**62])
@@ -127,8 +127,8 @@ def test_splitmix_gives_its_published_sequence():
 def test_whole_contigs_are_held_out_or_not_at_all():
     bases = packed([3000] * 40, [50_000, 2000])
     edges = set(map(tuple, np.stack([bases.contig_edges[:-1], bases.contig_edges[1:]], axis=1).tolist()))
-    held_out = stretches_of(bases, 500, "evaluation", whole_contigs=True)
-    kept = stretches_of(bases, 500, "train", whole_contigs=True)
+    held_out = split_spans(bases, 500, "evaluation", whole_contigs=True)
+    kept = split_spans(bases, 500, "train", whole_contigs=True)
     assert set(map(tuple, held_out.tolist())) <= edges
     assert set(map(tuple, held_out.tolist())) | set(map(tuple, kept.tolist())) == edges
     assert len(held_out) + len(kept) == len(edges)
@@ -137,6 +137,6 @@ def test_whole_contigs_are_held_out_or_not_at_all():
 
 def test_a_species_of_one_contig_has_none_held_out():
     bases = packed([200_000], [3000] * 40)
-    held_out = stretches_of(bases, 500, "evaluation", whole_contigs=True)
+    held_out = split_spans(bases, 500, "evaluation", whole_contigs=True)
     assert len(held_out)
     assert (held_out[:, 0] >= 200_000).all()

@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ def genomes():
 
 
 def bases_of(species, annotation):
-    sequence = next(sequence for sequence in species.sequences if sequence.name == annotation.contig)
-    bases = sequence.base_ids[annotation.start : annotation.end]
+    sequence = next(sequence for sequence in species.sequences if sequence.name == annotation.name)
+    bases = sequence.base_ids[annotation.bases]
     return bases if annotation.strand == "+" else reverse_complement(bases)
 
 
@@ -125,8 +126,8 @@ def test_repeats_are_copies_of_few_families_and_soft_masked(genomes):
         for sequence in species.sequences:
             covered = np.zeros(len(sequence.base_ids), bool)
             for annotation in repeats:
-                if annotation.contig == sequence.name:
-                    covered[annotation.start : annotation.end] = True
+                if annotation.name == sequence.name:
+                    covered[annotation.bases] = True
             assert np.array_equal(covered, sequence.soft_masked)
 
 
@@ -189,7 +190,7 @@ def test_written_genomes_read_back_the_same(genomes, tmp_path):
             assert np.array_equal(record.base_ids, expected.base_ids)
             assert np.array_equal(record.soft_masked, expected.soft_masked)
         rows = [line.split("\t") for line in path.with_suffix(".bed").read_text().splitlines()]
-        assert [(r[0], int(r[1]), int(r[2]), r[3], r[5]) for r in rows] == list(species.annotations)
+        assert [(r[0], int(r[1]), int(r[2]), r[5], r[3]) for r in rows] == [astuple(one) for one in species.annotations]
 
 
 def test_fasta_lines_have_the_width_asked_for(tmp_path, genomes):

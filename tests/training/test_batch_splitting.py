@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from vqdna.training.batch_splitting import PartSampler, dealing_loader
+from vqdna.training.batch_splitting import BatchPartSampler, split_loader
 
 
 def parts(num_items, batch_size, passes, ranks):
     """By update and pass, the parts of all ranks."""
-    dealt = [list(PartSampler(num_items, batch_size, passes=passes, ranks=ranks, rank=rank)) for rank in range(ranks)]
+    dealt = [
+        list(BatchPartSampler(num_items, batch_size, passes=passes, ranks=ranks, rank=rank)) for rank in range(ranks)
+    ]
     return list(zip(*dealt, strict=True))
 
 
@@ -37,7 +39,7 @@ def test_a_part_without_items_is_filled_and_does_not_count():
 def test_every_item_counts_once_and_in_order_and_ranks_take_equally_many_passes(num_items, ranks, passes):
     dealt = parts(num_items, 12, passes=passes, ranks=ranks)
     assert len(dealt) == -(-num_items // 12) * passes
-    assert len(PartSampler(num_items, 12, passes=passes, ranks=ranks, rank=0)) == len(dealt)
+    assert len(BatchPartSampler(num_items, 12, passes=passes, ranks=ranks, rank=0)) == len(dealt)
     assert [item for ranks in dealt for part in ranks if part.counts for item in part.items] == list(range(num_items))
 
 
@@ -57,8 +59,8 @@ class Epochs(torch.utils.data.Dataset):
 
 
 def test_the_loader_tells_the_dataset_its_epoch_and_collates_a_part_at_a_time():
-    sampler = PartSampler(5, 4, passes=1, ranks=2, rank=0)
-    loader = dealing_loader(Epochs(), lambda items: {"items": np.array(items)}, sampler, pin_memory=False)
+    sampler = BatchPartSampler(5, 4, passes=1, ranks=2, rank=0)
+    loader = split_loader(Epochs(), lambda items: {"items": np.array(items)}, sampler, pin_memory=False)
     loader.set_epoch(3)
     found = [(one.batch["items"].tolist(), one.counts) for one in loader]
     assert found == [([30, 31], True), ([34], False)]
@@ -66,8 +68,8 @@ def test_the_loader_tells_the_dataset_its_epoch_and_collates_a_part_at_a_time():
 
 
 def test_passes_prepared_ahead_are_the_same_in_the_same_order():
-    sampler = PartSampler(5, 4, passes=1, ranks=2, rank=0)
-    loader = dealing_loader(Epochs(), list, sampler, pin_memory=False, prefetch=1)
+    sampler = BatchPartSampler(5, 4, passes=1, ranks=2, rank=0)
+    loader = split_loader(Epochs(), list, sampler, pin_memory=False, prefetch=1)
     for epoch in (1, 3):
         loader.set_epoch(epoch)
         assert [one.batch for one in loader] == [[10 * epoch, 10 * epoch + 1], [10 * epoch + 4]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -12,6 +13,9 @@ from typer import Argument, Option
 from vqdna.cli.application import app
 from vqdna.cli.options import AsJson, Quiet, prepare, print_result
 from vqdna.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 datasets = typer.Typer(
     no_args_is_help=True,
@@ -34,6 +38,10 @@ def _root(given: Path | None) -> Path:
     return root
 
 
+def _json(records: Sequence[BaseModel]) -> str:
+    return json.dumps([record.model_dump(mode="json") for record in records], indent=2)
+
+
 @datasets.command("list", epilog="Example: `vqdna datasets list --json`")
 def list_datasets(root: Root = None, as_json: AsJson = False) -> None:
     """Every dataset: task, classes, length, records, metric, best published score, and which splits are there."""
@@ -41,13 +49,13 @@ def list_datasets(root: Root = None, as_json: AsJson = False) -> None:
     from vqdna.tasks.inventory import inventory, inventory_table
 
     rows = inventory(root if root is not None else find_data_root())
-    print_result(json.dumps(rows, indent=2) if as_json else inventory_table(rows))
+    print_result(_json(rows) if as_json else inventory_table(rows))
 
 
 @datasets.command("check", epilog="Example: `vqdna datasets check prom_core_tata --json`")
 def check_datasets(names: Names = None, root: Root = None, as_json: AsJson = False) -> None:
     """Records, labels, letters, repeated and shared sequences against what is known; exit code 1 where they differ."""
-    from vqdna.tasks.checking import check_dataset
+    from vqdna.tasks.checking import DatasetCheck, check_dataset
     from vqdna.tasks.inventory import check_lines
     from vqdna.tasks.registry import dataset, present_datasets
 
@@ -55,19 +63,19 @@ def check_datasets(names: Names = None, root: Root = None, as_json: AsJson = Fal
     rows = [dataset(name, place) for name in names] if names else present_datasets(place)
     if not rows:
         raise InputError(f"{place}: no split of any dataset lies there")
-    records: list[dict[str, Any]] = []
+    checks: list[DatasetCheck] = []
     for row in rows:
         check = check_dataset(row, place / row.folder)
         if not check.splits:
             raise InputError(
                 f"{row.name}: no split in {place / row.folder}; `vqdna datasets get {row.name}` may fetch it"
             )
-        records.append(check.to_record())
+        checks.append(check)
         if not as_json:
             print_result("\n".join(check_lines(check)))
     if as_json:
-        print_result(json.dumps(records, indent=2))
-    if any(record["faults"] for record in records):
+        print_result(_json(checks))
+    if any(check.faults for check in checks):
         raise typer.Exit(1)
 
 

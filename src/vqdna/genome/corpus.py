@@ -1,4 +1,4 @@
-"""The corpus that training reads: packed bases of several species, and windows drawn from them by number.
+"""The corpus that training reads: packed bases of several species, and random windows of them by number.
 
 Flow: sequence files -> Corpus (memory-mapped, built once per content) -> WindowSampler -> base_ids UInt8[row, window].
 Window i is a pure function of (corpus content, seed, i), so a resumed run sees what the uninterrupted one would have.
@@ -28,13 +28,16 @@ from vqdna.genome.sampling import (
     draw_bits_of_one,
     draw_key,
     eligible_starts,
-    stretches_of,
+    split_spans,
 )
 from vqdna.genome.sequences import RepeatedNames, Sequence
 from vqdna.genome.store import PackedBases, SourceFile, open_or_build, open_store, pack_in_memory
 
 _SUFFIXES = (".gz", ".bgz", ".fa", ".fasta", ".fna", ".ffn", ".fas", ".fq", ".fastq")
 _SPECIES_STREAM, _START_STREAM = 0, 1
+
+POWERS = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}
+"""Power of its number of bases that a species is weighted by."""
 
 SpeciesWeights = Mapping[str, float | int] | str
 
@@ -104,31 +107,17 @@ class Corpus:
         """Hash that changes with the bases, the species or the reading options, and with nothing else."""
         return self.packed.content_hash
 
-    def describe(self) -> dict[str, Any]:
-        """Content hash, counts, and contigs and bases of each species, ready for JSON."""
-        lengths, owner = np.diff(self.packed.contig_edges), self.packed.contig_species
-        return {
-            "content_hash": self.content_hash,
-            "num_bases": self.num_bases,
-            "num_n": int(np.diff(self.packed.n_runs).sum()),
-            "num_ambiguous": self.packed.num_ambiguous,
-            "species": [
-                {"name": name, "num_contigs": int((owner == i).sum()), "num_bases": int(lengths[owner == i].sum())}
-                for i, name in enumerate(self.species)
-            ],
-        }
-
 
 class WindowSampler:
     """Endless windows of a corpus: `sampler[i]` is a pure function of the corpus, the arguments and i.
 
-    A species is drawn by its weight, then one of its eligible starts with equal probability, then a strand. A start is
-    eligible if its window lies within one stretch of the split and holds few enough N; so nothing is ever drawn again,
-    and contigs shorter than the window are passed over, never padded.
+    A species is chosen by its weight, then one of its eligible starts with equal probability, then a strand. A start is
+    eligible if its window lies within one span of the split and holds few enough N. Contigs shorter than the window are
+    passed over, never padded.
 
     Attributes:
-        species_weights: probability of each species drawn from. A species too small to hold a window out is absent
-            from "evaluation".
+        species_weights: probability of each species that windows come from. A species too small to hold a window out
+            is absent from "evaluation".
         num_windows: eligible starts, that is, distinct windows before strands.
     """
 
@@ -152,10 +141,10 @@ class WindowSampler:
             seed: 0 or more.
             species_weights: weight of every species, or "proportional" to its bases, N not counted (the default),
                 "sqrt" of that, or "uniform".
-            reverse_complement: draws the strand, each with probability one half; else always the forward one.
+            reverse_complement: each strand has probability one half; else always the forward one.
             max_n_fraction: largest fraction of N in a window.
             split: "train", "evaluation" or "all"; "evaluation" is about a twentieth of every species and "train" the
-                rest, see `windows.stretches_of`.
+                rest, see `sampling.split_spans`.
             hold_out: what "evaluation" is made of, "blocks" of contigs or whole "contigs".
 
         Raises:
@@ -165,9 +154,11 @@ class WindowSampler:
         self.corpus, self.window, self.seed, self.split = corpus, window, seed, split
         self.draws_strand = reverse_complement
         packed = corpus.packed
-        max_n = int(max_n_fraction * window + 1e-9)
-        stretches = stretches_of(packed, window, split, whole_contigs=hold_out == "contigs")
-        intervals = eligible_starts(stretches, packed.n_runs, window, max_n)
+        max_n = int(max_n_fraction * window + 1e-9)  # 0.29 * 100 is a little less than 29
+        # Every eligible start is known beforehand. Rejecting a bad window and choosing again would make window i depend
+        # on the windows rejected before it; so it takes exactly one number for the species and one for the start.
+        spans = split_spans(packed, window, split, whole_contigs=hold_out == "contigs")
+        intervals = eligible_starts(spans, packed.n_runs, window, max_n)
         sizes = intervals[:, 1] - intervals[:, 0]
         owner = packed.contig_species[np.searchsorted(packed.contig_edges, intervals[:, 0], "right") - 1]
         counts = np.bincount(owner, weights=sizes, minlength=len(corpus.species)).astype(np.int64)
@@ -176,11 +167,12 @@ class WindowSampler:
         weights = _weights(species_weights, packed.num_known_bases(), eligible, split)
         self.species_weights: dict[str, float] = weights
         self.num_windows = int(counts.sum())
-        drawn = np.array([corpus.species.index(name) for name in weights])
+        chosen = np.array([corpus.species.index(name) for name in weights])
         self._species_ends = np.cumsum(list(weights.values()))
-        self._species_ends[-1] = 1.0
-        self._counts = counts[drawn]
-        self._first_ranks = (np.cumsum(counts) - counts)[drawn]
+        self._species_ends[-1] = 1.0  # a sum of 0.9999... would leave a number to no species
+        # Starts are ranked along the packed bases, so those of a species are one range of ranks.
+        self._counts = counts[chosen]
+        self._first_ranks = (np.cumsum(counts) - counts)[chosen]
         self._interval_starts = intervals[:, 0]
         self._interval_ranks = np.cumsum(sizes) - sizes
         # The same tables for one number at a time: ndarrays are slow to search item by item.
@@ -228,6 +220,7 @@ class WindowSampler:
         species = np.searchsorted(self._species_ends, as_fraction(bits), "right")
         ranks = (as_fraction(draw_bits(self._start_key, indices)) * self._counts[species]).astype(np.int64)
         ranks += self._first_ranks[species]
+        # Only intervals of starts are held, never single starts: a genome has billions of these.
         interval = np.searchsorted(self._interval_ranks, ranks, "right") - 1
         starts = self._interval_starts[interval] + ranks - self._interval_ranks[interval]
         # The lowest bit takes no part in the species' fraction.
@@ -263,8 +256,14 @@ def _weights(
 ) -> dict[str, float]:
     """Probability of each eligible species that has a weight above 0; they sum to 1."""
     if wanted is None or isinstance(wanted, str):
-        power = _power(wanted or "proportional")
-        weights = {name: float(max(num_bases[name], 1)) ** power for name in eligible}
+        rule = wanted or "proportional"
+        if rule not in POWERS:
+            raise InputError(
+                f"species weights '{rule}', wanted one of {', '.join(POWERS)}{nearest_name_hint(rule, POWERS)}"
+            )
+        # "proportional" lets the largest genome rule, "uniform" reads each base of a small one thousands of times as
+        # often; "sqrt" lies between.
+        weights = {name: float(max(num_bases[name], 1)) ** POWERS[rule] for name in eligible}
     else:
         _check_weights(wanted, list(num_bases))
         weights = {name: float(wanted[name]) for name in eligible if wanted[name] > 0}
@@ -272,15 +271,6 @@ def _weights(
     if not total:
         raise InputError(f"no species with a weight above 0 has a window in split {split}")
     return {name: weight / total for name, weight in weights.items()}
-
-
-def _power(rule: str) -> float:
-    powers = {"proportional": 1.0, "sqrt": 0.5, "uniform": 0.0}
-    if rule not in powers:
-        raise InputError(
-            f"species weights '{rule}', wanted one of {', '.join(powers)}{nearest_name_hint(rule, powers)}"
-        )
-    return powers[rule]
 
 
 def _check_weights(wanted: Mapping[str, float | int], species: list[str]) -> None:
@@ -322,7 +312,8 @@ def _sources(paths: list[Path], species: Mapping[Path, str]) -> list[SourceFile]
         raise InputError("a corpus is read more than once, which standard input cannot be; save it to a file first")
     unknown = [path for path in species if path not in paths]
     if unknown:
-        raise InputError(f"species names '{unknown[0]}', which is not among the files{_path_hint(unknown[0], paths)}")
+        hint = nearest_name_hint(str(unknown[0]), map(str, paths))
+        raise InputError(f"species names '{unknown[0]}', which is not among the files{hint}")
     stems: dict[str, Path] = {}
     by_content: dict[str, Path] = {}
     files = [SourceFile.of(path, species.get(path) or _stem(path)) for path in paths]
@@ -333,10 +324,6 @@ def _sources(paths: list[Path], species: Mapping[Path, str]) -> list[SourceFile]
         if file.path not in species and (namesake := stems.setdefault(file.species, file.path)) != file.path:
             raise InputError(f"{file.path}: species '{file.species}' is already {namesake}; name the species of both")
     return sorted(files, key=lambda file: (file.species, file.sha256))
-
-
-def _path_hint(path: Path, known: Iterable[Path]) -> str:
-    return nearest_name_hint(str(path), map(str, known))
 
 
 def _stem(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Where windows may lie: stretches held out for evaluation, starts whose windows hold few enough N, draws by counter.
+"""Where windows may lie, and random draws by number.
 
-Flow: PackedBases -> stretches of a split Int[stretch, 2] -> intervals of eligible starts Int[interval, 2]; and
-(key, index) -> a draw in [0, 1) with no state. It must not know species weights or strands.
+Flow: PackedBases -> spans of a split Int[span, 2] -> intervals of eligible starts Int[interval, 2], whose windows hold
+few enough N; and (key, index) -> a draw in [0, 1) without state. It must not know species weights or strands.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def num_n_before(runs: Int[np.ndarray, "run 2"], positions: Int[np.ndarray, "pla
     return before
 
 
-def stretches_of(
+def split_spans(
     packed: PackedBases, window: int, split: str, *, whole_contigs: bool = False
-) -> Int[np.ndarray, "stretch 2"]:
-    """Start and end of the stretches that belong to `split`, in order; "train" and "evaluation" share no base.
+) -> Int[np.ndarray, "span 2"]:
+    """Start and end of the spans that belong to `split`, in order; "train" and "evaluation" share no base.
 
     Each contig is cut into blocks of about a hundredth of its species, at least two windows; a contig shorter than
     that is one block, so a species of many contigs is held out by whole contigs. Blocks in the order of a hash of their
@@ -47,6 +47,7 @@ def stretches_of(
     With `whole_contigs` the blocks are the contigs; those of more than a tenth of their species stay in "train", so a
     species of few large contigs has nothing held out.
     """
+    # What is held out must not depend on the seed, else two runs on one genome could not be compared.
     edges = packed.contig_edges
     if split == "all":
         return np.stack([edges[:-1], edges[1:]], axis=1)
@@ -59,11 +60,12 @@ def stretches_of(
 
 
 def eligible_starts(
-    stretches: Int[np.ndarray, "stretch 2"], runs: Int[np.ndarray, "run 2"], window: int, max_n: int
+    spans: Int[np.ndarray, "span 2"], runs: Int[np.ndarray, "run 2"], window: int, max_n: int
 ) -> Int[np.ndarray, "interval 2"]:
-    """First and last-plus-one start of windows that lie in one stretch and hold at most `max_n` N, in order."""
-    long_enough = stretches[stretches[:, 1] - stretches[:, 0] >= window]
+    """First and last-plus-one start of windows that lie in one span and hold at most `max_n` N, in order."""
+    long_enough = spans[spans[:, 1] - spans[:, 0] >= window]
     starts = np.stack([long_enough[:, 0], long_enough[:, 1] - window + 1], axis=1)
+    # Most spans of a real genome hold no N: all their starts are eligible, and only the others need a closer look.
     touches_n = np.searchsorted(runs[:, 0], long_enough[:, 1]) > np.searchsorted(runs[:, 1], long_enough[:, 0], "right")
     if not touches_n.any():
         return starts
@@ -81,6 +83,8 @@ def draw_key(seed: int, stream: int) -> int:
 
 def draw_bits(key: int, indices: Int[np.ndarray, "row"]) -> UInt64[np.ndarray, "row"]:
     """64 random bits for each index, a pure function of key and index.
+
+    A generator with state would have to be run up to the index on resuming, and could not be shared by ranks.
 
     Reference: SplitMix64, Steele et al. 2014, "Fast splittable pseudorandom number generators".
     """
@@ -104,15 +108,16 @@ def as_fraction(bits: UInt64[np.ndarray, "row"]) -> Float[np.ndarray, "row"]:
 
 
 def _blocks(packed: PackedBases, species: int, window: int) -> Int[np.ndarray, "block 2"]:
-    contigs = np.flatnonzero(packed.contig_species == species)
-    starts, ends = packed.contig_edges[contigs], packed.contig_edges[contigs + 1]
+    starts, ends = _contigs(packed, species).T
+    # Two windows at least, or cutting would make most windows lie across an edge and be lost.
     size = max(int((ends - starts).sum()) // _BLOCKS_PER_SPECIES, 2 * window)
     counts = np.maximum((ends - starts + size // 2) // size, 1)
-    contig = np.repeat(np.arange(len(contigs)), counts)
+    contig = np.repeat(np.arange(len(counts)), counts)
     place = np.arange(len(contig)) - np.repeat(np.cumsum(counts) - counts, counts)
     length, count = (ends - starts)[contig], counts[contig]
-    blocks = np.stack([length * place // count, length * (place + 1) // count], axis=1)
-    return blocks + starts[contig][:, None].astype(np.int64)
+    blocks: Int[np.ndarray, "block 2"] = np.stack([length * place // count, length * (place + 1) // count], axis=1)
+    blocks += starts[contig][:, None]
+    return blocks
 
 
 def _contigs(packed: PackedBases, species: int) -> Int[np.ndarray, "contig 2"]:
@@ -129,8 +134,10 @@ def _held_out(
     if whole_contigs:
         is_candidate &= lengths <= LARGEST_HELD_OUT_CONTIG * lengths.sum()
     candidates = np.flatnonzero(is_candidate)
+    # By a hash of the content, so that a genome added to the corpus leaves what is held out of the others as it was.
     order = sorted(candidates.tolist(), key=lambda block: (_fingerprint(packed, *blocks[block].tolist()), block))
     before = np.cumsum(lengths[order]) - lengths[order]
+    # One candidate always stays in training.
     num_held_out = min(int((before < HELD_OUT_FRACTION * lengths.sum()).sum()), len(order) - 1)
     held_out = np.zeros(len(blocks), bool)
     held_out[order[: max(num_held_out, 0)]] = True
@@ -142,7 +149,7 @@ def _fingerprint(packed: PackedBases, start: int, end: int) -> bytes:
     return hashlib.blake2b(content + int(end - start).to_bytes(8, "little"), digest_size=8).digest()
 
 
-def _merged(blocks: Int[np.ndarray, "block 2"], edges: Int[np.ndarray, "edge"]) -> Int[np.ndarray, "stretch 2"]:
+def _merged(blocks: Int[np.ndarray, "block 2"], edges: Int[np.ndarray, "edge"]) -> Int[np.ndarray, "span 2"]:
     """Blocks that touch within a contig made one."""
     if not len(blocks):
         return blocks
@@ -163,6 +170,8 @@ def _few_n(
     points = points[(points >= first) & (points < stop)]
     counts = num_n_before(near, points + window) - num_n_before(near, points)
     left, right = points, np.append(points[1:], stop)
+    # Room for further N in the window at the left end of each piece, and at its right end. Where one end has room and
+    # the other has not, the line of slope 1 or -1 meets `max_n` exactly `room` bases from the end that has.
     left_room, right_room = max_n - counts, max_n - np.append(counts[1:], counts[-1])
     low = np.where(left_room >= 0, left, np.where(right_room >= 0, right - right_room, right))
     high = np.where(right_room >= 0, right, np.where(left_room >= 0, np.minimum(left + left_room + 1, right), left))

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -52,7 +52,7 @@ class PackedBases:
     Attributes:
         contig_edges: contig c is `base_ids[contig_edges[c]:contig_edges[c + 1]]`.
         contig_species: index into `species`, never decreasing.
-        n_runs: start and end of every longest stretch of N within a contig, in order, in coordinates of `base_ids`.
+        n_runs: start and end of every longest run of N within a contig, in order, in coordinates of `base_ids`.
         num_ambiguous: letters that were IUPAC codes other than N.
     """
 
@@ -74,7 +74,7 @@ class PackedBases:
 
 
 def n_runs(base_ids: UInt8[np.ndarray, "base"]) -> Int[np.ndarray, "run 2"]:
-    """Start and end of every longest stretch of N, in order, 0-based half-open."""
+    """Start and end of every longest run of N, in order, 0-based half-open."""
     is_n = base_ids == N
     if not is_n.any():
         return np.empty((0, 2), np.int64)
@@ -162,12 +162,15 @@ def open_store(folder: Path) -> PackedBases | None:
     """Store in `folder`, its bases memory-mapped; None where there is none or where it is not whole."""
     try:
         record = json.loads((folder / "corpus.json").read_text())
+        # Mapped, not read: processes share the pages, and a window costs the pages that it lies on. A plain view of the
+        # map, for slicing a `memmap` itself is several times slower.
         base_ids = np.memmap(folder / "bases.u8", np.uint8, "r").view(np.ndarray)
-        names = (folder / "names.txt").read_text(encoding="utf-8").split("\n")
+        names = (folder / "names.txt").read_text(encoding="utf-8").split("\n")  # a name has no line end
         contigs = np.load(folder / "contigs.npy", allow_pickle=False)
         runs = np.load(folder / "n_runs.npy", allow_pickle=False)
     except (OSError, ValueError):
         return None
+    # A store of another version is as good as none: it is built again.
     if record["version"] != STORE_VERSION or base_ids.size != record["num_bases"] or len(names) != len(contigs):
         return None
     edges = np.append(contigs[:, 1], base_ids.size)
@@ -179,14 +182,31 @@ def open_store(folder: Path) -> PackedBases | None:
 
 def _build(files: list[SourceFile], folder: Path, key: str, gaps: Gaps, repeated_names: RepeatedNames) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # A hidden folder beside the final one, for renaming is atomic only within one file system. Everything is flushed
+    # before the rename, else a power cut could leave a folder of the right name with files of zeros.
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        with _synced(temporary / "bases.u8") as write:
-            packed = pack(_records(files, gaps, repeated_names), write)(np.empty(0, np.uint8), key)
-        _write_tables(packed, temporary)
-        sources = [asdict(file) | {"path": file.path.name} for file in files]
-        _write_record(packed, temporary, {"gaps": gaps, "sources": sources})
-        temporary.chmod(0o755)
+        with _synced(temporary / "bases.u8") as file:  # record by record: the genome may be larger than the memory
+            finish = pack(_records(files, gaps, repeated_names), lambda base_ids: file.write(base_ids.data))
+        packed = finish(np.empty(0, np.uint8), key)
+        contigs = np.stack([packed.contig_species, packed.contig_edges[:-1]], axis=1)
+        for name, table in (("contigs.npy", contigs), ("n_runs.npy", packed.n_runs)):
+            with _synced(temporary / name) as file:
+                np.save(file, table, allow_pickle=False)
+        with _synced(temporary / "names.txt") as file:
+            file.write("\n".join(packed.contig_names).encode("utf-8"))
+        record = {
+            "version": STORE_VERSION,
+            "content_hash": packed.content_hash,
+            "num_bases": int(packed.contig_edges[-1]),
+            "num_ambiguous": packed.num_ambiguous,
+            "species": packed.species,
+            "gaps": gaps,
+            "sources": [asdict(source) | {"path": source.path.name} for source in files],
+        }
+        with _synced(temporary / "corpus.json") as file:
+            file.write((json.dumps(record, indent=2) + "\n").encode())
+        temporary.chmod(0o755)  # mkdtemp's folders are closed to other users, who may share this cache
         _publish(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -199,41 +219,17 @@ def _records(files: list[SourceFile], gaps: Gaps, repeated_names: RepeatedNames)
 
 
 @contextlib.contextmanager
-def _synced(path: Path) -> Iterator[Callable[[Any], int]]:
-    """Writer of `path`; the bytes are on disk when the block ends."""
+def _synced(path: Path) -> Iterator[BinaryIO]:
+    """New file at `path`; its bytes are on disk when the block ends."""
     with path.open("wb") as file:
-        yield file.write
+        yield file
         file.flush()
         os.fsync(file.fileno())
 
 
-def _write_tables(packed: PackedBases, folder: Path) -> None:
-    contigs = np.stack([packed.contig_species, packed.contig_edges[:-1]], axis=1)
-    for name, table in (("contigs.npy", contigs), ("n_runs.npy", packed.n_runs)):
-        with (folder / name).open("wb") as file:
-            np.save(file, table, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-    with _synced(folder / "names.txt") as write:
-        write("\n".join(packed.contig_names).encode("utf-8"))
-
-
-def _write_record(packed: PackedBases, folder: Path, origin: dict[str, Any]) -> None:
-    record = {
-        "version": STORE_VERSION,
-        "content_hash": packed.content_hash,
-        "num_bases": int(packed.contig_edges[-1]),
-        "num_ambiguous": packed.num_ambiguous,
-        "species": packed.species,
-        **origin,
-    }
-    with _synced(folder / "corpus.json") as write:
-        write((json.dumps(record, indent=2) + "\n").encode())
-
-
 def _publish(temporary: Path, folder: Path) -> None:
     """Renames `temporary` to `folder`, unless another process has put a whole store there first."""
-    for _ in range(2):
+    for _ in range(2):  # a damaged store may be in the way the first time
         with contextlib.suppress(OSError):
             temporary.rename(folder)
             return

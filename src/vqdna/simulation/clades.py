@@ -94,7 +94,7 @@ def simulate_clades(
         private: substitutions of each genome's own, on bases that no branch has changed.
     """
     random = np.random.default_rng([seed, 20])
-    reference = species_model(seed, 0).stretch(random, num_bases)
+    reference = species_model(seed, 0).span(random, num_bases)
     branches = sorted({step for lineage in TREE.values() for step in _steps(lineage)})
     free = random.permutation(np.arange(ENDS, num_bases - ENDS)).tolist()
     changes = {step: [_change(reference, free.pop(), random) for _ in range(per_branch)] for step in branches}

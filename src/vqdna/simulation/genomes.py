@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.bases import from_base_ids, reverse_complement
+from vqdna.genome.intervals import Interval
 from vqdna.genome.sequences import Sequence
 from vqdna.results import atomic_output
 from vqdna.simulation.species_model import (
@@ -37,21 +37,14 @@ _PROMOTER_MARGIN = 40
 _SHORTEST_PROMOTER = 100
 _WRONG_SPACERS = (*range(4, 13), *range(30, 50))
 
-Strand = Literal["+", "-"]
 Row = tuple[str, int]
 
 
-class Annotation(NamedTuple):
-    """A feature of a contig, 0-based half-open on the forward strand.
+@dataclass(frozen=True)
+class Feature(Interval):
+    """A feature of a contig; kinds: gene (coding, ATG to stop), promoter, caat_box, tata_box, cpg_island, repeat."""
 
-    Kinds: gene (coding, ATG to stop), promoter, caat_box, tata_box, cpg_island, repeat.
-    """
-
-    contig: str
-    start: int
-    end: int
     kind: str
-    strand: Strand
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +53,7 @@ class SimulatedSpecies:
 
     model: SpeciesModel
     sequences: tuple[Sequence, ...]
-    annotations: tuple[Annotation, ...]
+    annotations: tuple[Feature, ...]
 
     @property
     def name(self) -> str:
@@ -138,7 +131,7 @@ def simulate_task(
 
     "promoter": class 1 holds a CAAT box, a spacer of 18 to 22 bases and a TATA box, anywhere. Of class 0 a third is
     plain background, a third has one of the boxes, a third both with another spacer or in the other order; so counting
-    k-mers goes only part of the way. "species": the class is the species of a stretch of genome, on either strand.
+    k-mers goes only part of the way. "species": the class is the species of a span of genome, on either strand.
 
     Raises:
         InputError: an unknown kind, a negative number, or a length too short for the kind.
@@ -179,8 +172,7 @@ def write_genomes(folder: str | Path, genomes: SimulatedGenomes) -> list[Path]:
         paths.append(Path(folder) / f"{species.name}.fa")
         write_fasta(paths[-1], species.sequences)
         with atomic_output(paths[-1].with_suffix(".bed")) as temporary, temporary.open("w", newline="\n") as file:
-            for contig, start, end, kind, strand in species.annotations:
-                file.write(f"{contig}\t{start}\t{end}\t{kind}\t0\t{strand}\n")
+            file.writelines(f"{feature.bed_line(feature.kind)}\n" for feature in species.annotations)
     return paths
 
 
@@ -197,23 +189,23 @@ def _genome(model: SpeciesModel, rng: np.random.Generator, num_bases: int) -> Si
     return SimulatedSpecies(model, tuple(sequences), tuple(annotations))
 
 
-def _contig(name: str, model: SpeciesModel, rng: np.random.Generator, size: int) -> tuple[Sequence, list[Annotation]]:
+def _contig(name: str, model: SpeciesModel, rng: np.random.Generator, size: int) -> tuple[Sequence, list[Feature]]:
     """Background with features laid into it one after another, each on a random strand."""
-    base_ids = model.stretch(rng, size)
+    base_ids = model.span(rng, size)
     soft_masked = np.zeros(size, bool)
-    annotations: list[Annotation] = []
+    annotations: list[Feature] = []
     start = int(rng.integers(50, 400))
     while True:
         unit = _unit(model, rng)
         end = start + unit.size
         if end > size:
             return Sequence(name, base_ids, soft_masked), annotations
-        strand: Strand = "+" if rng.random() < 0.5 else "-"
+        strand = "+" if rng.random() < 0.5 else "-"
         bases = np.concatenate(unit.parts)
         base_ids[start:end] = bases if strand == "+" else reverse_complement(bases)
         for first, last, kind in unit.labels:
             place = (start + first, start + last) if strand == "+" else (end - last, end - first)
-            annotations.append(Annotation(name, *place, kind, strand))
+            annotations.append(Feature(name, *place, strand, kind))
             if kind == "repeat":
                 soft_masked[slice(*place)] = True
         start = end + int(rng.integers(50, 400))
@@ -234,7 +226,7 @@ def _unit(model: SpeciesModel, rng: np.random.Generator) -> _Unit:
 
 def _add_promoter(unit: _Unit, model: SpeciesModel, rng: np.random.Generator, in_island: bool) -> None:
     def spacer(length: int) -> UInt8[np.ndarray, "base"]:
-        return cpg_island(rng, length) if in_island else model.stretch(rng, length)
+        return cpg_island(rng, length) if in_island else model.span(rng, length)
 
     first_label = len(unit.labels)
     unit.add(spacer(_PROMOTER_MARGIN))

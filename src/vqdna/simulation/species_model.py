@@ -63,12 +63,12 @@ class SpeciesModel:
         return float(-(stationary[:, None] * self.transitions * np.log(self.transitions)).sum())
 
     def background(self, rng: np.random.Generator, num_rows: int, length: int) -> UInt8[np.ndarray, "row length"]:
-        """Independent stretches of the background chain."""
+        """Independent spans of the background chain."""
         return markov_chains(rng, self.transitions, num_rows, length)
 
-    def stretch(self, rng: np.random.Generator, length: int) -> UInt8[np.ndarray, "base"]:
-        """One stretch of background."""
-        return _stretch(rng, self.transitions, length)
+    def span(self, rng: np.random.Generator, length: int) -> UInt8[np.ndarray, "base"]:
+        """One span of background."""
+        return _span(rng, self.transitions, length)
 
     def gene(self, rng: np.random.Generator) -> UInt8[np.ndarray, "base"]:
         """Coding sequence of 60 to 300 codons by this species' usage, from ATG to a stop codon."""
@@ -120,14 +120,14 @@ def motif(rng: np.random.Generator, consensus: str) -> UInt8[np.ndarray, "base"]
 
 
 def cpg_island(rng: np.random.Generator, length: int) -> UInt8[np.ndarray, "base"]:
-    """Stretch of CpG-island composition, the same in all species."""
-    return _stretch(rng, _CPG_ISLAND, length)
+    """Span of CpG-island composition, the same in all species."""
+    return _span(rng, _CPG_ISLAND, length)
 
 
-def _stretch(
+def _span(
     rng: np.random.Generator, transitions: Float[np.ndarray, "context 4"], length: int
 ) -> UInt8[np.ndarray, "base"]:
-    """One stretch, joined from chains drawn side by side, which is faster than one long chain."""
+    """One span, joined from chains that run side by side, which is faster than one long chain."""
     lanes = min(max(length // _LANE_BASES, 1), _MOST_LANES)
     joined = markov_chains(rng, transitions, lanes, -(-length // lanes)).ravel()
     return joined[:length].copy()

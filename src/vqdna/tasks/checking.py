@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
+from vqdna.config import StrictModel
 from vqdna.tasks.registry import SPLITS, Dataset, split_file
 from vqdna.tasks.tables import Row, read_rows
 
@@ -21,8 +20,7 @@ COLUMNS = ("sequence", "label")
 LETTERS = frozenset("ACGT")
 
 
-@dataclass(frozen=True)
-class SplitCheck:
+class SplitCheck(StrictModel):
     """What a split's table holds.
 
     Attributes:
@@ -43,13 +41,8 @@ class SplitCheck:
     repeated: int
     sha256: str
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {**self.__dict__, "path": str(self.path), "labels": dict(self.labels), "lengths": list(self.lengths)}
 
-
-@dataclass(frozen=True)
-class DatasetCheck:
+class DatasetCheck(StrictModel):
     """A dataset's splits, what they share, and what is not as known.
 
     Attributes:
@@ -63,11 +56,6 @@ class DatasetCheck:
     splits: Mapping[str, SplitCheck]
     shared: Mapping[str, int]
     faults: tuple[str, ...]
-
-    def to_record(self) -> dict[str, Any]:
-        """As JSON has it."""
-        splits = {name: check.to_record() for name, check in self.splits.items()}
-        return {"name": self.name, "splits": splits, "shared": dict(self.shared), "faults": list(self.faults)}
 
 
 def checksum(rows: Iterable[Row]) -> str:
@@ -92,17 +80,23 @@ def check_dataset(row: Dataset, folder: Path) -> DatasetCheck:
             checks[split], sequences[split] = _check_split(path)
     shared = {f"{one}/{other}": len(sequences[one] & sequences[other]) for one, other in combinations(checks, 2)}
     faults = [fault for split, check in checks.items() for fault in _faults(row, split, check)]
-    return DatasetCheck(row.name, checks, shared, tuple(faults))
+    return DatasetCheck(name=row.name, splits=checks, shared=shared, faults=tuple(faults))
 
 
 def _check_split(path: Path) -> tuple[SplitCheck, set[str]]:
     rows = list(read_rows(path, COLUMNS))
     texts = [row.cells["sequence"].upper() for row in rows]
     lengths, distinct = [len(text) for text in texts], set(texts)
-    odd = sum(not LETTERS.issuperset(text) for text in texts)
-    labels = dict(sorted(Counter(row.cells["label"] for row in rows).items()))
-    ends = (min(lengths), max(lengths))
-    return SplitCheck(path, len(rows), labels, ends, odd, len(texts) - len(distinct), checksum(rows)), distinct
+    check = SplitCheck(
+        path=path,
+        records=len(rows),
+        labels=dict(sorted(Counter(row.cells["label"] for row in rows).items())),
+        lengths=(min(lengths), max(lengths)),
+        odd_letters=sum(not LETTERS.issuperset(text) for text in texts),
+        repeated=len(texts) - len(distinct),
+        sha256=checksum(rows),
+    )
+    return check, distinct
 
 
 def _faults(row: Dataset, split: str, check: SplitCheck) -> Iterable[str]:

@@ -5,10 +5,10 @@ Flow: registry + published scores + data root -> rows -> text. It must not read 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from vqdna.config import StrictModel
 from vqdna.tasks.checking import DatasetCheck, SplitCheck
 from vqdna.tasks.published import best_published, published_systems, source_of
 from vqdna.tasks.registry import SPLITS, Dataset, datasets, own_datasets, split_file
@@ -16,56 +16,79 @@ from vqdna.tasks.registry import SPLITS, Dataset, datasets, own_datasets, split_
 COLUMNS = ("name", "task", "classes", "bases", "train / dev / test", "metric", "best published", "there")
 
 
-def inventory(data_root: Path | None) -> list[dict[str, Any]]:
-    """A row per dataset, those of the paper first: what is known, published scores, and the splits that are there."""
+class BestPublished(StrictModel):
+    """The system with the highest published score, and that score x 100."""
+
+    system: str
+    score: float
+
+
+class InventoryRow(StrictModel):
+    """What is known of a dataset, published scores x 100 by system, and the splits that are there."""
+
+    name: str
+    group: str
+    species: str
+    task: str
+    classes: int
+    length: int | None
+    metric: str
+    records: dict[str, int | None]
+    folder: str
+    source: str | None
+    license: str | None
+    sha256: dict[str, str]
+    published: dict[str, float]
+    best_published: BestPublished | None
+    there: list[str]
+
+
+def inventory(data_root: Path | None) -> list[InventoryRow]:
+    """A row per dataset, those of the paper first."""
     return [_row(row, data_root) for row in [*datasets().values(), *own_datasets(data_root).values()]]
 
 
-def _row(row: Dataset, data_root: Path | None) -> dict[str, Any]:
-    source, best = source_of(row), best_published(row.name)
-    scores = {
-        system.name: system.scores[row.name] for system in published_systems().values() if row.name in system.scores
-    }
-    there = [split for split in SPLITS if data_root is not None and split_file(data_root / row.folder, split)]
-    return {
-        "name": row.name,
-        "group": row.group,
-        "species": row.species,
-        "task": row.task,
-        "classes": row.classes,
-        "length": row.length or None,
-        "metric": row.metric,
-        "records": {split: row.num_records(split) for split in SPLITS},
-        "folder": row.folder,
-        "source": source.repository if source else None,
-        "license": row.license or (source.license if source else None),
-        "sha256": dict(row.sha256 or {}),
-        "published": scores,
-        "best_published": None if best is None else {"system": best[0], "score": best[1]},
-        "there": there,
-    }
+def _row(row: Dataset, data_root: Path | None) -> InventoryRow:
+    source, best, systems = source_of(row), best_published(row.name), published_systems().values()
+    return InventoryRow(
+        name=row.name,
+        group=row.group,
+        species=row.species,
+        task=row.task,
+        classes=row.classes,
+        length=row.length or None,
+        metric=row.metric,
+        records={split: row.num_records(split) for split in SPLITS},
+        folder=row.folder,
+        source=source.repository if source else None,
+        license=row.license or (source.license if source else None),
+        sha256=dict(row.sha256 or {}),
+        published={system.name: system.scores[row.name] for system in systems if row.name in system.scores},
+        best_published=None if best is None else BestPublished(system=best[0], score=best[1]),
+        there=[split for split in SPLITS if data_root is not None and split_file(data_root / row.folder, split)],
+    )
 
 
-def inventory_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def inventory_table(rows: Sequence[InventoryRow]) -> str:
     """The rows as aligned text, and how many are complete."""
     cells = [COLUMNS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
-    complete = sum(len(row["there"]) == len(SPLITS) for row in rows)
+    complete = sum(len(row.there) == len(SPLITS) for row in rows)
     return "\n".join([*lines, f"{len(rows)} datasets, {complete} of them complete in the data root"])
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    best, counts = row["best_published"], row["records"].values()
+def _cells(row: InventoryRow) -> tuple[str, ...]:
+    best = row.best_published
     return (
-        row["name"],
-        row["task"],
-        str(row["classes"]),
-        str(row["length"] or "-"),
-        " / ".join("-" if count is None else str(count) for count in counts),
-        row["metric"],
-        "-" if best is None else f"{best['score']:.1f} {best['system']}",
-        " ".join(row["there"]) or "-",
+        row.name,
+        row.task,
+        str(row.classes),
+        str(row.length or "-"),
+        " / ".join("-" if count is None else str(count) for count in row.records.values()),
+        row.metric,
+        "-" if best is None else f"{best.score:.1f} {best.system}",
+        " ".join(row.there) or "-",
     )
 
 

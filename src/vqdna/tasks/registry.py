@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from vqdna.config import read_yaml
+from vqdna.config import Values, read_yaml
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.tasks.covid_windows import VARIANTS_FILE, WindowSizes, variant_window_files
@@ -117,9 +117,9 @@ def _own_row(path: Path, name: str, row: Any) -> Dataset:
     return Dataset(str(name), **row)
 
 
-def package_table(name: str) -> dict[str, Any]:
+def package_table(name: str) -> Values:
     """A YAML table of this package."""
-    table: dict[str, Any] = yaml.safe_load(files("vqdna.tasks").joinpath(name).read_text())
+    table: Values = yaml.safe_load(files("vqdna.tasks").joinpath(name).read_text())
     return table
 
 

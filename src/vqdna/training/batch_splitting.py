@@ -1,34 +1,39 @@
-"""Deals the items of each update out to ranks and accumulated passes, those of an epoch's shorter last update too.
+"""Splits the joint batch of each update over ranks and accumulated passes, also the shorter one at an epoch's end.
 
 Flow: items in the dataset's order -> joint batch of an update -> one part for each pass on each rank, sizes alike up to
-one item -> loader of this rank, which gives a `Pass` per part. All ranks take equally many passes, so a part without
-items is filled with one that does not count. It must not know models.
+one item -> loader of this rank, which gives a `MicroBatch` per part. It must not know models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from accelerate.data_loader import DataLoaderShard  # type: ignore[import-untyped]
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+Batch: TypeAlias = dict[str, Any]
+"""What a model's forward takes, by name."""
 
-class Part(NamedTuple):
+Collate: TypeAlias = Callable[[Any], Batch]
+"""Makes a batch of a list of items, or of what a dataset's `__getitems__` gave."""
+
+
+class BatchPart(NamedTuple):
     """Item numbers of one pass on one rank, and whether they count in the loss."""
 
     items: Sequence[int]
     counts: bool
 
 
-class Pass(NamedTuple):
+class MicroBatch(NamedTuple):
     """Batch of one pass on one rank, and whether it counts in the loss."""
 
-    batch: dict[str, Any]
+    batch: Batch
     counts: bool
 
 
-class PartSampler(Sampler[Part]):
+class BatchPartSampler(Sampler[BatchPart]):
     """Parts of one rank, in order.
 
     Args:
@@ -46,32 +51,32 @@ class PartSampler(Sampler[Part]):
     def __len__(self) -> int:
         return -(-self.num_items // self.batch_size) * self.passes
 
-    def __iter__(self) -> Iterator[Part]:
-        for start in range(0, self.num_items, self.batch_size):
-            joint = range(start, min(start + self.batch_size, self.num_items))
-            for number in range(self.passes):
-                yield self._part(joint, number * self.ranks + self.rank)
-
-    def _part(self, joint: range, number: int) -> Part:
+    def __iter__(self) -> Iterator[BatchPart]:
         parts = self.passes * self.ranks
-        items = joint[len(joint) * number // parts : len(joint) * (number + 1) // parts]
-        return Part(items, True) if items else Part(joint[:1], False)
+        for start in range(0, self.num_items, self.batch_size):
+            # The joint batch depends on neither ranks nor passes: several processes see what a single one would.
+            joint = range(start, min(start + self.batch_size, self.num_items))
+            for one in range(self.passes):
+                number = one * self.ranks + self.rank
+                items = joint[len(joint) * number // parts : len(joint) * (number + 1) // parts]
+                # All ranks must take equally many passes, for each waits for the others' gradients. A part without
+                # items therefore gets one that does not count.
+                yield BatchPart(items, True) if items else BatchPart(joint[:1], False)
 
 
-class _Dealt(Dataset[Any]):
+class _SplitDataset(Dataset[Any]):
     """The dataset, fetched and collated a part at a time."""
 
-    def __init__(self, dataset: Any, collate: Callable[[Any], dict[str, Any]]) -> None:
+    def __init__(self, dataset: Any, collate: Collate) -> None:
         self.dataset, self.collate = dataset, collate
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitems__(self, part: Part) -> Pass:
-        """Batch of a part."""
+    def __getitems__(self, part: BatchPart) -> MicroBatch:
         fetch = getattr(self.dataset, "__getitems__", None)
         items = fetch(part.items) if fetch else [self.dataset[item] for item in part.items]
-        return Pass(self.collate(items), part.counts)
+        return MicroBatch(self.collate(items), part.counts)
 
     def set_epoch(self, epoch: int) -> None:
         """Tells a dataset whose order goes by the epoch; the loader calls it."""
@@ -79,20 +84,20 @@ class _Dealt(Dataset[Any]):
             self.dataset.set_epoch(epoch)
 
 
-def dealing_loader(
-    dataset: Any, collate: Callable[[Any], dict[str, Any]], sampler: PartSampler, *, pin_memory: bool, prefetch: int = 0
+def split_loader(
+    dataset: Any, collate: Collate, sampler: BatchPartSampler, *, pin_memory: bool, prefetch: int = 0
 ) -> DataLoader[Any]:
-    """Loader of one rank's passes; accelerate's, so that its resuming and its epochs work as usual.
+    """Loader of one rank's micro-batches; accelerate's, so that its resuming and its epochs work as usual.
 
     Args:
         dataset: items by number.
         collate: items to a batch.
-        sampler: whose parts the passes are.
+        sampler: parts that the micro-batches are made of.
         pin_memory: for copies to a GPU.
-        prefetch: processes that prepare passes ahead; their order stays.
+        prefetch: processes that prepare micro-batches ahead; their order stays.
     """
     loader: DataLoader[Any] = DataLoaderShard(
-        _Dealt(dataset, collate),
+        _SplitDataset(dataset, collate),
         batch_sampler=sampler,
         collate_fn=_as_fetched,
         pin_memory=pin_memory,
@@ -101,5 +106,5 @@ def dealing_loader(
     return loader
 
 
-def _as_fetched(fetched: Pass) -> Pass:
+def _as_fetched(fetched: MicroBatch) -> MicroBatch:
     return fetched

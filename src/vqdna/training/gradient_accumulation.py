@@ -1,4 +1,4 @@
-"""The passes of one update - accumulated ones, on all ranks - made to count as the one batch that they are cut from.
+"""The passes of one update, accumulated and on all ranks, made to count as the one joint batch that they are cut from.
 
 Flow: batches of an update on this rank -> codebooks started from all of them; batches with `loss_shares`, the factor of
 each loss term that makes means over passes and ranks the mean over the joint batch. What is asked of a model:
@@ -16,36 +16,39 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from vqdna.training.batch_splitting import Batch
 
-def start_codebooks(model: nn.Module, batches: Sequence[dict[str, Any]]) -> None:
+
+def start_codebooks(model: nn.Module, batches: Sequence[Batch]) -> None:
     """Starts each codebook that has seen nothing from all passes of the first update, coarsest level first.
 
-    With a single pass that pass does it. Codebooks of later levels see what earlier ones made of the latents, so each
-    takes a run over the passes of its own. Random draws of the passes are made again later.
+    With a single pass that pass does it by itself.
     """
     books: list[Any] = [module for module in model.modules() if hasattr(module, "gather") and hasattr(module, "start")]
     untrained = [book for book in books if not book.is_initialized]
     if len(batches) < 2 or not untrained:
         return
+    # The passes run again for the update itself; with the generator put back they draw the same numbers then, so
+    # accumulating changes nothing else.
     with torch.random.fork_rng(), torch.no_grad():
         for number, book in enumerate(untrained):
+            # A finer level sees what the coarser ones leave of the latents, so it can start only when those have, and
+            # takes a run over all passes of its own.
             for waiting in untrained[number:]:
                 waiting.gather()
             for batch in batches:
                 model.train()(**batch)
             book.start()
     for book in books:
-        book.forget_observed()
+        book.forget_observed()  # else the first update would count these runs beside its own
 
 
 def share_losses(
-    model: nn.Module, batches: Sequence[dict[str, Any]], device: torch.device, counted: Sequence[bool] | None = None
-) -> Sequence[dict[str, Any]]:
+    model: nn.Module, batches: Sequence[Batch], device: torch.device, counted: Sequence[bool] | None = None
+) -> Sequence[Batch]:
     """Batches with `loss_shares`: by term, items of the pass over the mean number of items per pass and rank.
 
-    The mean over passes and ranks of share x mean is then the sum over all items by their number, so passes of unequal
-    size, or with unequally many N, have the gradient of the joint batch. No rank waits for the device. A single pass on
-    a single rank is the joint batch and stays as it is.
+    No rank waits for the device. A single pass on a single rank is the joint batch and stays as it is.
 
     Args:
         model: may have `loss_items`.
@@ -58,18 +61,23 @@ def share_losses(
         return batches
     items = [count_items(**batch) for batch in batches]
     names = list(items[0])
-    counts = torch.stack([torch.stack([_number(number[name], device) for name in names]) for number in items])
+    # [pass, term]; in double precision, for a count of bases may exceed what float32 holds exactly.
+    counts = torch.stack(
+        [
+            torch.stack([torch.as_tensor(number[name], dtype=torch.double, device=device) for name in names])
+            for number in items
+        ]
+    )
     if counted is not None:
         counts *= torch.tensor(counted, device=device)[:, None]
+    # The optimizer takes the plain mean of the passes' gradients over passes and ranks. With each loss multiplied by
+    # items / (mean items), that mean is the sum over all items by their number: the gradient of the joint batch, though
+    # passes differ in size or in how many of their bases are N.
     mean = mean_over_ranks(counts.mean(dim=0))
     shares = (counts / mean.clamp_min(torch.finfo(mean.dtype).tiny)).float()
     return [
         {**batch, "loss_shares": dict(zip(names, row, strict=True))} for batch, row in zip(batches, shares, strict=True)
     ]
-
-
-def _number(items: Tensor | int, device: torch.device) -> Tensor:
-    return torch.as_tensor(items, dtype=torch.double, device=device)
 
 
 def mean_over_ranks(values: Tensor) -> Tensor:

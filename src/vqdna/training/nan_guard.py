@@ -17,7 +17,7 @@ NEVER = torch.iinfo(torch.long).max
 WHAT = ("loss", "gradient")
 
 
-class FiniteGuard:
+class NanGuard:
     """Remembers the first step at which something was NaN or infinite.
 
     On one CPU process it looks at every value at once. On a GPU looking would wait for the device, and among several
@@ -37,9 +37,12 @@ class FiniteGuard:
             InputError: on CPU, the value is no number (a loss among several ranks waits for the gradient).
         """
         value = torch.as_tensor(value, device=self._first_bad.device).detach()
+        # The smallest bad step is kept on the device: no copy to the host, which would wait for all queued kernels.
         seen = torch.where(torch.isfinite(value), NEVER, step)
         self._first_bad[WHAT.index(what)].clamp_max_(seen)
         if value.device.type == "cpu" and not torch.isfinite(value):
+            # A rank that stopped here alone would leave the others waiting for its gradient. The gradient's norm is the
+            # same on all ranks, so there all of them stop together.
             if num_ranks() == 1:
                 raise _no_number(what, str(float(value)), step)
             if what == "gradient":
@@ -63,6 +66,8 @@ class FiniteGuard:
         Raises:
             InputError: one is no number, on all ranks; names it.
         """
+        # All ranks must raise the same error, though each sees only what it holds of a split model: the first bad
+        # tensor by number, the smallest over the ranks.
         tensors = list(model.state_dict().items())
         bad = [number for number, (_, tensor) in enumerate(tensors) if not _is_finite(tensor)]
         first = torch.tensor(bad[0] if bad else NEVER, device=self._first_bad.device)

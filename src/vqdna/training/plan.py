@@ -25,7 +25,8 @@ from vqdna.config import StrictModel
 from vqdna.devices import own_device, uses_bfloat16
 from vqdna.quantities import bytes_of, duration
 from vqdna.quiet import is_watched
-from vqdna.training.profiling import Batch, TooSlowError, measure_passes
+from vqdna.training.batch_splitting import Batch, Collate
+from vqdna.training.profiling import TooSlowError, measure_passes
 from vqdna.training.run_folder import is_main_process
 from vqdna.training.settings import TrainingSettings, launched_ranks
 
@@ -133,7 +134,7 @@ def plan_training(
     settings: TrainingSettings,
     reading: Reading,
     *,
-    collate: Callable[[Any], Batch],
+    collate: Collate,
     parameters: Mapping[str, int],
     within: float | None = None,
 ) -> Plan:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from vqdna.devices import uses_bfloat16
 from vqdna.operations import operation_counter
+from vqdna.training.batch_splitting import Batch, Collate
 from vqdna.training.gradient_accumulation import mean_over_ranks
 
 TIMED_SECONDS = 0.5
@@ -29,8 +30,6 @@ TIMED_PASSES = 2
 
 FIRST_PASS_SHARE = 0.2
 """Share of all measuring that the first pass takes at most: two sequences forward, of about eight and some backward."""
-
-Batch = dict[str, Any]
 
 
 class TooSlowError(Exception):
@@ -63,7 +62,7 @@ class Measured:
 def measure_passes(
     model: nn.Module,
     dataset: Dataset[Any],
-    collate: Callable[[Any], Batch],
+    collate: Collate,
     count_bases: Callable[[Batch], float],
     *,
     device: torch.device,
@@ -88,19 +87,19 @@ def measure_passes(
     """
     began = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        trial = _Trial(model, device, precision)
-        once, twice = (trial.batch(dataset, collate, [0] * copies) for copies in (1, 2))
-        kept_twice = trial.kept_bytes(twice)  # the first pass, which also starts codebooks
+        copied = _ModelCopy(model, device, precision)
+        once, twice = (copied.batch(dataset, collate, [0] * copies) for copies in (1, 2))
+        kept_twice = copied.kept_bytes(twice)  # the first pass, which also starts codebooks
         _check_pace(time.perf_counter() - began, within, device)
-        kept_once = trial.kept_bytes(once)
+        kept_once = copied.kept_bytes(once)
         started = time.perf_counter()
-        forward, training = trial.flops(once)
+        forward, training = copied.flops(once)
         now = time.perf_counter()
         timed_seconds = TIMED_SECONDS if within is None else min(TIMED_SECONDS, (within - now + began) / TIMED_PASSES)
         fitting = int(timed_seconds / (now - started))
         length: int = len(dataset)  # type: ignore[arg-type]
-        timed = trial.batch(dataset, collate, range(max(1, min(fitting, max_sequences, length))))
-        seconds = min(trial.seconds(timed) for _ in range(TIMED_PASSES))
+        timed = copied.batch(dataset, collate, range(max(1, min(fitting, max_sequences, length))))
+        seconds = min(copied.seconds(timed) for _ in range(TIMED_PASSES))
     bases = count_bases(once)
     return Measured(
         forward_flops=forward / bases,
@@ -120,7 +119,7 @@ def _check_pace(first: float, within: float | None, device: torch.device) -> Non
         raise TooSlowError
 
 
-class _Trial:
+class _ModelCopy:
     """A copy of the model in training mode."""
 
     def __init__(self, model: nn.Module, device: torch.device, precision: str) -> None:
@@ -128,7 +127,7 @@ class _Trial:
         self.model = copy.deepcopy(model).to(device).train()
         self.model.zero_grad(set_to_none=True)
 
-    def batch(self, dataset: Any, collate: Callable[[Any], Batch], rows: Sequence[int]) -> Batch:
+    def batch(self, dataset: Any, collate: Collate, rows: Sequence[int]) -> Batch:
         """These items of the dataset, on the device."""
         fetch = getattr(dataset, "__getitems__", None)
         items = fetch(rows) if fetch else [dataset[row] for row in rows]
@@ -143,6 +142,8 @@ class _Trial:
 
     def kept_bytes(self, batch: Batch) -> int:
         """Bytes that a forward pass keeps for its backward, the model's own tensors left out."""
+        # Autograd tells of every tensor that it saves. Views of one storage count once, and the model's own weights are
+        # there anyway.
         own = {_place(tensor) for tensor in (*self.model.parameters(), *self.model.buffers())}
         kept: dict[int, int] = {}
 

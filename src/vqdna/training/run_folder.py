@@ -17,14 +17,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from vqdna.config import completed, first_difference, read_yaml, write_yaml
+from vqdna.config import StrictModel, Values, completed, first_difference, read_yaml, write_yaml
 from vqdna.errors import InputError
 from vqdna.results import (
     METRICS_FILE,
@@ -40,6 +39,40 @@ from vqdna.training.settings import launched_ranks
 RECORDED_PACKAGES = ("vqdna", "torch", "transformers", "accelerate", "peft", "numpy", "scikit-learn")
 
 
+class Parent(StrictModel):
+    """A model that a run starts from."""
+
+    path: str
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """manifest.json: how, when and where a run was made."""
+
+    command: str
+    seed: int
+    started: str
+    python: str
+    platform: str
+    ranks: int = 1
+    versions: dict[str, str | None]
+    parents: dict[str, Parent]
+
+    @classmethod
+    def of(cls, seed: int, parents: Mapping[str, Path]) -> Manifest:
+        """Manifest of a run that starts now in this process."""
+        return cls(
+            command=command_line(),
+            seed=seed,
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            python=platform.python_version(),
+            platform=platform.platform(),
+            ranks=launched_ranks(),
+            versions={name: _version(name) for name in RECORDED_PACKAGES},
+            parents={name: Parent(path=str(path), sha256=content_hash(path)) for name, path in parents.items()},
+        )
+
+
 class RunFolder:
     """Paths and records of one run.
 
@@ -53,8 +86,8 @@ class RunFolder:
         self.metrics_file, self.results_file = path / METRICS_FILE, path / RESULTS_FILE
         self.model_folder, self.checkpoints = path / "model", path / "checkpoints"
 
-    def open(self, config: BaseModel, *, seed: int, parents: Mapping[str, Path], inputs: Mapping[str, Any]) -> None:
-        """Claims the folder for this configuration and writes run.yaml and manifest.json.
+    def open(self, config: BaseModel, *, seed: int, parents: Mapping[str, Path], inputs: Mapping[str, object]) -> None:
+        """Takes the folder for this configuration and writes run.yaml and manifest.json.
 
         Args:
             config: resolved configuration.
@@ -70,10 +103,10 @@ class RunFolder:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config_file, yaml.safe_dump(resolved, sort_keys=False).encode())
-        write_json(self.manifest_file, _manifest(seed, parents))
+        write_json(self.manifest_file, Manifest.of(seed, parents).model_dump(mode="json"))
 
-    def check(self, config: BaseModel, *, seed: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What run.yaml is to hold; writes nothing, so a stage can refuse bad input before it claims the folder.
+    def check(self, config: BaseModel, *, seed: int, inputs: Mapping[str, object]) -> Values:
+        """What run.yaml is to hold; writes nothing, so a stage can refuse bad input before it takes the folder.
 
         Raises:
             InputError: the folder holds a different run, or something that is no run.
@@ -82,7 +115,8 @@ class RunFolder:
         resolved = {**yaml.safe_load(write_yaml(config)), "seed": seed, "inputs": options}
         if self.config_file.exists():
             held = read_yaml(self.config_file)
-            about: dict[str, Any] = {name: held.pop(name) for name in ("seed", "inputs") if name in held}
+            about: Values = {name: held.pop(name) for name in ("seed", "inputs") if name in held}
+            # A folder of an older version lacks keys that came later; their defaults are what it ran with.
             held = {**completed(type(config), held), **about}
             files = held.get("inputs", {})
             held["inputs"] = {name: _as_named_now(value, options.get(name)) for name, value in files.items()}
@@ -95,7 +129,7 @@ class RunFolder:
             raise InputError(f"{self.path}: is not empty and holds no run; choose another --out")
         return resolved
 
-    def finished(self) -> dict[str, Any] | None:
+    def finished(self) -> Values | None:
         """Results of a run that ended, or None."""
         return read_json(self.results_file) if self.results_file.exists() else None
 
@@ -117,7 +151,7 @@ class RunFolder:
         model.save_pretrained(staging, state_dict=weights)
         put_in_place(staging, self.path / name)
 
-    def write_results(self, results: Mapping[str, Any]) -> None:
+    def write_results(self, results: Mapping[str, object]) -> None:
         """results.json, and the checkpoints, which only a resume would need, are removed."""
         write_json(self.results_file, results)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -169,19 +203,6 @@ def content_hash(path: Path) -> str:
 def is_main_process() -> bool:
     """True outside torchrun and on rank 0."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def _manifest(seed: int, parents: Mapping[str, Path]) -> dict[str, Any]:
-    return {
-        "command": command_line(),
-        "seed": seed,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "ranks": launched_ranks(),
-        "versions": {name: _version(name) for name in RECORDED_PACKAGES},
-        "parents": {name: {"path": str(path), "sha256": content_hash(path)} for name, path in parents.items()},
-    }
 
 
 def _version(package: str) -> str | None:

@@ -10,7 +10,7 @@ accelerate would shard by itself, but on GPUs alone: on CPU it ignores the reque
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -26,8 +26,10 @@ def shard(model: nn.Module, device: torch.device) -> None:
     """Splits the model in place over all ranks; the optimizer is to be made afterwards."""
     if is_sharded(model):
         return
+    # Frozen weights stay whole: a frozen tokenizer is asked outside the model's forward, where nothing gathers them.
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     frozen = {parameter for parameter in model.parameters() if not parameter.requires_grad}
+    # Layers first, the model last: what a layer takes, the rest does not, and each layer is gathered when it is needed.
     for layer in [*_layers(model), model]:
         fully_shard(layer, mesh=mesh, ignored_params=frozen)
 
@@ -49,7 +51,7 @@ def full_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: whole(value).cpu() for name, value in model.state_dict().items()}
 
 
-def full_optimizer_state(optimizer: Any) -> dict[str, Any]:
+def full_optimizer_state(optimizer: Any) -> Mapping[str, object]:
     """State dict of the optimizer as it is without sharding, on every rank's CPU; all ranks must call it."""
     held = optimizer.state_dict()
     state = {
@@ -60,6 +62,7 @@ def full_optimizer_state(optimizer: Any) -> dict[str, Any]:
 
 def split_optimizer_state(optimizer: Any) -> None:
     """Gives each rank its part of a whole state that was loaded into the optimizer of a sharded model."""
+    # A checkpoint holds whole tensors, so that a run may be resumed on another number of ranks, or on one.
     for parameter, values in optimizer.state.items():
         for name, value in values.items():
             if isinstance(parameter, DTensor) and value.shape == parameter.shape and not isinstance(value, DTensor):

@@ -1,9 +1,10 @@
 """transformers' Trainer with what all three stages add: named loss terms, atomic checkpoints, metrics.jsonl, progress.
 
-Flow: dataset (item i is a pure function of (seed, i)) -> passes of one update (see `dealing`, `passes`) ->
-model(**batch).loss and named terms -> optimizer step -> `model.update_codebooks()` where the model has codebooks ->
-metrics.jsonl, checkpoints. A loss, gradient or weight that is no number ends the run before it can reach a checkpoint.
-On several ranks each holds a copy of the model (DDP) or a part of it (see `sharding`). It knows no stage.
+Flow: dataset (item i is a pure function of (seed, i)) -> micro-batches of one update (see `batch_splitting` and
+`gradient_accumulation`) -> model(**batch).loss and named terms -> optimizer step -> `model.update_codebooks()` where
+the model has codebooks -> metrics.jsonl, checkpoints. A loss, gradient or weight that is NaN ends the run before it can
+reach a checkpoint. On several ranks each holds a copy of the model (DDP) or a part of it (see `sharding`). It knows no
+stage.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from vqdna.errors import InputError
 from vqdna.results import put_in_place
-from vqdna.training.batch_splitting import PartSampler, Pass, dealing_loader
+from vqdna.training.batch_splitting import Batch, BatchPartSampler, Collate, MicroBatch, split_loader
 from vqdna.training.gradient_accumulation import mean_over_ranks, share_losses, start_codebooks
-from vqdna.training.nan_guard import FiniteGuard
+from vqdna.training.nan_guard import NanGuard
 from vqdna.training.progress import MetricsCallback, RichProgressCallback
 from vqdna.training.run_folder import RunFolder
 from vqdna.training.settings import TrainingSettings, training_arguments
@@ -53,7 +54,7 @@ def train(
     folder: RunFolder,
     *,
     seed: int,
-    collate: Callable[[Any], dict[str, Any]],
+    collate: Collate,
     loss_terms: Sequence[str],
     evaluate: Evaluate | None = None,
     callbacks: Sequence[TrainerCallback] = (),
@@ -81,8 +82,11 @@ def train(
         InputError: a loss, gradient or weight became NaN or infinite; names the step. The last checkpoint stays.
             Or the batch or the model cannot be split over the ranks as asked.
     """
-    _check_sharding(model, settings)
+    if settings.sharding == "fsdp" and hasattr(model, "update_codebooks"):
+        raise InputError("training.sharding: 'fsdp' cannot split codebooks that learn from what they see; use 'none'")
     arguments = training_arguments(settings, folder.path, seed)
+    # Resuming to the same bits: item i is a function of the seed and i alone, transformers skips the batches that are
+    # done and puts back optimizer, schedule and the generators of every rank, and codebooks are buffers of the model.
     resumed = folder.last_checkpoint()
     start = int(resumed.name.split("-")[1]) if resumed else 0
     added = [MetricsCallback(folder.metrics_file, start), RichProgressCallback(description), *callbacks]
@@ -92,7 +96,10 @@ def train(
     trainer.configure(loss_terms, evaluate, settings, evaluation_prefix, shards=shards)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    _draw_apart(seed, arguments.process_index)
+    # Ranks must not drop the same units; the first draws as a run on one rank does. A resumed run gets its states back.
+    if arguments.process_index:
+        ranks_seed = np.random.SeedSequence([seed, arguments.process_index]).generate_state(1)[0]
+        torch.manual_seed(int(ranks_seed))
     _run(trainer, resumed)
     if shards:
         model.load_state_dict(full_weights(trained))
@@ -106,17 +113,6 @@ def _copied(model: PreTrainedModel) -> PreTrainedModel:
     return copy.deepcopy(model, {id(config): config for config in configs})
 
 
-def _check_sharding(model: PreTrainedModel, settings: TrainingSettings) -> None:
-    if settings.sharding == "fsdp" and hasattr(model, "update_codebooks"):
-        raise InputError("training.sharding: 'fsdp' cannot split codebooks that learn from what they see; use 'none'")
-
-
-def _draw_apart(seed: int, rank: int) -> None:
-    """Ranks draw dropout each by itself; the first as a single one does. A resumed run gets its state back later."""
-    if rank:
-        torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
-
-
 def _run(trainer: StageTrainer, resumed: Path | None) -> None:
     """Trains from the start or from a checkpoint; a damaged one is named, for it can only be removed by hand."""
     try:
@@ -124,7 +120,7 @@ def _run(trainer: StageTrainer, resumed: Path | None) -> None:
             # torch renames an option of DDP that accelerate still passes by its old name
             warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-        trainer.check_finite()
+        trainer.check_for_nan()
     except (pickle.UnpicklingError, SafetensorError, EOFError) as error:
         if resumed is None:
             raise
@@ -153,14 +149,14 @@ class StageTrainer(Trainer):
         self._schedule = settings.schedule
         self._term_sums: dict[str, Tensor] = {}
         self._num_passes = 0
-        self._guard = FiniteGuard(self.accelerator.device)
+        self._guard = NanGuard(self.accelerator.device)
         self._staging: Path | None = None
         self.add_callback(_StepCallback(self, evaluate, settings.evaluate_every, evaluation_prefix))
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """This rank's part of each update, in the dataset's order: its own item numbers carry the randomness."""
         args, dataset = self.args, self.train_dataset
-        sampler = PartSampler(
+        sampler = BatchPartSampler(
             len(dataset),  # type: ignore[arg-type]
             self._batch_size,
             passes=args.gradient_accumulation_steps,
@@ -168,7 +164,7 @@ class StageTrainer(Trainer):
             rank=args.process_index,
         )
         pins = args.dataloader_pin_memory
-        return dealing_loader(dataset, self.data_collator, sampler, pin_memory=pins, prefetch=self._prefetch)
+        return split_loader(dataset, self.data_collator, sampler, pin_memory=pins, prefetch=self._prefetch)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Optimizer of the weights that this rank holds; splits the model first where it is to be split."""
@@ -197,13 +193,13 @@ class StageTrainer(Trainer):
         return schedule
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
-        """The passes of one update, dealt with as one batch: codebooks start from all of them, losses share them."""
-        passes: list[Pass] = list(islice(epoch_iterator, num_batches))
-        prepared = [self._prepare_inputs(one.batch) for one in passes]
+        """The micro-batches of one update, treated as one: codebooks start from all of them, losses share them."""
+        micro_batches: list[MicroBatch] = list(islice(epoch_iterator, num_batches))
+        prepared = [self._prepare_inputs(one.batch) for one in micro_batches]
         model = self._own_model()
         with self.compute_loss_context_manager():
             start_codebooks(model, prepared)
-        counted = [one.counts for one in passes]
+        counted = [one.counts for one in micro_batches]
         return share_losses(model, prepared, self.accelerator.device, counted), None
 
     def _own_model(self) -> PreTrainedModel:
@@ -212,7 +208,7 @@ class StageTrainer(Trainer):
         return model
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The model's own loss; its named terms are noted for the log."""
         outputs = model(**inputs)
@@ -239,7 +235,7 @@ class StageTrainer(Trainer):
             self._term_sums, self._num_passes = {}, 0
         super().log(logs, start_time)
 
-    def check_finite(self) -> None:
+    def check_for_nan(self) -> None:
         """InputError, on all ranks, if a loss or gradient was no number so far or a weight is none now."""
         self._guard.check()
         self._guard.check_weights(self._own_model(), self.state.global_step)
@@ -269,7 +265,9 @@ class StageTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Checkpoint written into a staging folder by all ranks, then renamed by the first; never one with a NaN."""
-        self.check_finite()
+        # Written into a folder of another name and renamed when whole, so a kill at any time leaves the last checkpoint
+        # for a resume. Ranks wait for each other, for each writes the state of its own generators.
+        self.check_for_nan()
         final = Path(super()._get_output_dir(trial))
         self._staging = final / ".part"
         if self.is_world_process_zero():

@@ -21,7 +21,8 @@ from torch.utils.data import Dataset
 
 from vqdna.config import StrictModel
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.genome.corpus import Corpus, WindowSampler
+from vqdna.genome.corpus import POWERS, Corpus, WindowSampler
+from vqdna.training.batch_splitting import Batch
 
 
 class CorpusSettings(StrictModel):
@@ -35,8 +36,8 @@ class CorpusSettings(StrictModel):
         reverse_complement: half of the windows are read from the other strand.
         gaps: whether `-`, `.` and `*` in a genome are an error or dropped.
         repeated_names: whether two records of one name in a file are an error or numbered.
-        max_n_fraction: windows with more N than this are drawn anew.
-        evaluation_windows: windows from held-out stretches on which a run is evaluated.
+        max_n_fraction: no window has more N than this.
+        evaluation_windows: windows from held-out spans on which a run is evaluated.
         hold_out: what is held out of training: "blocks" of each species, or whole "contigs" (none of a species of few).
     """
 
@@ -71,7 +72,7 @@ class WindowDataset(Dataset[Any]):
 def window_sampler(
     corpus: Corpus, settings: CorpusSettings, seed: int, split: Literal["train", "evaluation"]
 ) -> WindowSampler:
-    """Sampler of training windows, or of windows from the held-out stretches, which training never sees."""
+    """Sampler of training windows, or of windows from the held-out spans, which training never sees."""
     return WindowSampler(
         corpus,
         settings.window,
@@ -98,7 +99,7 @@ def species_weights(corpus: Corpus, settings: CorpusSettings) -> Any:
             hint = nearest_name_hint(pattern, corpus.species)
             raise InputError(f"data.species_factors: '{pattern}' matches none of the genomes{hint}")
     known = corpus.packed.num_known_bases()
-    power = {"bases": 1.0, "sqrt": 0.5, "uniform": 0.0}
+    power = {**POWERS, "bases": POWERS["proportional"]}
     weights = {}
     for name in corpus.species:
         base = rule.get(name, 0.0) if isinstance(rule, dict) else max(known[name], 1) ** power[rule]
@@ -113,7 +114,7 @@ def evaluation_windows(corpus: Corpus, settings: CorpusSettings, seed: int) -> U
     return torch.from_numpy(sampler.windows(np.arange(settings.evaluation_windows)))
 
 
-def collate_windows(items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> dict[str, Any]:
+def collate_windows(items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> Batch:
     """Batch with `base_ids` alone."""
     return {"base_ids": torch.from_numpy(np.stack([window for _, window in items]))}
 
