@@ -246,6 +246,7 @@ def test_the_command_line_imports_stages_only_when_called():
         ours = {name for name in at_the_head if name.startswith("vqdna")} - {
             "vqdna",
             "vqdna.errors",
+            "vqdna.quantities",
             "vqdna.quiet",
             "vqdna.data_root",
             "vqdna.weights",

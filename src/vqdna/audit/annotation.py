@@ -1,7 +1,8 @@
 """Annotations: GFF3, GTF or BED (plain or gzip) to a label for every base of every contig.
 
-Flow: file -> Feature records, checked against the contigs -> tracks (coding frame, coding frame by strand, inside or
-outside each kind of feature), each a list of UInt8[base], one per contig. Coordinates become 0-based, half-open here.
+Flow: file -> AnnotatedInterval records, checked against the contigs -> tracks (coding frame, coding frame by strand,
+inside or outside each kind of feature), each a list of UInt8[base], one per contig. Coordinates become 0-based,
+half-open here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ STRAND_FRAME_NAMES = ("none", "+0", "+1", "+2", "-0", "-1", "-2")
 
 
 @dataclass(frozen=True)
-class Feature(Interval):
+class AnnotatedInterval(Interval):
     """A feature on a contig; `phase` is that of a coding sequence, bases before its first whole codon."""
 
     kind: str
@@ -78,7 +79,7 @@ def read_annotation(path: Path, contigs: Sequence[Contig]) -> Annotation:
     return Annotation(_tracks(known, contigs, number), len(known), len(features) - len(known))
 
 
-def _unknown_names(path: Path, features: Sequence[Feature], names: Sequence[str]) -> InputError:
+def _unknown_names(path: Path, features: Sequence[AnnotatedInterval], names: Sequence[str]) -> InputError:
     if not features:
         return InputError(f"{path}: holds no features")
     first = features[0]
@@ -86,7 +87,9 @@ def _unknown_names(path: Path, features: Sequence[Feature], names: Sequence[str]
     return InputError(f"{path}:{first.line}: no sequence '{first.name}' in the genomes{hint}")
 
 
-def _tracks(features: Sequence[Feature], contigs: Sequence[Contig], number: dict[str, int]) -> dict[str, Track]:
+def _tracks(
+    features: Sequence[AnnotatedInterval], contigs: Sequence[Contig], number: dict[str, int]
+) -> dict[str, Track]:
     """Frames where there are coding sequences, and inside or outside for the kinds that cover most bases."""
     tracks: dict[str, Track] = {}
     coding = [feature for feature in features if feature.kind == CODING and feature.phase is not None]
@@ -108,7 +111,7 @@ def _tracks(features: Sequence[Feature], contigs: Sequence[Contig], number: dict
 
 
 def _frame_labels(
-    coding: Sequence[Feature], contigs: Sequence[Contig], number: dict[str, int]
+    coding: Sequence[AnnotatedInterval], contigs: Sequence[Contig], number: dict[str, int]
 ) -> tuple[list[UInt8[np.ndarray, "_"]], list[UInt8[np.ndarray, "_"]]]:
     """1 + frame, and the same with 3 added on the reverse strand; where two overlap, the later one counts."""
     frame, strand_frame = _blank(contigs), _blank(contigs)
@@ -129,7 +132,7 @@ def _blank(contigs: Sequence[Contig]) -> list[UInt8[np.ndarray, "_"]]:
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-def _features(path: Path) -> Iterator[Feature]:
+def _features(path: Path) -> Iterator[AnnotatedInterval]:
     """Features of the file; the first line of data says which format it is."""
     reader = None
     for line, text in _lines(path):
@@ -154,7 +157,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         yield line + 1, rest.rstrip(b"\r").decode("utf-8", "replace")
 
 
-def _format(path: Path, line: int, fields: list[str]) -> Callable[[Path, int, list[str]], Iterator[Feature]]:
+def _format(path: Path, line: int, fields: list[str]) -> Callable[[Path, int, list[str]], Iterator[AnnotatedInterval]]:
     if len(fields) in (8, 9) and fields[3].isdigit() and fields[4].isdigit():
         return _gff
     if len(fields) >= 3 and fields[1].isdigit() and fields[2].isdigit():
@@ -165,7 +168,7 @@ def _format(path: Path, line: int, fields: list[str]) -> Callable[[Path, int, li
     )
 
 
-def _gff(path: Path, line: int, fields: list[str]) -> Iterator[Feature]:
+def _gff(path: Path, line: int, fields: list[str]) -> Iterator[AnnotatedInterval]:
     """One feature of GFF3 or GTF, whose coordinates are 1-based and closed."""
     if len(fields) < 8:
         raise InputError(f"{path}:{line}: got {len(fields)} fields, wanted the 9 of GFF")
@@ -176,7 +179,7 @@ def _gff(path: Path, line: int, fields: list[str]) -> Iterator[Feature]:
     yield _feature(path, line, fields[0], start - 1, end, fields[6], fields[2], phase)
 
 
-def _bed(path: Path, line: int, fields: list[str]) -> Iterator[Feature]:
+def _bed(path: Path, line: int, fields: list[str]) -> Iterator[AnnotatedInterval]:
     """One feature of BED: its blocks where it has them (BED12), else the whole of it."""
     if len(fields) < 3:
         raise InputError(f"{path}:{line}: got {len(fields)} fields, wanted at least name, start and end of BED")
@@ -201,10 +204,10 @@ def _coordinates(path: Path, line: int, first: str, second: str) -> tuple[int, i
 
 def _feature(
     path: Path, line: int, contig: str, start: int, end: int, strand: str, kind: str, phase: int | None = None
-) -> Feature:
+) -> AnnotatedInterval:
     if not 0 <= start < end:
         raise InputError(
             f"{path}:{line}: start {start} and end {end} (0-based, half-open), wanted a start below the end"
         )
     # GFF also writes "?" for a strand that matters but is unknown.
-    return Feature(contig, start, end, strand if strand in STRANDS else ".", kind, phase, line)
+    return AnnotatedInterval(contig, start, end, strand if strand in STRANDS else ".", kind, phase, line)

@@ -41,7 +41,7 @@ Row = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Feature(Interval):
+class SimulatedFeature(Interval):
     """A feature of a contig; kinds: gene (coding, ATG to stop), promoter, caat_box, tata_box, cpg_island, repeat."""
 
     kind: str
@@ -53,7 +53,7 @@ class SimulatedSpecies:
 
     model: SpeciesModel
     sequences: tuple[Sequence, ...]
-    annotations: tuple[Feature, ...]
+    annotations: tuple[SimulatedFeature, ...]
 
     @property
     def name(self) -> str:
@@ -189,11 +189,13 @@ def _genome(model: SpeciesModel, rng: np.random.Generator, num_bases: int) -> Si
     return SimulatedSpecies(model, tuple(sequences), tuple(annotations))
 
 
-def _contig(name: str, model: SpeciesModel, rng: np.random.Generator, size: int) -> tuple[Sequence, list[Feature]]:
+def _contig(
+    name: str, model: SpeciesModel, rng: np.random.Generator, size: int
+) -> tuple[Sequence, list[SimulatedFeature]]:
     """Background with features laid into it one after another, each on a random strand."""
     base_ids = model.span(rng, size)
     soft_masked = np.zeros(size, bool)
-    annotations: list[Feature] = []
+    annotations: list[SimulatedFeature] = []
     start = int(rng.integers(50, 400))
     while True:
         unit = _unit(model, rng)
@@ -205,7 +207,7 @@ def _contig(name: str, model: SpeciesModel, rng: np.random.Generator, size: int)
         base_ids[start:end] = bases if strand == "+" else reverse_complement(bases)
         for first, last, kind in unit.labels:
             place = (start + first, start + last) if strand == "+" else (end - last, end - first)
-            annotations.append(Feature(name, *place, strand, kind))
+            annotations.append(SimulatedFeature(name, *place, strand, kind))
             if kind == "repeat":
                 soft_masked[slice(*place)] = True
         start = end + int(rng.integers(50, 400))
