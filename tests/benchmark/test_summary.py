@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vqdna.benchmark.intervals import packed_classes
+from vqdna.benchmark.confidence import packed_classes
 from vqdna.benchmark.results import TrialRecord
 from vqdna.benchmark.summary import BenchmarkResult, summarize, summary_rows
 from vqdna.benchmark.summary_tables import markdown_summary, write_summary

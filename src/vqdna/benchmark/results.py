@@ -102,7 +102,7 @@ class TrialScores(StoredRecord):
         parts: of averages, scores of each part.
         intervals: ends of the 95 % bootstrap interval of each test score.
         collapsed: whether the test MCC is no better than chance.
-        predicted: packed classes of the test records, see `vqdna.benchmark.intervals.unpacked_classes`.
+        predicted: packed classes of the test records, see `vqdna.benchmark.confidence.unpacked_classes`.
         labels: true classes, likewise.
     """
 

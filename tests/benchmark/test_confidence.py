@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vqdna.benchmark.intervals import METRICS, packed_classes, score_intervals, unpacked_classes
+from vqdna.benchmark.confidence import METRICS, packed_classes, score_intervals, unpacked_classes
 from vqdna.tasks.metrics import classification_metrics, matthews_correlation
 
 
