@@ -17,7 +17,7 @@ STAGES = ("vocabulary", "pretrain", "finetune")
 MAX_LINES = 400
 FORBIDDEN_NAMES = {"utils", "util", "misc", "helpers", "helper", "common", "core", "manager", "managers"}
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
-WITHOUT_TORCH = {"genome", "tasks", "reports", *FREE}
+WITHOUT_TORCH = {"genome", "simulation", "tasks", "experiments", "reports", *FREE}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 STUDY = {
