@@ -277,18 +277,14 @@ def _reads(lines: list[bytes], numbers: list[int], reading: _Reading) -> Iterato
     except UnknownBaseError:
         sound = False
     if not sound:  # a fault to locate, a gap to drop or an ambiguity code to count
-        yield from _reads_one_by_one(lines, numbers, reading)
+        for first in range(0, len(lines), 4):
+            yield _check_read(lines[first : first + 4], numbers[first : first + 4], reading)
         return
     end = 0
     for number, header, text, size in zip(numbers[::4], headers, letters, sizes):
         start, end = end, end + size
         soft_masked = reading.soft_mask(text) if reading.keep_soft_mask else None
         yield Sequence(reading.name(header, number), together.base_ids[start:end], soft_masked, 0)
-
-
-def _reads_one_by_one(lines: list[bytes], numbers: list[int], reading: _Reading) -> Iterator[Sequence]:
-    for start in range(0, len(lines), 4):
-        yield _check_read(lines[start : start + 4], numbers[start : start + 4], reading)
 
 
 def _check_read(lines: list[bytes], numbers: list[int], reading: _Reading) -> Sequence:

@@ -127,7 +127,7 @@ def simulate_task(
     length: int = 200,
     num_species: int = 4,
 ) -> SimulatedTask:
-    """Labelled sequences of one length, of the species that `simulate_genomes` of this seed has, drawn anew.
+    """Labelled sequences of one length, of the species that `simulate_genomes` of this seed has, made anew.
 
     "promoter": class 1 holds a CAAT box, a spacer of 18 to 22 bases and a TATA box, anywhere. Of class 0 a third is
     plain background, a third has one of the boxes, a third both with another spacer or in the other order; so counting

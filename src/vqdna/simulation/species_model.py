@@ -136,7 +136,9 @@ def _span(
 def _codon_usage(rng: np.random.Generator, composition: Float[np.ndarray, "4"]) -> Float[np.ndarray, "codon"]:
     """Amino acids equally often; among the codons of one, by composition and a species' own preference."""
     codons = [first + second + third for first in BASES for second in BASES for third in BASES]
-    amino_acids = np.array([_GENETIC_CODE[_code_place(codon)] for codon in codons])
+    amino_acids = np.array(
+        [_GENETIC_CODE[int("".join(str(_CODE_ORDER.index(base)) for base in codon), 4)] for codon in codons]
+    )
     bases = np.array([[BASES.index(base) for base in codon] for codon in codons])
     preference = composition[bases].prod(axis=1) * rng.gamma(1.0, size=64)
     usage = np.zeros(64)
@@ -145,8 +147,3 @@ def _codon_usage(rng: np.random.Generator, composition: Float[np.ndarray, "4"]) 
         usage[synonymous] = preference[synonymous] / preference[synonymous].sum()
     total: float = usage.sum()
     return usage / total
-
-
-def _code_place(codon: str) -> int:
-    first, second, third = (_CODE_ORDER.index(base) for base in codon)
-    return first * 16 + second * 4 + third

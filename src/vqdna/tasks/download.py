@@ -106,11 +106,13 @@ def fetch(url: str, target: Path, title: str) -> None:
             # It was whole already when an earlier call ended, or is longer than the file is now.
             part.unlink()
             return fetch(url, target, title)
-        raise InputError(f"{url}: the server answered {status}{_advice(status)}") from None
+        advice = "the file is not there (any more)" if status == HTTPStatus.NOT_FOUND else "try again later"
+        raise InputError(f"{url}: the server answered {status}; {advice}") from None
     except Exception as error:
         if not _is_connection_fault(error):
             raise
-        raise InputError(f"{url}: {_first_line(error)}; the same command goes on from what has come") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{url}: {reason}; the same command goes on from what has come") from None
     part.replace(target)
 
 
@@ -118,14 +120,6 @@ def _is_connection_fault(error: Exception) -> bool:
     """Whether the network failed rather than the program: the client's own errors and broken sockets."""
     own = type(error).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2", "huggingface_hub")
     return own or isinstance(error, OSError)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _advice(status: int) -> str:
-    return "; the file is not there (any more)" if status == 404 else "; try again later"
 
 
 def _table_suffix(path: str, address: str) -> str:
@@ -142,16 +136,14 @@ def _extract(archive: Path, member: str, table: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as held:
             if member not in held.namelist():
-                raise InputError(f"{archive}: the archive has no '{member}', it has {_some(held.namelist())}")
+                names = held.namelist()
+                listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+                raise InputError(f"{archive}: the archive has no '{member}', it has {listed}")
             with held.open(member) as source, atomic_output(table) as temporary, temporary.open("wb") as stream:
                 shutil.copyfileobj(source, stream)
     except zipfile.BadZipFile:
         archive.unlink()
         raise InputError(f"{archive}: no zip archive, or a damaged one; it was removed, try again") from None
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _refuse_faults(row: Dataset, split: str, staging: Path) -> None:

@@ -1,7 +1,7 @@
 """The datasets by name: what is known of each, and where its files lie under the data root.
 
 Flow: name -> Dataset (a row of datasets.yaml, or of the user's own table) -> DatasetFiles(train, dev, test). The table
-ships with the package, the files do not; `covid-windows` is cut from genomes of the data root when first asked for. It
+comes with the package, the files do not; `covid-windows` is cut from genomes of the data root when first asked for. It
 must not read sequences.
 """
 

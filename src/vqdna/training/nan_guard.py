@@ -69,7 +69,8 @@ class NanGuard:
         # All ranks must raise the same error, though each sees only what it holds of a split model: the first bad
         # tensor by number, the smallest over the ranks.
         tensors = list(model.state_dict().items())
-        bad = [number for number, (_, tensor) in enumerate(tensors) if not _is_finite(tensor)]
+        own = (tensor.to_local() if isinstance(tensor, DTensor) else tensor for _, tensor in tensors)
+        bad = [number for number, part in enumerate(own) if part.is_floating_point() and not torch.isfinite(part).all()]
         first = torch.tensor(bad[0] if bad else NEVER, device=self._first_bad.device)
         if num_ranks() > 1:
             dist.all_reduce(first, op=dist.ReduceOp.MIN)
@@ -82,8 +83,3 @@ ADVICE = "lower training.learning_rate (the last checkpoint is kept)"
 
 def _no_number(what: str, shown: str, step: int) -> InputError:
     return InputError(f"the {what} is {shown} at step {step}; {ADVICE}")
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-    return not local.is_floating_point() or bool(torch.isfinite(local).all())

@@ -215,22 +215,20 @@ def _rows(plan: Plan) -> dict[str, str]:
     sequences = plan.ranks * plan.passes_per_step * plan.sequences_per_pass
     cut = f" ({plan.ranks} ranks x {plan.passes_per_step} passes x {plan.sequences_per_pass})"
     forward, training = number(plan.forward_flops_per_base), number(plan.training_flops_per_base)
+    device = ""
+    if plan.device_memory is not None:
+        lacks = plan.total_memory > plan.device_memory
+        advice = ", too little (raise training.gradient_accumulation)" if lacks else ""
+        device = f" of {bytes_of(plan.device_memory)}{advice}"
     speed = f"{number(plan.bases_per_second)} bases a second on {plan.device} ({plan.precision})"
     return {
         "parameters": f"{number(plan.total_parameters)}, {number(plan.trainable_parameters)} of them learn: {parts}",
         "steps": f"{plan.steps:,} of {sequences:,} sequences{cut if sequences > plan.sequences_per_pass else ''}",
         "reads": f"{number(plan.bases)} bases, {number(plan.tokens)} tokens, {plan.epochs:.3g} times the data",
         "work": f"{forward} FLOP per base forward, {training} with backward, {number(plan.flops)} in all",
-        "memory": f"{bytes_of(plan.total_memory)}{_of_device(plan)}: {memory}",
+        "memory": f"{bytes_of(plan.total_memory)}{device}: {memory}",
         "time": f"about {duration(plan.seconds)} at {speed}",
     }
-
-
-def _of_device(plan: Plan) -> str:
-    if plan.device_memory is None:
-        return ""
-    advice = ", too little (raise training.gradient_accumulation)" if plan.total_memory > plan.device_memory else ""
-    return f" of {bytes_of(plan.device_memory)}{advice}"
 
 
 def number(value: float) -> str:

@@ -91,7 +91,10 @@ def train(
     start = int(resumed.name.split("-")[1]) if resumed else 0
     added = [MetricsCallback(folder.metrics_file, start), RichProgressCallback(description), *callbacks]
     shards = settings.sharding == "fsdp" and arguments.world_size > 1
-    trained = _copied(model) if shards else model  # torch has no way back from a model that it split
+    # Torch has no way back from a model that it split, so a copy is split. Configurations are shared: training notes
+    # things there.
+    configs = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
+    trained = copy.deepcopy(model, {id(config): config for config in configs}) if shards else model
     trainer = StageTrainer(trained, arguments, train_dataset=dataset, data_collator=collate, callbacks=added)
     trainer.configure(loss_terms, evaluate, settings, evaluation_prefix, shards=shards)
     trainer.remove_callback(PrinterCallback)
@@ -105,12 +108,6 @@ def train(
         model.load_state_dict(full_weights(trained))
         model.to(arguments.device)  # type: ignore[arg-type]
     return trainer
-
-
-def _copied(model: PreTrainedModel) -> PreTrainedModel:
-    """Weights of its own, configurations shared: training notes things there."""
-    configs = [part.config for part in model.modules() if isinstance(part, PreTrainedModel)]
-    return copy.deepcopy(model, {id(config): config for config in configs})
 
 
 def _run(trainer: StageTrainer, resumed: Path | None) -> None:
@@ -279,13 +276,10 @@ class StageTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
             put_in_place(staged, final / name)
-            self._remove_old(final)
+            kept = sorted(final.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+            for old in kept[: -self.keep_checkpoints]:
+                shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
-
-    def _remove_old(self, folder: Path) -> None:
-        kept = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-        for old in kept[: -self.keep_checkpoints]:
-            shutil.rmtree(old)
 
 
 class _StepCallback(TrainerCallback):
