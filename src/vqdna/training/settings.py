@@ -68,7 +68,7 @@ def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> Trai
     """TrainingArguments of transformers for these settings, on GPU where there is one, under torchrun or alone.
 
     Raises:
-        InputError: the batch cannot be dealt out evenly to ranks and accumulated passes.
+        InputError: the batch cannot be split evenly over ranks and accumulated passes.
     """
     parts = settings.parts
     if settings.batch_size % parts:

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from vqdna.config import StrictModel
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.genome.corpus import POWERS, Corpus, WindowSampler
+from vqdna.genome.corpus import POWERS, Corpus, SpeciesWeights, WindowSampler
 from vqdna.training.batch_splitting import Batch
 
 
@@ -85,7 +85,7 @@ def window_sampler(
     )
 
 
-def species_weights(corpus: Corpus, settings: CorpusSettings) -> Any:
+def species_weights(corpus: Corpus, settings: CorpusSettings) -> SpeciesWeights | None:
     """What `WindowSampler` takes: a rule's name or None, or a weight for every species where there are factors.
 
     Raises:
@@ -119,6 +119,6 @@ def collate_windows(items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> B
     return {"base_ids": torch.from_numpy(np.stack([window for _, window in items]))}
 
 
-def describe_genomes(paths: Sequence[Path | str], corpus: Corpus) -> Mapping[str, Any]:
+def describe_genomes(paths: Sequence[Path | str], corpus: Corpus) -> Mapping[str, object]:
     """What a results file says of its input."""
     return {"files": [str(path) for path in paths], "species": list(corpus.species), "num_bases": int(corpus.num_bases)}
