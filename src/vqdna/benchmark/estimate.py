@@ -21,6 +21,7 @@ from vqdna.benchmark.protocols import DRAW_SEED, TaskData
 from vqdna.benchmark.results import TrialRecord
 from vqdna.benchmark.running import ONLY, STRANDS, run_encoder
 from vqdna.benchmark.trials import known_record
+from vqdna.quantities import duration
 from vqdna.quiet import silenced
 from vqdna.tasks.loading import limited
 
@@ -54,7 +55,7 @@ class Estimate:
         """In words."""
         made = f"{self.encoders} encoder(s) to pre-train, " if self.encoders else ""
         left = self.trials or self.encoders
-        time = f", about {_duration(self.seconds)}" if left and self.seconds is not None else ""
+        time = f", about {duration(self.seconds)}" if left and self.seconds is not None else ""
         return f"{made}{self.trials} runs to make, {self.known} known{time}"
 
 
@@ -188,10 +189,3 @@ def _stand_in(grid: Grid, folder: Path) -> Path:
     config = pretraining_of(own, grid.budget)
     untrained_model(config, frozen_tokenizer(config, own.tokenizer)).encoder.save_pretrained(folder / "model")
     return folder / "model"
-
-
-def _duration(seconds: float) -> str:
-    for size, unit, digits in ((86_400, "days", 1), (3600, "h", 1), (60, "min", 0)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.{digits}f} {unit}"
-    return f"{seconds:.0f} s"

@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from vqdna.benchmark.budget import BUDGET_FILE
+from vqdna.benchmark.confidence import METRICS, score_intervals, unpacked_classes
 from vqdna.benchmark.cost import published_cost, relative_flops
 from vqdna.benchmark.encoders import OWN_ENCODERS
-from vqdna.benchmark.confidence import METRICS, score_intervals, unpacked_classes
 from vqdna.benchmark.protocols import COVID_LIKE, PROTOCOLS
 from vqdna.benchmark.ranking import metric_of, rank_rows
 from vqdna.benchmark.results import (

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from vqdna.benchmark.blending import averaged
+from vqdna.benchmark.confidence import packed_classes, score_intervals
 from vqdna.benchmark.encoders import is_ready, prepare_encoder
 from vqdna.benchmark.grid import Grid, Trial
-from vqdna.benchmark.confidence import packed_classes, score_intervals
 from vqdna.benchmark.outcomes import RUNS, Outcome, kept_or_made
 from vqdna.benchmark.protocols import TaskData
 from vqdna.benchmark.results import Choice, Deduplicated, PartScores, Scores, Search, TrialRecord, TrialScores
