@@ -8,7 +8,8 @@ that are not named here stay among the extras. Must not know who writes or reads
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ModelWrapValidatorHandler, model_validator
@@ -31,6 +32,11 @@ def _numbers(value: object) -> dict[str, int | float | None] | None:
     return {str(name): finite(item) for name, item in value.items()} if isinstance(value, Mapping) else None
 
 
+def _whole_numbers(value: object) -> list[int]:
+    items = value if isinstance(value, list | tuple) else []
+    return [int(number) for item in items if (number := finite(item)) is not None]
+
+
 Number = Annotated[int | float | None, BeforeValidator(finite)]
 Text = Annotated[str, BeforeValidator(_text)]
 Numbers = Annotated[dict[str, int | float | None] | None, BeforeValidator(_numbers)]
@@ -39,6 +45,8 @@ NumberOrParts = Annotated[
     BeforeValidator(lambda value: _numbers(value) if isinstance(value, Mapping) else finite(value)),
 ]
 Items = Annotated[list[Item], BeforeValidator(lambda value: value if isinstance(value, list) else [])]
+WholeNumbers = Annotated[list[int], BeforeValidator(_whole_numbers)]
+ByName = Annotated[dict[str, Item], BeforeValidator(lambda value: value if isinstance(value, Mapping) else {})]
 
 
 class Record(BaseModel):
@@ -50,6 +58,28 @@ class Record(BaseModel):
     @classmethod
     def _tolerant(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return handler(value if isinstance(value, Mapping | cls) else {})
+
+
+class MeanAndSd(Record):
+    """Mean over seeds, and sample standard deviation (n - 1) where there are two or more."""
+
+    mean: Number = None
+    sd: Number = None
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Self:
+        """Mean and deviation of the values that are known."""
+        known = [value for value in values if value is not None]
+        return cls(
+            mean=statistics.fmean(known) if known else None, sd=statistics.stdev(known) if len(known) > 1 else None
+        )
+
+    def text(self, digits: int = 1, scale: float = 100.0, *, with_sd: bool = True, missing: str = "") -> str:
+        """The mean times `scale`, and its deviation: `45.0 ± 1.4`."""
+        if self.mean is None:
+            return missing
+        spread = "" if self.sd is None or not with_sd else f" ± {scale * self.sd:,.{digits}f}"
+        return f"{scale * self.mean:,.{digits}f}{spread}"
 
 
 class DataSource(Record):

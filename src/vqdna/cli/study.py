@@ -1,4 +1,4 @@
-"""`vqdna study`: experiments of many cells, resumable, which several processes may share.
+"""`vqdna study`: experiments of many runs, resumable, which several processes may share.
 
 One function per study, its docstring the help text; each imports what it drives only when called.
 """
@@ -6,7 +6,9 @@ One function per study, its docstring the help text; each imports what it drives
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
@@ -14,10 +16,13 @@ from typer import Option
 from vqdna.cli.application import app
 from vqdna.cli.options import AsJson, Genomes, Out, Overrides, Quiet, prepare, print_result
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 study = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Experiments of many cells: resumable, and several processes may share one folder.",
+    help="Experiments of many runs: resumable, and several processes may share one folder.",
     epilog="Example: `vqdna study codebook --genomes genomes/ --out runs/codebook --cells hrq_k512 vq_k512 kmer_6`",
 )
 app.add_typer(study, name="study")
@@ -25,7 +30,13 @@ app.add_typer(study, name="study")
 
 @study.callback()
 def _together() -> None:
-    """Experiments of many cells: resumable, and several processes may share one folder."""
+    """Experiments of many runs: resumable, and several processes may share one folder."""
+
+
+def print_rows(rows: Sequence[BaseModel], out: Path, as_json: bool) -> None:
+    """Rows of a study's summary as JSON, or the table that lies in its folder."""
+    records = [row.model_dump(mode="json") for row in rows]
+    print_result(json.dumps(records, indent=2) if as_json else (out / "summary.md").read_text())
 
 
 @study.command(
@@ -65,7 +76,7 @@ def codebook(
         max_train=max_train,
         data_root=find_data_root(),
     )
-    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
+    print_rows(rows, out, as_json)
 
 
 @study.command(
@@ -76,7 +87,7 @@ def pretraining(
         list[str],
         Option(
             "--encoders",
-            help="Run folders of pre-trainings, snapshots, random: and one (new weights), or probe: and a tokenizer.",
+            help="Run folders of pre-trainings, snapshots, random: and one (untrained), or probe: and a tokenizer.",
         ),
     ],
     out: Out,
@@ -112,4 +123,4 @@ def pretraining(
         max_dev=max_dev,
         data_root=find_data_root(),
     )
-    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
+    print_rows(rows, out, as_json)

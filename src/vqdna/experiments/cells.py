@@ -75,7 +75,7 @@ def run_cells(
     *,
     waits: bool = False,
     keeps_going: bool = False,
-    after: Callable[[], None] | None = None,
+    after: Callable[[], object] | None = None,
 ) -> list[str]:
     """Runs every cell that has no record and that no other process is at; gives the names of those that failed.
 

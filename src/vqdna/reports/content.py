@@ -110,9 +110,9 @@ class Section:
     blocks: list[Block]
 
 
-def number_cell(value: float | None, text: str) -> Cell:
+def number_cell(value: float | None, text: str, *, best: bool = False) -> Cell:
     """Cell of a number, shown as `text`; a dash where there is no number."""
-    return Cell(MISSING) if value is None else Cell(text, value)
+    return Cell(MISSING) if value is None else Cell(text, value, best)
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:

@@ -11,12 +11,12 @@ from example_study import COMMAND, write_cell, write_learned, write_study
 from page import Page
 
 from vqdna.reports.charts.sweep_chart import Level, Sweep, spread, sweep_chart
-from vqdna.reports.content import Score
 from vqdna.reports.main_numbers import write_summary
 from vqdna.reports.runs import find_runs
 from vqdna.studies.codebook.report.published import PUBLISHED
-from vqdna.studies.codebook.report.rows import StudyRow, study_rows, swept
+from vqdna.studies.codebook.report.rows import study_rows, swept
 from vqdna.studies.codebook.report.section import verdicts
+from vqdna.studies.codebook.results import CodebookRow
 from vqdna.studies.codebook.summary import write_summary as write_study_summary
 from vqdna.whole_report import write_report
 
@@ -39,9 +39,9 @@ def page(folder: Path) -> Page:
     return report(folder)
 
 
-def rows_by_name(folder: Path) -> dict[str, StudyRow]:
+def rows_by_name(folder: Path) -> dict[str, CodebookRow]:
     (run,) = find_runs([folder])
-    return {row.name: row for row in study_rows(run)}
+    return {row.cell: row for row in study_rows(run)}
 
 
 def figure(page: Page, title: str) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def test_rows_are_those_of_the_study_s_own_summary(folder: Path) -> None:
         assert {metric: score.mean for metric, score in row.lin.items()} == pytest.approx(
             {metric: score["mean"] for metric, score in record["lin"].items()}
         )
-        assert (row.reconstruction.mean if row.reconstruction else None) == record["reconstruction_accuracy"]["mean"]
+        assert row.reconstruction_accuracy.mean == record["reconstruction_accuracy"]["mean"]
         assert row.num_features == record["num_features"]
 
 
@@ -162,7 +162,7 @@ def test_the_verdicts_name_sizes_and_the_best(page: Page) -> None:
         "learned row hrq_k512, 50.0 in 3072 dimensions, best k-mer 46.0 in 4096 dimensions."
     ) in page.text
     assert "ahead of VQ at 1 of 2 sizes (+4.0 at K = 128, -1.0 at K = 512)" in page.text
-    assert verdicts([StudyRow("kmer_6", "hand-made", (0,), {"mcc": Score(0.4)}, 4096)], {"mcc": "MCC"}) == []
+    assert verdicts([CodebookRow(cell="kmer_6", kind="hand-made", lin={"mcc": {"mean": 0.4}})], {"mcc": "MCC"}) == []
 
 
 def test_without_a_summary_there_is_no_best_kmer(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import pytest
 from rich.console import Console
 
 from vqdna.errors import InputError
-from vqdna.experiments.locks import claimed
+from vqdna.experiments.locks import locked
 from vqdna.genome.streams import sequence_files
 from vqdna.results import read_json, write_json
 from vqdna.simulation.genomes import write_example
 from vqdna.studies.codebook import study as codebook_study
 from vqdna.studies.codebook.cells import Cell
+from vqdna.studies.codebook.results import CodebookRow
 from vqdna.studies.codebook.study import run_codebook_study
 from vqdna.studies.codebook.summary import BEST_KMER, markdown_summary
 
@@ -52,7 +53,7 @@ def study(made, tmp_path):
             datasets=[str(made / "promoter")],
             **{"preset": "tiny", "rows": made / "rows", "console": Console(file=shown, width=200)} | options,
         )
-        return rows, shown.getvalue()
+        return [row.model_dump(mode="json") for row in rows], shown.getvalue()
 
     return run
 
@@ -121,7 +122,7 @@ def test_a_cell_that_fails_stops_no_other_and_is_told_at_the_end(study, tmp_path
 
 
 def test_a_cell_of_another_process_is_left_to_it(study, tmp_path):
-    with claimed(Cell("kmer_3", 0).folder(tmp_path / "out")):
+    with locked(Cell("kmer_3", 0).folder(tmp_path / "out")):
         rows, shown = study("kmer_3", "kmer_4")
     assert [row["cell"] for row in rows] == ["kmer_4"]
     assert "kmer_3 seed 0: another process is at it" in shown
@@ -147,7 +148,7 @@ def test_a_damaged_cell_is_named_before_anything_runs(study, tmp_path):
     path = tmp_path / "out/kmer_3/seed-0/results.json"
     for text in (path.read_text()[:100], "{}"):
         path.write_text(text)
-        with pytest.raises(InputError, match=r"kmer_3/seed-0/results.json.*delete it to run the cell again"):
+        with pytest.raises(InputError, match=r"kmer_3/seed-0/results.json.*delete it to run this again"):
             study("kmer_3", "kmer_4")
     assert not (tmp_path / "out/kmer_4").exists()
 
@@ -202,4 +203,4 @@ def test_the_best_kmer_is_chosen_on_dev_for_each_dataset(study, tmp_path):
     chosen = max((record["datasets"][name] for record in records), key=lambda probe: probe["dev"]["mcc"])
     assert best["datasets"][name]["mean"] == best["lin"]["mcc"]["mean"] == chosen["test"]["mcc"]
     assert best["num_features"] == chosen["num_features"]
-    assert f"| {BEST_KMER} | 1 |" in markdown_summary(rows)
+    assert f"| {BEST_KMER} | 1 |" in markdown_summary([CodebookRow(**row) for row in rows])

@@ -60,8 +60,8 @@ def test_encoders_are_compared_from_fewest_bases_to_most_and_cells_are_kept(enco
     out = tmp_path / "study"
     names = [encoder, f"random:{encoder}", encoder / "snapshot-30"]
     rows = study(names, out, dataset, max_train=20)
-    assert [row["bases_seen"] for row in rows] == [0, 6000, 9000]
-    assert all(set(row["sequences"].values()) == {20} for row in rows)
+    assert [row.bases_seen for row in rows] == [0, 6000, 9000]
+    assert all(set(row.sequences.values()) == {20} for row in rows)
     written = {path: path.stat().st_mtime_ns for path in out.rglob("results.json")}
     assert len(written) == 3
     assert study(names, out, dataset, max_train=20) == rows
@@ -74,11 +74,11 @@ def test_a_control_without_an_encoder_stands_first_and_has_one_seed(encoder, dat
     out = tmp_path / "study"
     names = [f"random:{encoder}", "probe:kmer:2"]
     rows = run_pretraining_study(names, out, datasets=[str(dataset)], seeds=2, overrides=FAST)
-    assert [(row["encoder"], row["bases_seen"], row["seeds"]) for row in rows] == [
+    assert [(row.encoder, row.bases_seen, row.seeds) for row in rows] == [
         ("probe:kmer:2", None, [0]),
         (f"random:{encoder}", 0, [0, 1]),
     ]
-    assert rows[0]["mean"] > 0.8
+    assert rows[0].mean > 0.8
     assert "| probe:kmer:2 | - | 1 |" in (out / "summary.md").read_text()
     with pytest.raises(InputError, match="tokenizer 'kmers'"):
         run_pretraining_study(["probe:kmers"], out, datasets=[str(dataset)])
@@ -95,7 +95,7 @@ def test_a_part_of_dev_is_scored_where_asked_for_and_its_cells_are_their_own(enc
 
 def test_the_test_split_is_never_read(encoder, dataset, tmp_path):
     (dataset / "test.csv").write_text("no table at all")
-    assert study([encoder], tmp_path / "study", dataset)[0]["mean"] is not None
+    assert study([encoder], tmp_path / "study", dataset)[0].mean is not None
 
 
 def test_random_means_other_weights_for_every_seed_and_the_same_tokenizer(encoder, dataset, tmp_path, monkeypatch):
@@ -106,7 +106,7 @@ def test_random_means_other_weights_for_every_seed_and_the_same_tokenizer(encode
         weights = load_encoder(encoder)
         seen.append(weights.embedding.tables[0].weight.detach().clone())
         record = {"seconds": 1.0, "best_epoch": 1, "parameters": {}, "sequences": {"train": 1}, "dev": {"mcc": 0.5}}
-        return SimpleNamespace(to_json=lambda: record)
+        return SimpleNamespace(**record)
 
     monkeypatch.setattr("vqdna.studies.pretraining.study.run_finetune", spy)
     run_pretraining_study([f"random:{encoder}"], tmp_path / "s", datasets=[str(dataset)], seeds=2)
@@ -133,7 +133,7 @@ def test_means_count_only_seeds_with_every_dataset(tmp_path):
         record |= {"dev": {"mcc": mcc}, "sequences": {"train": 3}, "parameters": {"total": 1}}
         write_json(tmp_path / "e" / f"{dataset}-seed-{seed}" / "results.json", record)
     (row,) = summarize(tmp_path)
-    assert (row["seeds"], row["mean"], row["sd"]) == ([0], pytest.approx(0.3), None)
-    assert row["datasets"] == {"a": pytest.approx(0.4), "b": pytest.approx(0.4)}
+    assert (row.seeds, row.mean, row.sd) == ([0], pytest.approx(0.3), None)
+    assert row.datasets == {"a": pytest.approx(0.4), "b": pytest.approx(0.4)}
     assert "| e | 0.0 M | 1 | 30.0 |" in markdown_summary([row])
-    json.dumps(row)
+    json.dumps(row.model_dump(mode="json"))

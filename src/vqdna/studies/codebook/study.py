@@ -1,14 +1,14 @@
 """The codebook study: every row of the ablation table trained, measured, and probed on the same sequences.
 
 Flow: cells -> (vocabulary trained in the cell's own run folder | BPE learned | nothing) -> the probe on each dataset
--> OUT/<row>/seed-<n>/results.json, written when the cell is done -> summary.json and summary.md. Cells that are there
-are kept; processes share a folder by claiming cells. Paper: section 5.6, columns Rec. and Lin.
+-> OUT/<row>/seed-<n>/results.json, written when the run is done -> summary.json and summary.md. Paper: section 5.6,
+columns Rec. and Lin.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,17 @@ from rich.console import Console
 from vqdna.baselines.probe import Limits, run_probe
 from vqdna.config import completed
 from vqdna.errors import InputError
-from vqdna.experiments.locks import claimed
-from vqdna.experiments.records import held_cell
+from vqdna.experiments import cells as engine
+from vqdna.experiments.records import known_record
 from vqdna.results import RESULTS_FILE, command_line, write_json
 from vqdna.studies.codebook.cells import BPE, HAND_MADE, Cell, Preset, cells, find_preset, paper_width, row_config
-from vqdna.studies.codebook.summary import write_summary
+from vqdna.studies.codebook.results import STUDY, CodebookResult, CodebookRow, ProbeScores
+from vqdna.studies.codebook.summary import mean_scores, write_summary
 from vqdna.tasks.loading import LabelledSequences, read_dataset
 from vqdna.tasks.registry import GUE_13, DatasetFiles, _files, dataset
 from vqdna.tokenizers import Tokenizer, load_tokenizer
 from vqdna.tokenizers.learning import learn_bpe
 from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
-
-Record = dict[str, Any]
-
 
 DATASETS = ("covid-windows", *GUE_13)
 
@@ -56,10 +54,10 @@ class Study:
     datasets: tuple[str, ...]
     max_train: int | None
 
-    def settings(self, cell: Cell) -> Record:
+    def settings(self, cell: Cell) -> dict[str, Any]:
         """Everything that decides a cell's numbers; a folder holds cells of one kind alone."""
         probing = {name: asdict(self.preset.limits_of(name, self.max_train)) for name in self.datasets}
-        settings: Record = {"preset": self.preset.name, "datasets": probing}
+        settings: dict[str, Any] = {"preset": self.preset.name, "datasets": probing}
         if cell.row not in HAND_MADE:
             settings["genomes"] = sorted(path.name for path in self.genomes)
         if cell.row not in (*HAND_MADE, *BPE):
@@ -79,7 +77,7 @@ def run_codebook_study(
     data_root: Path | None = None,
     rows: Path | None = None,
     console: Console | None = None,
-) -> list[Record]:
+) -> list[CodebookRow]:
     """Summary rows of the study under `out`, after running every cell that neither is there nor is another process's.
 
     Args:
@@ -102,81 +100,95 @@ def run_codebook_study(
     if not study.datasets:
         raise InputError("the codebook study needs at least one dataset")
     files = {name: _files(name, data_root) for name in study.datasets}
-    waiting = [cell for cell in chosen if known_cell(cell, study) is None]
     console = console or Console(stderr=True)
-    console.print(f"{len(chosen)} cells, {len(chosen) - len(waiting)} known", markup=False, soft_wrap=True)
-    probings = [_probing(name, study, files[name]) for name in study.datasets] if waiting else []
-    failures = []
-    for number, cell in enumerate(waiting, 1):
-        try:
-            outcome = _run_unclaimed(cell, study, probings)
-        except InputError as error:  # a training that diverges is that cell's result; the others do not wait for it
-            outcome = f"failed, {error}"
-            failures.append(f"{cell.row} seed {cell.seed}")
-        console.print(f"[{number}/{len(waiting)}] {cell.row} seed {cell.seed}: {outcome}", markup=False, soft_wrap=True)
+
+    def tell(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    num_known = sum(known_cell(cell, study) is not None for cell in chosen)
+    tell(f"{len(chosen)} cells, {num_known} known")
+    is_done = num_known == len(chosen)
+    probings = [] if is_done else [_probing(name, study, files[name]) for name in study.datasets]
+    failed = engine.run_cells(
+        [CodebookRun(cell, study, probings) for cell in chosen],
+        tell,
+        # A training that diverges is that run's result; the others do not wait for it.
+        keeps_going=True,
+        after=lambda: write_summary(out, command_line()),
+    )
     rows_done = write_summary(out, command_line())
-    if failures:
-        raise InputError(f"{out}: {len(failures)} cells failed ({', '.join(failures)}), the others are done; see above")
+    if failed:
+        raise InputError(f"{out}: {len(failed)} cells failed ({', '.join(failed)}), the others are done; see above")
     return rows_done
 
 
-def known_cell(cell: Cell, study: Study) -> Record | None:
-    """Record of the cell as an earlier call wrote it, or None.
+@dataclass(frozen=True)
+class CodebookRun(engine.Cell[CodebookResult]):
+    """A cell of the table as the engine runs it."""
+
+    cell: Cell
+    study: Study
+    probings: Sequence[Probing]
+
+    @property
+    def name(self) -> str:
+        """Row and seed."""
+        return f"{self.cell.row} seed {self.cell.seed}"
+
+    @property
+    def lock(self) -> Path:
+        """The cell's own folder."""
+        return self.cell.folder(self.study.out)
+
+    def known(self) -> CodebookResult | None:
+        """Result of an earlier call."""
+        return known_cell(self.cell, self.study)
+
+    def run(self) -> CodebookResult:
+        """Trains and probes."""
+        return run_cell(self.cell, self.study, self.probings)
+
+    def told(self, record: CodebookResult) -> str:
+        """Scores and time."""
+        scores = ", ".join(f"{metric} {100 * (value or 0):.1f}" for metric, value in (record.lin or {}).items())
+        return f"Lin. {scores} ({record.seconds:.0f} s)"
+
+
+def known_cell(cell: Cell, study: Study) -> CodebookResult | None:
+    """Result of the cell as an earlier call wrote it, or None.
 
     Raises:
         InputError: the file is damaged, or was made with other settings.
     """
-    path, settings = cell.folder(study.out) / RESULTS_FILE, study.settings(cell)
-    return held_cell(path, settings, "codebook", lambda record: "lin" in record, _filled_up)
+    path = cell.folder(study.out) / RESULTS_FILE
+    return known_record(path, CodebookResult, study.settings(cell), "the codebook study", _filled_up)
 
 
-def run_cell(cell: Cell, study: Study, probings: Sequence[Probing]) -> Record:
-    """Record of one cell, also written to its folder."""
+def run_cell(cell: Cell, study: Study, probings: Sequence[Probing]) -> CodebookResult:
+    """Result of one cell, also written to its folder."""
     started = time.monotonic()
     tokenizer, about = _tokenizer(cell, study)
     trained = time.monotonic()
     probes = {probing.name: _probe(tokenizer, probing, cell.seed) for probing in probings}
     record = {
         "stage": "study",
-        "study": "codebook",
+        "study": STUDY,
         "cell": cell.row,
         "seed": cell.seed,
         "command": command_line(),
         "seconds": time.monotonic() - started,
         "training_seconds": trained - started,
-        "encoding_seconds": sum(probe["encoding_seconds"] for probe in probes.values()),
+        "encoding_seconds": sum(probe.encoding_seconds or 0 for probe in probes.values()),
         **about,
-        "lin": lin_scores(probes),
-        "datasets": probes,
+        "lin": mean_scores(list(probes.values())),
+        "datasets": {name: probe.model_dump(mode="json", exclude_unset=True) for name, probe in probes.items()},
         "settings": study.settings(cell),
     }
     write_json(cell.folder(study.out) / RESULTS_FILE, record)
-    return record
+    return CodebookResult.model_validate(record)
 
 
-def lin_scores(probes: Mapping[str, Record]) -> dict[str, float]:
-    """Mean test score over the datasets of each metric: macro-F1 of the variant windows, MCC of the GUE sets."""
-    by_metric: dict[str, list[float]] = {}
-    for probe in probes.values():
-        by_metric.setdefault(probe["metric"], []).append(probe["test"][probe["metric"]])
-    return {metric: sum(scores) / len(scores) for metric, scores in by_metric.items()}
-
-
-def _run_unclaimed(cell: Cell, study: Study, probings: Sequence[Probing]) -> str:
-    """What to tell of the cell, which is run unless another process has it or has finished it meanwhile."""
-    with claimed(cell.folder(study.out)) as ours:
-        if not ours:
-            return "another process is at it"
-        record, how = known_cell(cell, study), "known"
-        if record is None:
-            record = run_cell(cell, study, probings)
-            how = f"{record['seconds']:.0f} s"
-        write_summary(study.out, command_line())
-    scores = ", ".join(f"{metric} {100 * value:.1f}" for metric, value in record["lin"].items())
-    return f"Lin. {scores} ({how})"
-
-
-def _tokenizer(cell: Cell, study: Study) -> tuple[Tokenizer, Record]:
+def _tokenizer(cell: Cell, study: Study) -> tuple[Tokenizer, dict[str, Any]]:
     """Tokenizer of a cell, trained if need be, and what is known of it beside its probes."""
     if cell.row in HAND_MADE:
         tokenizer = load_tokenizer(HAND_MADE[cell.row])
@@ -202,11 +214,12 @@ def _tokenizer(cell: Cell, study: Study) -> tuple[Tokenizer, Record]:
     return load_tokenizer(f"vq:{folder}"), about
 
 
-def _probe(tokenizer: Tokenizer, probing: Probing, seed: int) -> Record:
+def _probe(tokenizer: Tokenizer, probing: Probing, seed: int) -> ProbeScores:
     train, dev, test = probing.splits
     record = run_probe(tokenizer, train, test, dev, seed=seed, limits=probing.limits, metric=probing.metric)
     left_out = ("stage", "system", "seed", "dev_source")
-    return {"metric": probing.metric, **{key: value for key, value in record.to_json().items() if key not in left_out}}
+    kept = {key: value for key, value in record.to_json().items() if key not in left_out}
+    return ProbeScores.model_validate({"metric": probing.metric, **kept})
 
 
 def _probing(name: str, study: Study, files: DatasetFiles) -> Probing:
@@ -214,7 +227,7 @@ def _probing(name: str, study: Study, files: DatasetFiles) -> Probing:
     return Probing(name, metric, study.preset.limits_of(name, study.max_train), read_dataset(files))
 
 
-def _filled_up(settings: Record) -> Record:
+def _filled_up(settings: Any) -> Any:
     """Settings with today's defaults for the options that were not there yet when they were written."""
     datasets = {name: {**asdict(Limits()), **limits} for name, limits in settings.get("datasets", {}).items()}
     filled = {**settings, "datasets": datasets}

@@ -1,8 +1,8 @@
-"""What pre-training is worth: encoders fine-tuned alike, beside the same architecture with fresh weights, on dev.
+"""What pre-training is worth: encoders fine-tuned alike, beside the same architecture from random initialization.
 
-Flow: encoders x datasets x seeds -> (a copy with fresh weights where the name begins with `random:`) -> fine-tuning on
-the same sequences -> OUT/<encoder>/<dataset>-seed-<n>/results.json, written when the cell is done -> summary.json and
-summary.md. Cells that are there are kept; processes share a folder by claiming cells. Test splits are never read.
+Flow: encoders x datasets x seeds -> (a copy with new weights where the name begins with `random:`) -> fine-tuning on
+the same sequences -> OUT/<encoder>/<dataset>-seed-<n>/results.json, written when the run is done -> summary.json and
+summary.md. Scores are those of dev; test splits are never read.
 """
 
 from __future__ import annotations
@@ -21,55 +21,23 @@ from vqdna.baselines.probe import run_probe
 from vqdna.config import completed, load_config, read_yaml
 from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
-from vqdna.experiments.locks import claimed
-from vqdna.experiments.records import check_settings
+from vqdna.experiments.cells import Cell, run_cells
+from vqdna.experiments.records import known_record
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.starting_weights import fresh_encoder
 from vqdna.finetune.train import run_finetune
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
+from vqdna.studies.pretraining.results import STUDY, PretrainingResult, PretrainingRow
 from vqdna.studies.pretraining.summary import write_summary
 from vqdna.tasks.loading import LabelledSequences, Splits, read_labelled
 from vqdna.tasks.registry import GUE_13, DatasetFiles, files_in_folder, find_dataset
 from vqdna.tokenizers import load_tokenizer
 
-Record = dict[str, Any]
-
 RANDOM = "random:"
-"""Before an encoder's folder: its architecture and tokenizer, with fresh weights drawn from the cell's seed."""
+"""Before an encoder's folder: its architecture and tokenizer, with new weights drawn from the run's seed."""
 
 PROBE = "probe:"
 """Before a tokenizer's name or folder: logistic regression on its codes alone, a control without any encoder."""
-
-STUDY = "pretraining"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One fine-tuning.
-
-    Attributes:
-        encoder: folder of an encoder, `random:` and one, or `probe:` and a tokenizer.
-        dataset: name as `find_dataset` takes it, or a folder with train and dev tables.
-        seed: of the fine-tuning, and of fresh weights.
-    """
-
-    encoder: str
-    dataset: str
-    seed: int
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether the encoder's weights are fresh ones."""
-        return self.encoder.startswith(RANDOM)
-
-    @property
-    def is_probe(self) -> bool:
-        """Whether there is no encoder at all."""
-        return self.encoder.startswith(PROBE)
-
-    def folder(self, out: Path) -> Path:
-        """Where the cell's record lies."""
-        return out / _slug(self.encoder) / f"{_slug(self.dataset)}-seed-{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -82,14 +50,9 @@ class Study:
     max_dev: int | None
     files: dict[str, DatasetFiles]
 
-    def config_of(self, cell: Cell) -> FinetuneConfig:
-        """The fine-tuning of a cell; fresh weights are not mixed with fresh ones, which would only shrink them."""
-        return self.config.model_copy(update={"fresh_share": 0.0}) if cell.is_fresh else self.config
-
-    def settings(self, cell: Cell) -> Record:
-        """Everything that decides a cell's numbers beside the cell itself."""
-        configuration = self.config_of(cell).model_dump(mode="json")
-        return {"configuration": configuration, "max_train": self.max_train, "max_dev": self.max_dev}
+    def config_of(self, encoder: str) -> FinetuneConfig:
+        """The fine-tuning of an encoder; new weights are not mixed with new ones, which would only shrink them."""
+        return self.config.model_copy(update={"fresh_share": 0.0}) if encoder.startswith(RANDOM) else self.config
 
     def splits(self, dataset: str) -> Splits:
         """The study's draw from the dataset's `train` and `dev`; the test split stays unread."""
@@ -111,7 +74,7 @@ def run_pretraining_study(
     max_dev: int | None = None,
     data_root: Path | None = None,
     console: Console | None = None,
-) -> list[Record]:
+) -> list[PretrainingRow]:
     """Summary rows of the study under `out`, after running every cell that neither is there nor is another process's.
 
     Args:
@@ -134,88 +97,119 @@ def run_pretraining_study(
     study = Study(out, load_config(FinetuneConfig, config, "finetune", overrides), max_train, max_dev, files)
     for name in encoders:
         _check(name)
-    # Seed by seed, so that a study cut short has a mean over all datasets.
-    chosen = [Cell(encoder, name, seed) for seed in range(seeds) for name in files for encoder in encoders]
-    chosen = [cell for cell in chosen if cell.seed == 0 or not cell.is_probe]
-    waiting = [cell for cell in chosen if known_cell(cell, study) is None]
+    # Seed by seed, so that a study cut short has a mean over all datasets. A probe has but one seed.
+    chosen = [
+        PretrainingRun(study, encoder, name, seed)
+        for seed in range(seeds)
+        for name in files
+        for encoder in encoders
+        if seed == 0 or not encoder.startswith(PROBE)
+    ]
     console = console or Console(stderr=True)
-    console.print(f"{len(chosen)} cells, {len(chosen) - len(waiting)} known", markup=False, soft_wrap=True)
-    for number, cell in enumerate(waiting, 1):
-        outcome = _run_unclaimed(cell, study)
-        about = f"[{number}/{len(waiting)}] {cell.encoder} {cell.dataset} seed {cell.seed}: {outcome}"
-        console.print(about, markup=False, soft_wrap=True)
+
+    def tell(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    tell(f"{len(chosen)} cells, {sum(cell.known() is not None for cell in chosen)} known")
+    run_cells(chosen, tell, after=lambda: write_summary(out, command_line()))
     return write_summary(out, command_line())
 
 
-def known_cell(cell: Cell, study: Study) -> Record | None:
-    """Record of the cell as an earlier call wrote it, or None.
+@dataclass(frozen=True)
+class PretrainingRun(Cell[PretrainingResult]):
+    """One fine-tuning.
 
-    Raises:
-        InputError: the file is damaged, or was made with other settings.
+    Attributes:
+        study: what all have in common.
+        encoder: folder of an encoder, `random:` and one, or `probe:` and a tokenizer.
+        dataset: name as `find_dataset` takes it, or a folder with train and dev tables.
+        seed: of the fine-tuning, and of new weights.
     """
-    path = cell.folder(study.out) / RESULTS_FILE
-    if not path.is_file():
-        return None
-    record = read_json(path)
-    settings = record.get("settings", {})
-    held = {**settings, "configuration": completed(FinetuneConfig, settings.get("configuration", {}))}
-    check_settings(path, held, study.settings(cell))
-    return record
+
+    study: Study
+    encoder: str
+    dataset: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Encoder, dataset and seed."""
+        return f"{self.encoder} {self.dataset} seed {self.seed}"
+
+    @property
+    def lock(self) -> Path:
+        """The folder of the result."""
+        return self.study.out / _slug(self.encoder) / f"{_slug(self.dataset)}-seed-{self.seed}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the numbers beside encoder, dataset and seed."""
+        configuration = self.study.config_of(self.encoder).model_dump(mode="json")
+        return {"configuration": configuration, "max_train": self.study.max_train, "max_dev": self.study.max_dev}
+
+    def known(self) -> PretrainingResult | None:
+        """Result of an earlier call."""
+        path = self.lock / RESULTS_FILE
+        return known_record(path, PretrainingResult, self.settings, "the pre-training study", _completed)
+
+    def run(self) -> PretrainingResult:
+        """Fine-tunes, or probes; the fine-tuned weights are not kept."""
+        found = self._probed() if self.encoder.startswith(PROBE) else self._finetuned()
+        record = {
+            "stage": "study",
+            "study": STUDY,
+            "encoder": self.encoder,
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "bases_seen": bases_seen(self.encoder),
+            "command": command_line(),
+            **found,
+            "settings": self.settings,
+        }
+        write_json(self.lock / RESULTS_FILE, record)
+        for finished in ("run", "encoder"):
+            shutil.rmtree(self.lock / finished, ignore_errors=True)
+        return PretrainingResult.model_validate(record)
+
+    def told(self, record: PretrainingResult) -> str:
+        """Score and time."""
+        return f"dev MCC {100 * (record.mcc or 0):.1f} ({record.seconds or 0:.0f} s)"
+
+    def _probed(self) -> dict[str, Any]:
+        """Result of logistic regression on codes; its regularization is chosen on dev, as epochs are."""
+        splits = self.study.splits(self.dataset)
+        train, dev = splits.train, splits.dev
+        found = run_probe(load_tokenizer(self.encoder.removeprefix(PROBE)), train, dev, dev, seed=self.seed)
+        weights = int(found.num_features)
+        return {
+            "seconds": round(found.seconds, 1),
+            "best_epoch": None,
+            "parameters": {"total": weights, "trainable": weights},
+            "sequences": {"train": len(train), "dev": len(dev), "test": 0},
+            "dev": found.dev,
+        }
+
+    def _finetuned(self) -> dict[str, Any]:
+        source = Path(self.encoder.removeprefix(RANDOM))
+        is_new = self.encoder.startswith(RANDOM)
+        found = run_finetune(
+            self.study.config_of(self.encoder),
+            self.study.splits(self.dataset),
+            encoder=fresh_encoder(source, self.lock / "encoder", self.seed) if is_new else source,
+            out=self.lock / "run",
+            seed=self.seed,
+            announces=False,
+        )
+        return {key: getattr(found, key) for key in ("seconds", "best_epoch", "parameters", "sequences", "dev")}
 
 
-def run_cell(cell: Cell, study: Study) -> Record:
-    """Record of one cell, also written to its folder; the fine-tuned weights are not kept."""
-    folder = cell.folder(study.out)
-    results = _probed(cell, study) if cell.is_probe else _finetuned(cell, study, folder)
-    record = {
-        "stage": "study",
-        "study": STUDY,
-        "encoder": cell.encoder,
-        "dataset": cell.dataset,
-        "seed": cell.seed,
-        "bases_seen": bases_seen(cell.encoder),
-        "command": command_line(),
-        **{key: results[key] for key in ("seconds", "best_epoch", "parameters", "sequences", "dev")},
-        "settings": study.settings(cell),
-    }
-    write_json(folder / RESULTS_FILE, record)
-    for finished in ("run", "encoder"):
-        shutil.rmtree(folder / finished, ignore_errors=True)
-    return record
-
-
-def _probed(cell: Cell, study: Study) -> Record:
-    """What a cell's record takes from logistic regression; its regularization is chosen on dev, as epochs are."""
-    splits = study.splits(cell.dataset)
-    train, dev = splits.train, splits.dev
-    found = run_probe(load_tokenizer(cell.encoder.removeprefix(PROBE)), train, dev, dev, seed=cell.seed)
-    weights = found.num_features
-    return {
-        "seconds": round(found.seconds, 1),
-        "best_epoch": None,
-        "parameters": {"total": weights, "trainable": weights},
-        "sequences": {"train": len(train), "dev": len(dev), "test": 0},
-        "dev": found.dev,
-    }
-
-
-def _finetuned(cell: Cell, study: Study, folder: Path) -> Record:
-    """What a cell's record takes from a fine-tuning."""
-    source = Path(cell.encoder.removeprefix(RANDOM))
-    encoder = fresh_encoder(source, folder / "encoder", cell.seed) if cell.is_fresh else source
-    results = run_finetune(
-        study.config_of(cell),
-        study.splits(cell.dataset),
-        encoder=encoder,
-        out=folder / "run",
-        seed=cell.seed,
-        announces=False,
-    )
-    return results.to_json()
+def _completed(settings: Any) -> Any:
+    """Settings of an earlier version with today's defaults."""
+    return {**settings, "configuration": completed(FinetuneConfig, settings.get("configuration", {}))}
 
 
 def _check(encoder: str) -> None:
-    """Loads what a cell will need.
+    """Loads what a run will need.
 
     Raises:
         InputError: there is no such encoder or tokenizer.
@@ -227,7 +221,7 @@ def _check(encoder: str) -> None:
 
 
 def bases_seen(encoder: str) -> int | None:
-    """Bases that an encoder saw in its pre-training: 0 for fresh weights, None where there is no encoder.
+    """Bases that an encoder saw in its pre-training: 0 for random initialization, None where there is no encoder.
 
     Raises:
         InputError: the folder is neither a finished run nor a snapshot in the folder of a run.
@@ -242,19 +236,6 @@ def bases_seen(encoder: str) -> int | None:
         raise InputError(f"{folder}: neither a finished pre-training nor one of its snapshots")
     run = read_yaml(folder.parent / "run.yaml")
     return int(step[1]) * int(run["training"]["batch_size"]) * int(run["data"]["window"])
-
-
-def _run_unclaimed(cell: Cell, study: Study) -> str:
-    """What to tell of the cell, which is run unless another process has it or has finished it meanwhile."""
-    with claimed(cell.folder(study.out)) as ours:
-        if not ours:
-            return "another process is at it"
-        record, how = known_cell(cell, study), "known"
-        if record is None:
-            record = run_cell(cell, study)
-            how = f"{record['seconds']:.0f} s"
-        write_summary(study.out, command_line())
-    return f"dev MCC {100 * record['dev']['mcc']:.1f} ({how})"
 
 
 def _drawn(labelled: LabelledSequences, most: int | None) -> LabelledSequences:

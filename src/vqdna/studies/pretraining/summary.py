@@ -1,49 +1,53 @@
-"""The pre-training study's cells as one table: mean dev MCC of each encoder, and its lead over fresh weights.
+"""The pre-training study's results as one table: mean dev MCC of each encoder, and of each dataset.
 
 Flow: OUT/<encoder>/<dataset>-seed-<n>/results.json -> a row per encoder -> summary.json and summary.md. Only seeds that
-have all datasets count towards a row's mean, so that encoders are compared on the same sets. It must not know how a
-cell runs.
+have all datasets count towards a row's mean, so that encoders are compared on the same sets.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
+from vqdna.stage_results import MeanAndSd
+from vqdna.studies.pretraining.results import STUDY, PretrainingResult, PretrainingRow
 
-Record = dict[str, Any]
 
-
-def write_summary(out: Path, command: str) -> list[Record]:
+def write_summary(out: Path, command: str) -> list[PretrainingRow]:
     """Rows of `summarize(out)`, also written to `out`/summary.json and `out`/summary.md."""
     rows = summarize(out)
-    write_json(out / "summary.json", {"study": "pretraining", "command": command, "rows": rows})
+    dumped = [row.model_dump(mode="json") for row in rows]
+    write_json(out / "summary.json", {"study": STUDY, "command": command, "rows": dumped})
     write_atomically(out / "summary.md", markdown_summary(rows).encode())
     return rows
 
 
-def summarize(out: Path) -> list[Record]:
+def summarize(out: Path) -> list[PretrainingRow]:
     """A row for each encoder under `out`: controls without one first, then those that saw fewer bases."""
-    records = [read_json(path) for path in sorted(out.glob(f"*/*-seed-*/{RESULTS_FILE}"))]
-    names = sorted({record["dataset"] for record in records})
-    encoders: dict[str, list[Record]] = {}
-    for record in records:
-        encoders.setdefault(record["encoder"], []).append(record)
+    results = [
+        PretrainingResult.model_validate(read_json(path)) for path in sorted(out.glob(f"*/*-seed-*/{RESULTS_FILE}"))
+    ]
+    names = sorted({result.dataset for result in results})
+    encoders: dict[str, list[PretrainingResult]] = {}
+    for result in results:
+        encoders.setdefault(result.encoder, []).append(result)
     rows = [_row(encoder, names, group) for encoder, group in encoders.items()]
-    return sorted(rows, key=lambda row: (-1 if row["bases_seen"] is None else row["bases_seen"], row["encoder"]))
+    return sorted(rows, key=lambda row: (-1 if row.bases_seen is None else row.bases_seen, row.encoder))
 
 
-def markdown_summary(rows: Sequence[Record]) -> str:
+def markdown_summary(rows: Sequence[PretrainingRow]) -> str:
     """The table, scores x 100 as mean ± standard deviation over seeds; then every dataset's mean."""
-    names = list(rows[0]["datasets"]) if rows else []
+    names = list(rows[0].datasets or ()) if rows else []
     totals = [
-        f"| {row['encoder']} | {_megabases(row['bases_seen'])} | {len(row['seeds'])} | {_shown(row)} |" for row in rows
+        f"| {row.encoder} | {'-' if row.bases_seen is None else f'{row.bases_seen / 1e6:.1f} M'} | {len(row.seeds)} | "
+        f"{row.score.text(missing='-')} |"
+        for row in rows
     ]
     details = [
-        f"| {row['encoder']} | " + " | ".join(_percent(row["datasets"].get(name)) for name in names) + " |"
+        f"| {row.encoder} | "
+        + " | ".join(MeanAndSd(mean=row.known_scores.get(n)).text(missing="-") for n in names)
+        + " |"
         for row in rows
     ]
     lines = [
@@ -59,34 +63,19 @@ def markdown_summary(rows: Sequence[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(encoder: str, names: Sequence[str], records: Sequence[Record]) -> Record:
-    scores = {(record["dataset"], record["seed"]): float(record["dev"]["mcc"]) for record in records}
-    seeds = sorted({record["seed"] for record in records})
+def _row(encoder: str, names: Sequence[str], results: Sequence[PretrainingResult]) -> PretrainingRow:
+    scores = {(result.dataset, result.seed): result.mcc for result in results}
+    seeds = sorted({int(result.seed) for result in results if result.seed is not None})
     whole = [seed for seed in seeds if all((name, seed) in scores for name in names)]
-    means = [statistics.fmean(scores[name, seed] for name in names) for seed in whole]
-    known = {name: [scores[name, seed] for seed in seeds if (name, seed) in scores] for name in names}
-    return {
-        "encoder": encoder,
-        "bases_seen": records[0]["bases_seen"],
-        "seeds": whole,
-        "mean": statistics.fmean(means) if means else None,
-        "sd": statistics.stdev(means) if len(means) > 1 else None,
-        "datasets": {name: statistics.fmean(values) if values else None for name, values in known.items()},
-        "seconds": sum(record["seconds"] for record in records),
-        "sequences": {record["dataset"]: record["sequences"]["train"] for record in records},
-        "parameters": records[0]["parameters"],
-    }
-
-
-def _megabases(seen: int | None) -> str:
-    return "-" if seen is None else f"{seen / 1e6:.1f} M"
-
-
-def _shown(row: Record) -> str:
-    if row["mean"] is None:
-        return "-"
-    return _percent(row["mean"]) + ("" if row["sd"] is None else f" ± {100 * row['sd']:.1f}")
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+    total = MeanAndSd.of(MeanAndSd.of(scores[name, seed] for name in names).mean for seed in whole)
+    return PretrainingRow(
+        encoder=encoder,
+        bases_seen=results[0].bases_seen,
+        seeds=whole,
+        mean=total.mean,
+        sd=total.sd,
+        datasets={name: MeanAndSd.of(scores.get((name, seed)) for seed in seeds).mean for name in names},
+        seconds=sum(result.seconds or 0 for result in results),
+        sequences={result.dataset: (result.sequences or {}).get("train") for result in results},
+        parameters=results[0].parameters,
+    )

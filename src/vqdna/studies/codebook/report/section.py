@@ -15,7 +15,6 @@ from vqdna.reports.content import (
     Block,
     Cell,
     Figure,
-    Score,
     Section,
     Table,
     duration,
@@ -24,9 +23,12 @@ from vqdna.reports.content import (
     number_cell,
     plural,
 )
-from vqdna.reports.runs import Run, nested
+from vqdna.reports.runs import Run
+from vqdna.stage_results import MeanAndSd
 from vqdna.studies.codebook.report.published import PUBLISHED
-from vqdna.studies.codebook.report.rows import BEST_KMER, StudyRow, datasets_of, study_rows, swept
+from vqdna.studies.codebook.report.rows import datasets_of, results_of, study_rows, swept
+from vqdna.studies.codebook.results import BEST_KMER, STUDY, CodebookRow
+from vqdna.studies.codebook.summary import width_text
 
 QUANTIZERS = {"vq": "VQ", "hrq": "HRQ"}
 METRICS = {"f1_macro": "macro-F1", "mcc": "MCC"}
@@ -64,11 +66,11 @@ REC_CAPTION = "Bases that come back right. Dotted: the authors' poster, on GUE's
 
 def study_section(runs: Sequence[Run]) -> Section | None:
     """Pictures and tables of each study, or None without one."""
-    blocks = [block for run in runs if run.text("study") == "codebook" for block in _blocks(run)]
+    blocks = [block for run in runs if run.text("study") == STUDY for block in _blocks(run)]
     return Section("study", "Codebook study", list(INTRODUCTION), blocks) if blocks else None
 
 
-def verdicts(rows: Sequence[StudyRow], titles: dict[str, str]) -> list[str]:
+def verdicts(rows: Sequence[CodebookRow], titles: dict[str, str]) -> list[str]:
     """For each metric: where HRQ is ahead of VQ, and how the best learned row stands to the best k-mer."""
     sentences = []
     for metric, title in titles.items():
@@ -105,26 +107,26 @@ def _dataset_sentences(run: Run) -> list[str]:
     return [f"The {plural(len(names), 'dataset')}: {listed(names)}." for names in several]
 
 
-def _facts(run: Run, rows: Sequence[StudyRow]) -> list[tuple[str, str]]:
-    cells = run.items("cells")
-    presets = sorted({str(preset) for cell in cells if (preset := nested(cell, "settings", "preset")) is not None})
-    learned = [row for row in rows if row.is_learned]
+def _facts(run: Run, rows: Sequence[CodebookRow]) -> list[tuple[str, str]]:
+    presets = sorted({str(result.settings["preset"]) for result in results_of(run) if "preset" in result.settings})
+    seeds = sorted({seed for row in rows for seed in row.seeds})
     return known([
-        ("cells", str(len(cells))),
-        ("learned rows", str(len(learned))),
+        ("cells", str(len(run.items("cells")))),
+        ("learned rows", str(sum(row.is_learned for row in rows))),
         ("preset", ", ".join(presets) or MISSING),
-        ("seeds", ", ".join(str(seed) for seed in sorted({s for row in rows for s in row.seeds})) or MISSING),
+        ("seeds", ", ".join(map(str, seeds)) or MISSING),
         ("time, all cells", duration(run.value("seconds"))),
     ])  # fmt: skip
 
 
-def _hrq_against_vq(rows: Sequence[StudyRow], metric: str) -> str:
+def _hrq_against_vq(rows: Sequence[CodebookRow], metric: str) -> str:
     """Which of the two is ahead at each K that both have."""
     vq, hrq = (swept(rows, name, "k") for name in QUANTIZERS)
     leads = {
-        size: 100 * (hrq[size].lin[metric].mean - vq[size].lin[metric].mean)
+        size: 100 * (ours - theirs)
         for size in vq
-        if size in hrq and metric in vq[size].lin and metric in hrq[size].lin
+        if size in hrq
+        if (ours := hrq[size].lin_mean(metric)) is not None and (theirs := vq[size].lin_mean(metric)) is not None
     }
     if not leads:
         return ""
@@ -133,45 +135,45 @@ def _hrq_against_vq(rows: Sequence[StudyRow], metric: str) -> str:
     return f"HRQ is ahead of VQ at {len(ahead)} of {plural(len(leads), 'size')} ({text})"
 
 
-def _best_against_kmers(rows: Sequence[StudyRow], metric: str) -> str:
+def _best_against_kmers(rows: Sequence[CodebookRow], metric: str) -> str:
     """The learned row with the highest mean, and the best k-mer."""
-    learned = [row for row in rows if row.is_learned and metric in row.lin]
-    kmers = [row for row in rows if row.name == BEST_KMER and metric in row.lin]
+    scored = {row.cell: (row, mean) for row in rows if (mean := row.lin_mean(metric)) is not None}
+    learned = [(row, mean) for row, mean in scored.values() if row.is_learned]
     if not learned:
         return ""
-    best = max(learned, key=lambda row: row.lin[metric].mean)
-    text = f"highest learned row {best.name}, {_score(best.lin[metric])} in {_dimensions(best)}"
-    return text + "".join(f", best k-mer {_score(row.lin[metric])} in {_dimensions(row)}" for row in kmers)
+    best, _ = max(learned, key=lambda pair: pair[1])
+    text = f"highest learned row {best.cell}, {best.lin[metric].text()} in {_dimensions(best)}"
+    if BEST_KMER in scored:
+        kmers, _ = scored[BEST_KMER]
+        text += f", best k-mer {kmers.lin[metric].text()} in {_dimensions(kmers)}"
+    return text
 
 
-def _dimensions(row: StudyRow) -> str:
-    return MISSING if row.num_features is None else plural(row.num_features, "dimension")
+def _dimensions(row: CodebookRow) -> str:
+    return MISSING if row.num_features is None else plural(int(row.num_features), "dimension")
 
 
-def _lin_figures(rows: Sequence[StudyRow], titles: dict[str, str], along: str) -> list[Figure]:
+def _lin_figures(rows: Sequence[CodebookRow], titles: dict[str, str], along: str) -> list[Figure]:
     """A picture for each metric, of VQ and HRQ over K or width."""
     figures = []
     for metric, title in titles.items():
-        sweeps = _sweeps(rows, along, _lin_of(metric))
+        sweeps = _sweeps(rows, along, lambda row, metric=metric: row.lin.get(metric, MeanAndSd()))
         if sweeps:
             levels = [
-                Level("best k-mer" if row.name == BEST_KMER else LINES[row.name], 100 * row.lin[metric].mean, strong)
+                Level("best k-mer" if is_best else LINES[row.cell], 100 * mean, is_best)
                 for row in rows
-                if metric in row.lin and ((strong := row.name == BEST_KMER) or row.name in LINES)
+                if (mean := row.lin_mean(metric)) is not None
+                and ((is_best := row.cell == BEST_KMER) or row.cell in LINES)
             ]
             name, size = f"Lin. against {AXES[along].split()[0]}: {title}", AXES[along]
             figures.append(sweep_chart(name, sweeps, x=size, y=f"{title} × 100", caption=LIN_CAPTION, levels=levels))
     return figures
 
 
-def _lin_of(metric: str) -> Callable[[StudyRow], Score | None]:
-    return lambda row: row.lin.get(metric)
-
-
-def _rec_figures(rows: Sequence[StudyRow]) -> list[Figure]:
+def _rec_figures(rows: Sequence[CodebookRow]) -> list[Figure]:
     """Reconstruction against K in nats and as a share, the poster's beside the latter."""
     nats = _sweeps(rows, "k", lambda row: row.nats, scale=1.0)
-    shares = _sweeps(rows, "k", lambda row: row.reconstruction)
+    shares = _sweeps(rows, "k", lambda row: row.reconstruction_accuracy)
     figures = []
     if nats:
         title = "Reconstruction against K: nats per base"
@@ -186,18 +188,16 @@ def _rec_figures(rows: Sequence[StudyRow]) -> list[Figure]:
 
 
 def _sweeps(
-    rows: Sequence[StudyRow], along: str, value: Callable[[StudyRow], Score | None], scale: float = 100.0
+    rows: Sequence[CodebookRow], along: str, value: Callable[[CodebookRow], MeanAndSd], scale: float = 100.0
 ) -> list[Sweep]:
     """Curves of VQ and HRQ over the rows that have the value."""
     sweeps = []
     for index, (quantizer, name) in enumerate(QUANTIZERS.items()):
-        found = {
-            size: score for size, row in swept(rows, quantizer, along).items() if (score := value(row)) is not None
-        }
-        if len(found) > (along == "d"):  # the paper's width alone is no curve over width
-            deviations = [None if score.deviation is None else scale * score.deviation for score in found.values()]
-            means = [scale * score.mean for score in found.values()]
-            sweeps.append(Sweep(name, list(found), means, deviations, color=index))
+        scores = {size: value(row) for size, row in swept(rows, quantizer, along).items()}
+        means = {size: scale * score.mean for size, score in scores.items() if score.mean is not None}
+        if len(means) > (along == "d"):  # the paper's width alone is no curve over width
+            deviations = [None if (sd := scores[size].sd) is None else scale * sd for size in means]
+            sweeps.append(Sweep(name, list(means), list(means.values()), deviations, color=index))
     return sweeps
 
 
@@ -216,70 +216,53 @@ def _posters() -> list[Sweep]:
     return sweeps
 
 
-def _rows_table(rows: Sequence[StudyRow], titles: dict[str, str]) -> Table:
+def _rows_table(rows: Sequence[CodebookRow], titles: dict[str, str]) -> Table:
     """All rows."""
-    best = {metric: max((row.lin[metric].mean for row in rows if metric in row.lin), default=None) for metric in titles}
+    scores = {metric: [mean for row in rows if (mean := row.lin_mean(metric)) is not None] for metric in titles}
+    best = {metric: max(means, default=None) for metric, means in scores.items()}
     columns = ["row", "codes", "width", "Rec.", "nats", *titles.values(), "dimensions", "usage", "perplexity", "seeds"]
     return Table(ROWS_CAPTION, columns, [_table_row(row, best) for row in rows], num_text_columns=1)
 
 
-def _table_row(row: StudyRow, best: dict[str, float | None]) -> list[Cell]:
-    scores = {metric: row.lin.get(metric) for metric in best}
+def _table_row(row: CodebookRow, best: dict[str, float | None]) -> list[Cell]:
+    scores = {metric: row.lin.get(metric, MeanAndSd()) for metric in best}
+    usage = (value.text(with_sd=False, missing=MISSING) for value in row.usage)
+    perplexity = (value.text(0, 1.0, with_sd=False, missing=MISSING) for value in row.perplexity)
     return [
         Cell(_shown_name(row)),
         Cell(" + ".join(f"{size:,}" for size in row.level_sizes) or MISSING),
-        Cell(_width(row), row.width),
-        _score_cell(row.reconstruction, digits=2),
+        Cell(width_text(row) or MISSING, row.width),
+        _score_cell(row.reconstruction_accuracy, digits=2),
         _score_cell(row.nats, digits=4, scale=1.0),
-        *(
-            _score_cell(score, best=score is not None and score.mean == best[metric])
-            for metric, score in scores.items()
-        ),
+        *(_score_cell(score, best=score.mean == best[metric]) for metric, score in scores.items()),
         number_cell(row.num_features, f"{row.num_features:,}" if row.num_features else MISSING),
-        Cell(" / ".join(_score(usage, with_deviation=False) for usage in row.usage) or MISSING),
-        Cell(
-            " / ".join(_score(value, digits=0, scale=1.0, with_deviation=False) for value in row.perplexity) or MISSING
-        ),
+        Cell(" / ".join(usage) or MISSING),
+        Cell(" / ".join(perplexity) or MISSING),
         Cell(str(len(row.seeds)), len(row.seeds)),
     ]
 
 
-def _poster_table(rows: Sequence[StudyRow]) -> Table:
+def _poster_table(rows: Sequence[CodebookRow]) -> Table:
     """The rows that the authors have too, ours and theirs."""
     columns = ["row", "Rec., ours", "Rec., theirs", "Lin. macro-F1, ours", "Lin. macro-F1, theirs"]
-    named = {row.name: row for row in rows}
-    common = [named[name] for name in PUBLISHED if name in named]
+    named = {row.cell: row for row in rows}
     cells = [
         [
-            Cell(_shown_name(row)),
-            _score_cell(row.reconstruction, digits=2),
+            Cell(_shown_name(named[name])),
+            _score_cell(named[name].reconstruction_accuracy, digits=2),
             number_cell(published.reconstruction, f"{published.reconstruction}"),
-            _score_cell(row.lin.get("f1_macro")),
+            _score_cell(named[name].lin.get("f1_macro", MeanAndSd())),
             number_cell(published.lin, f"{published.lin:.1f}"),
         ]
-        for row in common
-        if (published := PUBLISHED[row.name])
+        for name, published in PUBLISHED.items()
+        if name in named
     ]
     return Table(POSTER_CAPTION, columns, cells, num_text_columns=1)
 
 
-def _shown_name(row: StudyRow) -> str:
-    return "best k-mer" if row.name == BEST_KMER else row.name
+def _shown_name(row: CodebookRow) -> str:
+    return "best k-mer" if row.cell == BEST_KMER else row.cell
 
 
-def _width(row: StudyRow) -> str:
-    if row.width is None:
-        return MISSING
-    return str(row.width) + ("" if row.paper_width in (None, row.width) else f" ({row.paper_width})")
-
-
-def _score_cell(score: Score | None, *, digits: int = 1, scale: float = 100.0, best: bool = False) -> Cell:
-    return Cell(MISSING) if score is None else Cell(_score(score, digits, scale), scale * score.mean, best)
-
-
-def _score(score: Score | None, digits: int = 1, scale: float = 100.0, *, with_deviation: bool = True) -> str:
-    """Mean ± deviation as text."""
-    if score is None:
-        return MISSING
-    spread = "" if score.deviation is None or not with_deviation else f" ± {scale * score.deviation:.{digits}f}"
-    return f"{scale * score.mean:,.{digits}f}{spread}"
+def _score_cell(score: MeanAndSd, *, digits: int = 1, scale: float = 100.0, best: bool = False) -> Cell:
+    return Cell(MISSING) if score.mean is None else Cell(score.text(digits, scale), scale * score.mean, best)
