@@ -17,6 +17,7 @@ from vqdna.reports.runs import Run
 from vqdna.studies.species.cells import length_name
 from vqdna.studies.species.report.rows import species_rows
 from vqdna.studies.species.report.section import findings
+from vqdna.studies.species.results import SpeciesRow
 from vqdna.studies.species.summary import set_table
 
 Record = dict[str, Any]
@@ -317,7 +318,7 @@ def leak(record: Record, _: str) -> str:
 
 def species(record: Record, name: str) -> str:
     """Accuracies of one species set."""
-    return set_table([row for row in record["rows"] if row["set"] == name])
+    return set_table([SpeciesRow.model_validate(row) for row in record["rows"] if row["set"] == name])
 
 
 def species_findings(record: Record, name: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from example_runs import write_run
 
+from vqdna.studies.species.results import LeftOut
 from vqdna.studies.species.summary import write_summary
 
 COMMAND = "vqdna study species --genomes clade --out species"
@@ -47,5 +48,5 @@ def write_species_study(out: Path) -> Path:
         {"set": None, "system": "hyena", "length": None, "reason": "no encoder was given for it"},
         {"set": "genus", "system": None, "length": 20_000, "reason": "1 of 5 species have <20,000> bases"},
     ]
-    write_summary(out, COMMAND, reasons)
+    write_summary(out, COMMAND, [LeftOut(**reason) for reason in reasons])
     return out

@@ -35,7 +35,7 @@ def _together() -> None:
 
 def print_rows(rows: Sequence[BaseModel], out: Path, as_json: bool) -> None:
     """Rows of a study's summary as JSON, or the table that lies in its folder."""
-    records = [row.model_dump(mode="json") for row in rows]
+    records = [row.model_dump(mode="json", exclude_unset=True) for row in rows]
     print_result(json.dumps(records, indent=2) if as_json else (out / "summary.md").read_text())
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 from typer import Option
 
-from vqdna.cli.options import AsJson, Out, PlanOnly, Quiet, prepare, print_result
-from vqdna.cli.study import study
+from vqdna.cli.options import AsJson, Out, PlanOnly, Quiet, prepare
+from vqdna.cli.study import print_rows, study
 
 EXAMPLE = "vqdna study species --genomes klebsiella --lengths 1k,20k --out runs/species --encoder small=small"
 
@@ -46,10 +45,10 @@ def species(
     ] = None,
     seeds: Annotated[int | None, Option("--seeds", min=1, help="Seeds 0 .. N-1; 5, or 1 with --quick.")] = None,
     budget: Annotated[
-        float | None, Option("--budget", min=1, help="Processor seconds an encoder may take for a cell; 180.")
+        float | None, Option("--budget", min=1, help="Processor seconds an encoder may take for a run; 180.")
     ] = None,
     memory: Annotated[
-        float | None, Option("--memory", min=0, help="Gigabytes that a cell may take; all that are free without it.")
+        float | None, Option("--memory", min=0, help="Gigabytes that a run may take; all that are free without it.")
     ] = None,
     max_bases: Annotated[
         int | None, Option("--max-bases", min=1, help="Bases used of a species, about; 600,000.")
@@ -98,4 +97,4 @@ def species(
     if plan:
         return
     write_species_page(out)
-    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
+    print_rows(rows, out, as_json)

@@ -11,14 +11,14 @@ from rich.console import Console
 from vqdna.cli.options import named_sources
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
-from vqdna.experiments.locks import claimed
+from vqdna.experiments.locks import locked
 from vqdna.results import read_json, write_json
 from vqdna.studies.species import study as species_study
 from vqdna.studies.species.cells import Preset, length_name, parse_lengths, within_budget
 from vqdna.studies.species.cost import measure_costs
+from vqdna.studies.species.results import SystemAbout, WindowCost
 from vqdna.studies.species.sets import find_species_set
 from vqdna.studies.species.study import Study, run_species_study, with_options
-from vqdna.studies.species.summary import how_it_came_to_be
 from vqdna.studies.species.systems import SystemSpec, choose_systems
 from vqdna.tokenizers import load_tokenizer
 
@@ -48,7 +48,9 @@ def encoder(tmp_path_factory) -> Path:
 def run(clade, tmp_path, monkeypatch):
     """Function that runs the study on the clade, costs not measured, and gives its rows and what it printed."""
     monkeypatch.setattr(
-        species_study, "known_costs", lambda path, spec, lengths, most_seconds: dict.fromkeys(lengths, COST)
+        species_study,
+        "known_costs",
+        lambda path, spec, lengths, most_seconds: dict.fromkeys(lengths, WindowCost(**COST)),
     )
 
     def call(*systems: str, lengths=(100, 1000), preset=TINY, plan_only=False, **options):
@@ -62,7 +64,7 @@ def run(clade, tmp_path, monkeypatch):
         )
         console = Console(file=shown, width=200)
         rows = run_species_study(study, systems=systems or None, console=console, plan_only=plan_only)
-        return rows, shown.getvalue()
+        return [row.model_dump(mode="json", exclude_unset=True) for row in rows], shown.getvalue()
 
     return call
 
@@ -137,9 +139,9 @@ def test_a_cut_study_goes_on_where_it_broke(run, tmp_path, monkeypatch):
 
 
 def test_a_system_of_another_process_is_left_to_it(run, tmp_path):
-    with claimed(tmp_path / "out/clade/.claims/nucleotide"):
+    with locked(tmp_path / "out/clade/.claims/nucleotide"):
         rows, shown = run("nucleotide", "spectrum", lengths=(100,))
-    assert "clade, nucleotide: another process is at it" in shown
+    assert "clade, nucleotide, 100, seed 0: another process is at it" in shown
     assert [row["system"] for row in rows] == ["spectrum"]
 
 
@@ -149,7 +151,7 @@ def test_cells_of_other_settings_and_damaged_ones_are_refused(run, tmp_path):
         run("nucleotide", lengths=(100,), preset=with_options(TINY, None, None, 50_000))
     path = tmp_path / "out/clade/nucleotide-100/seed-0/results.json"
     write_json(path, {"study": "species"})
-    with pytest.raises(InputError, match="not a cell of the species study; delete it"):
+    with pytest.raises(InputError, match="not a result of the species study; delete it"):
         run("nucleotide", lengths=(100,))
 
 
@@ -179,7 +181,7 @@ def test_a_frozen_encoder_is_one_of_the_systems(run, encoder):
 
 
 def test_an_encoder_too_slow_for_the_budget_is_left_out_with_what_it_would_take(run, monkeypatch, encoder):
-    slow = {**COST, "seconds": 2.0}
+    slow = WindowCost(**{**COST, "seconds": 2.0})
     monkeypatch.setattr(species_study, "known_costs", lambda path, spec, lengths, most_seconds: {100: slow})
     rows, shown = run("bert", "nucleotide", lengths=(100,), encoders={"bert": str(encoder)})
     assert [row["system"] for row in rows] == ["nucleotide"]
@@ -252,10 +254,9 @@ def test_sources_have_names():
 
 
 def test_a_system_says_what_it_is_and_how_it_was_trained():
-    assert (
-        how_it_came_to_be({"how": "counts", "level_sizes": [5], "parameters": 0, "trained": {}}) == "counts (5 codes)"
-    )
+    about = SystemAbout(how="counts", level_sizes=[5], parameters=0, trained={})
+    assert about.sentence == "counts (5 codes)"
     trained = {"steps": 300, "genomes": {"species": ["a", "b"]}}
-    about = {"how": "codes", "level_sizes": [8, 16], "parameters": 1234, "trained": trained}
-    assert how_it_came_to_be(about) == "codes (8 + 16 codes, 1,234 parameters, 300 training steps, on 2 genomes)"
-    assert how_it_came_to_be({"how": "encoder"}) == "encoder"
+    about = SystemAbout(how="codes", level_sizes=[8, 16], parameters=1234, trained=trained)
+    assert about.sentence == "codes (8 + 16 codes, 1,234 parameters, 300 training steps, on 2 genomes)"
+    assert SystemAbout(how="encoder").sentence == "encoder"

@@ -1,15 +1,14 @@
-"""The cells of the species study: one system at one length with one seed, and how much each looks at.
+"""How much each run of the species study looks at: presets, lengths, and numbers of windows that a budget pays for.
 
 Flow: preset + length -> numbers of windows; a system's cost + budget -> as many as the budget allows, or a refusal. It
-must not know how a cell runs.
+must not know how a system runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from vqdna.errors import InputError, nearest_name_hint
 
@@ -34,7 +33,7 @@ class Preset:
         most: training windows of short lengths.
         least: training windows of long lengths.
         seeds: unless another number is given.
-        budget: processor seconds that an encoder may take for one cell.
+        budget: processor seconds that an encoder may take for one run.
     """
 
     name: str
@@ -55,24 +54,6 @@ PRESETS = {
     "full": Preset("full", 600_000, 12_000_000, 800, 160, 5, 180.0),
     "quick": Preset("quick", 300_000, 4_000_000, 400, 60, 1, 20.0),
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One system at one length with one seed."""
-
-    system: str
-    length: int
-    seed: int
-
-    @property
-    def row(self) -> str:
-        """Folder that the seeds of a system and a length share."""
-        return f"{self.system}-{length_name(self.length)}"
-
-    def folder(self, out: Path) -> Path:
-        """Folder of the cell under the folder of its species set."""
-        return out / self.row / f"seed-{self.seed}"
 
 
 def find_preset(name: str) -> Preset:
@@ -126,8 +107,3 @@ def within_budget(counts: Counts, num_classes: int, seconds: float, budget: floa
         f"the least of {needed} windows takes about {seconds * needed:,.0f} processor seconds, "
         f"budget {budget:,.0f} (--budget)"
     )
-
-
-def study_cells(systems: Sequence[str], lengths: Sequence[int], seeds: Sequence[int]) -> list[Cell]:
-    """Every cell, system by system, so that a system is read once."""
-    return [Cell(system, length, seed) for system in systems for length in lengths for seed in seeds]

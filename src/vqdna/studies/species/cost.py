@@ -31,6 +31,7 @@ from vqdna.studies.species.features import (
     SpeciesFeatures,
     TokenFeatures,
 )
+from vqdna.studies.species.results import WindowCost
 from vqdna.studies.species.systems import SystemSpec
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.encoding import TILES_AT_A_TIME
@@ -41,8 +42,6 @@ NUM_WORDS = 4096  # of six bases
 WARM_UP_BASES = 1000
 TRAINING_BATCH = 32
 FLOAT, WORD = 4, 8  # bytes
-
-Cost = dict[str, Any]
 
 
 def foreseen_bytes(system: SpeciesFeatures, length: int) -> int:
@@ -94,7 +93,7 @@ def available_bytes() -> int | None:
     return None
 
 
-def known_costs(path: Path, spec: SystemSpec, lengths: Sequence[int], most_seconds: float) -> dict[int, Cost]:
+def known_costs(path: Path, spec: SystemSpec, lengths: Sequence[int], most_seconds: float) -> dict[int, WindowCost]:
     """Cost of a window of each length, from `path` or measured and written there; fewer where one takes too long.
 
     Args:
@@ -103,20 +102,21 @@ def known_costs(path: Path, spec: SystemSpec, lengths: Sequence[int], most_secon
         lengths: in bases.
         most_seconds: a length that by the one before would take longer is not measured.
     """
-    held: dict[int, Cost] = {}
+    held: dict[int, WindowCost] = {}
     if path.is_file():
         record = read_json(path)
         if record.get("source") != spec.source:
             raise InputError(f"{path}: costs of another '{spec.name}' ({record.get('source')}); choose another --out")
-        held = {int(length): cost for length, cost in record["lengths"].items()}
+        held = {int(length): WindowCost.model_validate(cost) for length, cost in record["lengths"].items()}
     wanted = [length for length in sorted(lengths) if length not in held]
     if wanted:
         held |= measure_costs(spec, wanted, most_seconds)
-        write_json(path, {"system": spec.name, "source": spec.source, "lengths": dict(sorted(held.items()))})
+        costs = {length: cost.model_dump(mode="json", exclude_unset=True) for length, cost in sorted(held.items())}
+        write_json(path, {"system": spec.name, "source": spec.source, "lengths": costs})
     return {length: held[length] for length in sorted(lengths) if length in held}
 
 
-def measure_costs(spec: SystemSpec, lengths: Sequence[int], most_seconds: float) -> dict[int, Cost]:
+def measure_costs(spec: SystemSpec, lengths: Sequence[int], most_seconds: float) -> dict[int, WindowCost]:
     """Processor seconds of one window on one thread, and its peak memory, by length; measured in a process of its own.
 
     Raises:
@@ -127,7 +127,7 @@ def measure_costs(spec: SystemSpec, lengths: Sequence[int], most_seconds: float)
     process = context.Process(target=_measure, args=(spec, list(lengths), most_seconds, sender), daemon=True)
     process.start()
     sender.close()
-    costs: dict[int, Cost] = {}
+    costs: dict[int, WindowCost] = {}
     with contextlib.suppress(EOFError):
         while True:
             length, cost = receiver.recv()
@@ -153,12 +153,12 @@ def _measure(spec: SystemSpec, lengths: list[int], most_seconds: float, sender: 
         if last is not None and last[1] * length / last[0] > most_seconds:
             break
         cost = _cost_of(system, random.integers(0, 4, length).astype(np.uint8), base)
-        last = (length, cost["seconds"])
+        last = (length, cost.seconds or 0.0)
         sender.send((length, cost))
     sender.close()
 
 
-def _cost_of(system: SpeciesFeatures, window: np.ndarray, base: int | None) -> Cost:
+def _cost_of(system: SpeciesFeatures, window: np.ndarray, base: int | None) -> WindowCost:
     reset_peak_memory()  # the peak is counted from here
     seconds: list[float] = []
     while len(seconds) < MOST_REPEATS and sum(seconds) < LEAST_MEASURED_SECONDS:
@@ -166,13 +166,13 @@ def _cost_of(system: SpeciesFeatures, window: np.ndarray, base: int | None) -> C
         system.of_bases(window)
         seconds.append(time.process_time() - started)
     peak = peak_memory()
-    return {
-        "seconds": min(seconds),
-        "bases_per_second": len(window) / min(seconds),
-        "peak_bytes": peak,
-        "window_bytes": None if base is None else max(0, peak - base),
-        "foreseen_bytes": foreseen_bytes(system, len(window)),
-    }
+    return WindowCost(
+        seconds=min(seconds),
+        bases_per_second=len(window) / min(seconds),
+        peak_bytes=peak,
+        window_bytes=None if base is None else max(0, peak - base),
+        foreseen_bytes=foreseen_bytes(system, len(window)),
+    )
 
 
 def _tokenizer_bytes(tokenizer: Tokenizer, length: int) -> int:

@@ -10,10 +10,9 @@ Paper: section 5.7.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +21,14 @@ from numpy import ndarray
 from scipy.sparse import csr_matrix
 
 from vqdna.baselines.code_features import Features, histograms_of
+from vqdna.config import read_yaml
 from vqdna.encoder.encoded_sequences import encode_sequences
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.pooling import POOLINGS, pool_positions
 from vqdna.genome.bases import N
 from vqdna.genome.corpus import Corpus
+from vqdna.results import RESULTS_FILE, read_json
+from vqdna.studies.species.results import TrainedBy
 from vqdna.studies.species.splits import Part, Windows
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.encoding import encode_sequence
@@ -222,7 +224,7 @@ def code_shares(codes: Int[ndarray, "token level"], level_sizes: Sequence[int]) 
     return shares
 
 
-def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
+def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, float | list[int]]:
     """What results say of a tokenizer."""
     return {
         "level_sizes": list(tokenizer.level_sizes),
@@ -232,20 +234,17 @@ def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def training_of(folder: Path) -> Mapping[str, Any]:
-    """Stage, steps, seed and genomes of the run that made what lies in a folder; empty where it does not say."""
-    from vqdna.config import read_yaml
-    from vqdna.results import RESULTS_FILE, read_json
-
-    found: dict[str, Any] = {}
+def training_of(folder: Path) -> TrainedBy:
+    """The run that made what lies in a folder; nothing where it does not say."""
     for place in (folder, folder.parent):
         if (place / RESULTS_FILE).is_file():
             record = read_json(place / RESULTS_FILE)
-            found = {key: record[key] for key in ("stage", "seed", "seconds", "genomes") if key in record}
+            found: dict[str, object] = {}
+            found |= {key: record[key] for key in ("stage", "seed", "seconds", "genomes") if key in record}
             if (place / "run.yaml").is_file():
                 found["steps"] = read_yaml(place / "run.yaml").get("training", {}).get("steps")
-            return found
-    return found
+            return TrainedBy.model_validate(found)
+    return TrainedBy()
 
 
 def _pieces_of(corpus: Corpus, windows: Windows, row: int) -> list[PieceKey]:

@@ -1,4 +1,4 @@
-"""Encoders fine-tuned on species windows: the windows' bases -> stage 3 -> its scores as a cell of the study.
+"""Encoders fine-tuned on species windows: the windows' bases -> stage 3 -> its scores in the study.
 
 Flow: Windows -> LabelledSequences -> `run_finetune` -> accuracy of dev and test. It must not know how the windows were
 drawn.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from vqdna.config import load_config
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.genome.corpus import Corpus
+from vqdna.studies.species.results import SpeciesScores
 from vqdna.studies.species.splits import Windows
 from vqdna.studies.species.systems import SystemSpec
 from vqdna.tasks.loading import LabelledSequences, Splits, labelled_from_text
@@ -32,14 +32,14 @@ def seconds_per_window(forward_seconds: float) -> float:
 
 def finetuned_scores(
     spec: SystemSpec, corpus: Corpus, drawn: Mapping[str, Windows], folder: Path, seed: int
-) -> dict[str, Any]:
+) -> SpeciesScores:
     """Scores on dev and test of the encoder fine-tuned on the training windows, its best epoch by dev.
 
     Args:
         spec: whose source is the encoder's folder.
         corpus: that the windows lie in.
         drawn: windows of train, dev and test.
-        folder: of the cell; the model is not kept, for there is one for every cell.
+        folder: of the run; the model is not kept, for there is one for every run.
         seed: of the fine-tuning.
     """
     train = _labelled(corpus, drawn["train"])
@@ -54,13 +54,9 @@ def finetuned_scores(
         announces=False,
     )
     shutil.rmtree(folder / "finetune")
-    return {
-        "dev": results.dev,
-        "test": results.test,
-        "features": "fine-tuned",
-        "num_features": None,
-        "finetune": {key: getattr(results, key) for key in ("method", "best_epoch", "epochs", "parameters")},
-    }
+    kept = {key: getattr(results, key) for key in ("method", "best_epoch", "epochs", "parameters")}
+    scores = {"dev": results.dev, "test": results.test, "features": "fine-tuned", "num_features": None}
+    return SpeciesScores.model_validate({**scores, "finetune": kept})
 
 
 def _labelled(corpus: Corpus, windows: Windows, like: LabelledSequences | None = None) -> LabelledSequences:

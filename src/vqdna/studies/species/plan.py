@@ -2,14 +2,13 @@
 
 Flow: splits x systems x lengths -> tables of what fits; a length or a system that cannot run says why at once, and the
 reason stands in the summary. A tokenizer that the study is to train says its memory once it is trained. It must not
-know how a cell runs.
+know how a run is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -27,10 +26,9 @@ from vqdna.studies.species.cost import (
     training_bytes,
 )
 from vqdna.studies.species.features import EncoderFeatures, SpeciesFeatures
+from vqdna.studies.species.results import LeftOut
 from vqdna.studies.species.splits import SpeciesSplit
 from vqdna.studies.species.systems import FINETUNED, SystemSpec
-
-Record = dict[str, Any]
 
 
 @dataclass
@@ -49,20 +47,18 @@ class Plan:
     kinds: Mapping[str, str]
     lengths: tuple[int, ...]
     preset: Preset
-    left_out: list[Record] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def leave_out(self, species_set: str | None, system: str | None, length: int | None, reason: str) -> None:
         """Notes what does not run, and why; once."""
-        record = {"set": species_set, "system": system, "length": length, "reason": reason}
-        if record not in self.left_out:
-            self.left_out.append(record)
+        one = LeftOut(set=species_set, system=system, length=length, reason=reason)
+        if one not in self.left_out:
+            self.left_out.append(one)
 
     def lengths_of(self, species_set: str, system: str) -> list[int]:
         """Lengths of a set that a system runs at."""
         refused = {
-            record["length"]
-            for record in self.left_out
-            if record["set"] in (species_set, None) and record["system"] in (system, None)
+            one.length for one in self.left_out if one.set in (species_set, None) and one.system in (system, None)
         }
         return [length for length in self.lengths if length not in refused]
 
@@ -83,7 +79,7 @@ class Plan:
         return refused
 
     def memory(self, species_set: str, spec: SystemSpec, system: SpeciesFeatures, length: int) -> int:
-        """Bytes that a cell takes beyond weights and libraries."""
+        """Bytes that a run takes beyond weights and libraries."""
         if spec.kind == FINETUNED:
             return training_bytes(system, length)
         num_bases = sum(part.size for part in self.splits[species_set].used)
@@ -98,9 +94,9 @@ class Plan:
             InputError: no length fits any set, or no system can run.
         """
         if not self.kinds:
-            raise InputError(f"the species study has no system to run: {self.left_out[0]['reason']}")
+            raise InputError(f"the species study has no system to run: {self.left_out[0].reason}")
         if not any(self.lengths_of(name, system) for name in self.splits for system in self.kinds):
-            raise InputError(f"the species study has nothing to run: {self.left_out[0]['reason']}")
+            raise InputError(f"the species study has nothing to run: {self.left_out[0].reason}")
 
     def show(self, console: Console) -> None:
         """Table of the sets: classes and windows of each length."""
@@ -114,11 +110,11 @@ class Plan:
 
     def show_left_out(self, console: Console) -> None:
         """A line for everything that does not run."""
-        for record in self.left_out:
-            console.print(f"left out: {left_out_text(record)}", markup=False, soft_wrap=True)
+        for one in self.left_out:
+            console.print(f"left out: {one}", markup=False, soft_wrap=True)
 
     def show_memory(self, console: Console, systems: Mapping[str, tuple[SystemSpec, SpeciesFeatures]]) -> None:
-        """Table of the memory that each system's cells take at each length, over the sets the most."""
+        """Table of the memory that each system takes at each length, over the sets the most."""
         table = Table(title="memory foreseen, beyond weights and libraries", title_justify="left", box=box.SIMPLE)
         for column in ("system", *map(length_name, self.lengths)):
             table.add_column(column)
@@ -177,10 +173,3 @@ def plan_study(
             if kind == FINETUNED and length > finetune_up_to:
                 plan.leave_out(None, system, length, f"fine-tuning is asked for up to {length_name(finetune_up_to)}")
     return plan
-
-
-def left_out_text(record: Mapping[str, Any]) -> str:
-    """What does not run and why, as a sentence says it."""
-    length = record["length"]
-    parts = [record["set"], record["system"], None if length is None else length_name(int(length))]
-    return f"{', '.join(str(part) for part in parts if part is not None)}: {record['reason']}"

@@ -6,16 +6,14 @@ system that nothing was given for is named with the reason, never stood in for. 
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vqdna.config import load_config
 from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError, nearest_name_hint
+from vqdna.experiments.locks import locked
 from vqdna.studies.species.features import (
     EncoderFeatures,
     SpeciesFeatures,
@@ -24,11 +22,10 @@ from vqdna.studies.species.features import (
     describe_tokenizer,
     training_of,
 )
+from vqdna.studies.species.results import SystemAbout
 from vqdna.tokenizers import load_tokenizer
 from vqdna.tokenizers.learning import kept_bpe
 from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
-
-Record = dict[str, Any]
 
 SPECTRUM, TOKENS, ENCODER, FINETUNED = "spectrum", "tokens", "encoder", "finetuned"
 HAND_MADE = {"nucleotide": "nucleotide", "kmer6": "kmer:6"}
@@ -58,17 +55,19 @@ class SystemSpec:
             return TokenFeatures(load_tokenizer(self.source))
         return EncoderFeatures(load_encoder(Path(self.source)))
 
-    def describe(self) -> Record:
+    def describe(self) -> SystemAbout:
         """What results say of the system: kind, how it was trained, sizes."""
-        about: Record = {"kind": self.kind, "how": self.how}
+        about = {"kind": self.kind, "how": self.how}
         if self.kind == SPECTRUM:
-            return about
+            return SystemAbout.model_validate(about)
         trained = training_of(Path(self.source.partition(":")[2] or self.source))
         if self.kind == TOKENS:
-            return {**about, **describe_tokenizer(load_tokenizer(self.source)), "trained": dict(trained)}
+            return SystemAbout.model_validate(
+                {**about, **describe_tokenizer(load_tokenizer(self.source)), "trained": trained}
+            )
         encoder = load_encoder(Path(self.source))
         sizes = {"parameters": encoder.num_parameters(), "backbone": encoder.config.backbone.get("model_type")}
-        return {**about, **sizes, "trained": dict(trained)}
+        return SystemAbout.model_validate({**about, **sizes, "trained": trained})
 
 
 def choose_systems(
@@ -104,16 +103,9 @@ def choose_systems(
 
 
 def system_spec(
-    name: str,
-    kind: str,
-    tokenizers: Mapping[str, str],
-    encoders: Mapping[str, str],
-    *,
-    folder: Path,
-    genomes: Sequence[Path],
-    quick: bool,
+    name: str, kind: str, tokenizers: Mapping[str, str], encoders: Mapping[str, str], folder: Path
 ) -> SystemSpec:
-    """Spec of a system, its tokenizer trained below `folder` where none is given and none is there yet."""
+    """Spec of a system; the source of a tokenizer that the study trains lies below `folder`, or will."""
     if kind == SPECTRUM:
         return SystemSpec(
             name, kind, "", "counts of k-mers on both strands, k of 1 to 6 chosen on dev; nothing trained"
@@ -128,25 +120,16 @@ def system_spec(
     how = "counts of codes level by level"
     if name in tokenizers:
         return SystemSpec(name, kind, tokenizers[name], f"{how}; the tokenizer as given")
-    source = _ready_tokenizer(name, folder / name, genomes, quick)
+    source = f"{'bpe' if name == 'bpe' else 'vq'}:{folder / name}"
     return SystemSpec(name, kind, source, f"{how}; the tokenizer trained without labels on the genomes of the study")
 
 
-def _ready_tokenizer(name: str, folder: Path, genomes: Sequence[Path], quick: bool) -> str:
-    """Spec of the tokenizer in `folder`, trained first unless it is there; a second process waits for the first."""
-    with _held(folder):
+def train_tokenizer(name: str, folder: Path, genomes: Sequence[Path], *, is_quick: bool) -> None:
+    """Trains the tokenizer of a system into `folder` unless it is there; a second process waits for the first."""
+    with locked(folder.with_name(f".{folder.name}"), waits=True):
         if name == "bpe":
             kept_bpe(folder, genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=0)
-            return f"bpe:{folder}"
-        changes = [f"training.steps={QUICK_STEPS}"] if quick else []
+            return
+        changes = [f"training.steps={QUICK_STEPS}"] if is_quick else []
         config = load_config(VocabularyConfig, LEARNED[name], "vocabulary", [*changes, "data.repeated_names=number"])
         run_vocabulary(config, genomes=genomes, out=folder, seed=0)
-        return f"vq:{folder}"
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f".{folder.name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -157,7 +157,7 @@ def _lin_figures(rows: Sequence[CodebookRow], titles: dict[str, str], along: str
     """A picture for each metric, of VQ and HRQ over K or width."""
     figures = []
     for metric, title in titles.items():
-        sweeps = _sweeps(rows, along, lambda row, metric=metric: row.lin.get(metric, MeanAndSd()))
+        sweeps = _sweeps(rows, along, _lin_of(metric))
         if sweeps:
             levels = [
                 Level("best k-mer" if is_best else LINES[row.cell], 100 * mean, is_best)
@@ -168,6 +168,10 @@ def _lin_figures(rows: Sequence[CodebookRow], titles: dict[str, str], along: str
             name, size = f"Lin. against {AXES[along].split()[0]}: {title}", AXES[along]
             figures.append(sweep_chart(name, sweeps, x=size, y=f"{title} × 100", caption=LIN_CAPTION, levels=levels))
     return figures
+
+
+def _lin_of(metric: str) -> Callable[[CodebookRow], MeanAndSd]:
+    return lambda row: row.lin.get(metric, MeanAndSd())
 
 
 def _rec_figures(rows: Sequence[CodebookRow]) -> list[Figure]:

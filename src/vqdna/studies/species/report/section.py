@@ -9,31 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vqdna.reports.charts.sweep_chart import Level, Sweep, sweep_chart
-from vqdna.reports.content import (
-    MISSING,
-    Block,
-    Cell,
-    Figure,
-    Score,
-    Section,
-    Table,
-    decimal,
-    known,
-    number_cell,
-    plural,
-)
-from vqdna.reports.runs import Run
-from vqdna.studies.species.report.rows import (
-    COMPOSITION,
-    SPECIES,
-    SPECTRUM,
-    LeftOut,
-    SpeciesRow,
-    left_out,
-    length_name,
-    row_of,
-    species_rows,
-)
+from vqdna.reports.content import MISSING, Block, Cell, Figure, Section, Table, decimal, known, number_cell, plural
+from vqdna.reports.runs import Run, nested
+from vqdna.stage_results import MeanAndSd
+from vqdna.studies.species.cells import length_name
+from vqdna.studies.species.report.rows import COMPOSITION, SPECIES, SPECTRUM, left_out, row_of, species_rows
+from vqdna.studies.species.results import STUDY, LeftOut, SpeciesRow
 
 OURS = ("vqdna-hrq", "vqdna-vq")
 GC = "k=1"
@@ -84,7 +65,7 @@ def species_section(runs: Sequence[Run]) -> Section | None:
     named = [
         (_set_name(run), rows, left_out(run), run)
         for run in runs
-        if run.text("study") == "species" and (rows := species_rows(run))
+        if run.text("study") == STUDY and (rows := species_rows(run))
     ]
     if not named:
         return None
@@ -109,12 +90,12 @@ def composition_share(rows: Sequence[SpeciesRow], length: int) -> tuple[SpeciesR
     """Best system, composition's row, and the share of the best one's lead over guessing that composition has."""
     composition = row_of(rows, COMPOSITION, length)
     at_length = [row for row in rows if row.length == length]
-    if composition is None or not composition.num_classes:
+    if composition is None or not composition.classes:
         return None
-    best = max(at_length, key=lambda row: row.accuracy.mean)
-    chance = 1 / composition.num_classes
-    lead = best.accuracy.mean - chance
-    return None if lead <= 0 else (best, composition, (composition.accuracy.mean - chance) / lead)
+    best = max(at_length, key=lambda row: row.mean)
+    chance = 1 / len(composition.classes)
+    lead = best.mean - chance
+    return None if lead <= 0 else (best, composition, (composition.mean - chance) / lead)
 
 
 def _composition_sentence(rows: Sequence[SpeciesRow], length: int) -> str:
@@ -123,11 +104,11 @@ def _composition_sentence(rows: Sequence[SpeciesRow], length: int) -> str:
         return ""
     best, composition, share = found
     spectrum = row_of(rows, SPECTRUM, length)
-    gc = None if spectrum is None else spectrum.by_representation.get(GC)
-    of_gc = "" if gc is None else f", the share of G and C alone {_score(gc)}"
+    gc = None if spectrum is None else spectrum.representations.get(GC)
+    of_gc = "" if gc is None else f", the share of G and C alone {gc.text()}"
     return (
-        f"At {length_name(length)} the highest is {best.system} with {_score(best.accuracy)}; single-base counts have "
-        f"{_score(composition.accuracy)}{of_gc} and guessing {100 / composition.num_classes:.1f}. So composition has "
+        f"At {length_name(length)} the highest is {best.system} with {best.accuracy.text()}; single-base counts have "
+        f"{composition.accuracy.text()}{of_gc} and guessing {100 / len(composition.classes):.1f}. So composition has "
         f"{100 * max(0.0, share):.0f} % of what lies above guessing."
     )
 
@@ -139,8 +120,8 @@ def _against_spectrum(rows: Sequence[SpeciesRow], system: str) -> str:
     for row in rows:
         control = row_of(rows, SPECTRUM, row.length)
         if row.system == system and control is not None:
-            leads[row.length] = 100 * (row.accuracy.mean - control.accuracy.mean)
-            spread = (row.accuracy.deviation or 0) + (control.accuracy.deviation or 0)
+            leads[row.length] = 100 * (row.mean - control.mean)
+            spread = (row.accuracy.sd or 0) + (control.accuracy.sd or 0)
             clear += abs(leads[row.length]) > 100 * spread
     if not leads:
         return ""
@@ -155,7 +136,7 @@ def _evidence(rows: Sequence[SpeciesRow], length: int) -> str:
         return ""
     return (
         f"The test windows of {length_name(length)} of one seed come from stretches that hold "
-        f"{plural(row.independent, 'such window')} side by side, over {row.num_classes} species."
+        f"{plural(row.independent, 'such window')} side by side, over {len(row.classes)} species."
     )
 
 
@@ -167,21 +148,21 @@ def _set_blocks(name: str, rows: Sequence[SpeciesRow], reasons: Sequence[LeftOut
 
 def _facts(rows: Sequence[SpeciesRow], run: Run) -> list[tuple[str, str]]:
     return known([
-        ("species", str(max(row.num_classes for row in rows))),
-        ("seeds", str(max(row.num_seeds for row in rows))),
+        ("species", str(max(len(row.classes) for row in rows))),
+        ("seeds", str(max(len(row.seeds) for row in rows))),
         ("systems", str(len({row.system for row in rows}))),
         ("cells", str(len(run.items("cells")))),
     ])  # fmt: skip
 
 
 def _set_name(run: Run) -> str:
-    cells = [cell for cell in run.items("cells") if isinstance(cell, dict)]
-    return next((str(cell["set"]) for cell in cells if "set" in cell), run.name)
+    names = (nested(cell, "set") for cell in run.items("cells"))
+    return next((name for name in names if isinstance(name, str)), run.name)
 
 
 def _accuracy_figure(name: str, rows: Sequence[SpeciesRow]) -> Figure:
-    sweeps = _sweeps(rows, lambda row: Score(100 * row.accuracy.mean, _times(100.0, row.accuracy.deviation)))
-    chance = 100 / max(row.num_classes for row in rows)
+    sweeps = _sweeps(rows, lambda row: row.accuracy, 100.0)
+    chance = 100 / max(len(row.classes) for row in rows)
     return sweep_chart(
         f"Accuracy against length: {name}",
         sweeps,
@@ -193,29 +174,29 @@ def _accuracy_figure(name: str, rows: Sequence[SpeciesRow]) -> Figure:
     )
 
 
-def _times(factor: float, value: float | None) -> float | None:
-    return None if value is None else factor * value
-
-
-def _sweeps(rows: Sequence[SpeciesRow], value: Callable[[SpeciesRow], Score | None]) -> list[Sweep]:
+def _sweeps(
+    rows: Sequence[SpeciesRow], value: Callable[[SpeciesRow], MeanAndSd], scale: float = 1.0, least: float = 0.0
+) -> list[Sweep]:
     """A curve for each system over the lengths that have the value; the controls are faint."""
     sweeps = []
     for index, system in enumerate(dict.fromkeys(row.system for row in rows)):
-        found = {row.length: score for row in rows if row.system == system and (score := value(row)) is not None}
-        if found:
-            means, deviations = [s.mean for s in found.values()], [s.deviation for s in found.values()]
+        scores = {row.length: value(row) for row in rows if row.system == system}
+        means = {length: max(least, scale * score.mean) for length, score in scores.items() if score.mean is not None}
+        if means:
+            deviations = [None if (sd := scores[length].sd) is None else scale * sd for length in means]
             is_control = system in (COMPOSITION, SPECTRUM)
-            sweeps.append(Sweep(system, list(found), means, deviations, index, faint=is_control))
+            sweeps.append(Sweep(system, list(means), list(means.values()), deviations, index, faint=is_control))
     return sweeps
 
 
 def _set_table(name: str, rows: Sequence[SpeciesRow]) -> Table:
     lengths = sorted({row.length for row in rows})
-    best = {length: max(row.accuracy.mean for row in rows if row.length == length) for length in lengths}
+    best = {length: max(row.mean for row in rows if row.length == length) for length in lengths}
     cells = []
     for system in dict.fromkeys(row.system for row in rows):
         own = {row.length: row for row in rows if row.system == system}
-        cells.append([Cell(system), *(_score_cell(own.get(length), best[length]) for length in lengths)])
+        accuracies = [own[length].accuracy if length in own else None for length in lengths]
+        cells.append([Cell(system), *(_score_cell(one, best[n]) for one, n in zip(accuracies, lengths))])
     return Table(f"{name}: {TABLE_CAPTION}", ["system", *map(length_name, lengths)], cells)
 
 
@@ -226,13 +207,13 @@ def _systems_table(rows: Sequence[SpeciesRow]) -> Table:
 
 
 def _words_table(name: str, rows: Sequence[SpeciesRow]) -> list[Table]:
-    spectra = [row for row in rows if row.system == SPECTRUM and row.by_representation]
+    spectra = [row for row in rows if row.system == SPECTRUM and row.representations]
     if not spectra:
         return []
-    words = list(spectra[0].by_representation)
+    words = list(spectra[0].representations)
     columns = [word.replace("=", " = ") for word in words]
     cells = [
-        [Cell(length_name(row.length)), *(_plain_cell(row.by_representation.get(word)) for word in words)]
+        [Cell(length_name(row.length)), *(_score_cell(row.representations.get(word), with_sd=False) for word in words)]
         for row in spectra
     ]
     return [Table(f"{name}: {WORDS_CAPTION}", ["length", *columns], cells)]
@@ -261,22 +242,19 @@ def _poster_table(sets: Sequence[tuple[str, Sequence[SpeciesRow]]]) -> Table:
         for system in dict.fromkeys(row.system for row in rows):
             own = [row_of(rows, system, length) for length in lengths]
             if any(own):
-                cells.append([Cell(system), Cell(name), *(_score_cell(row, None) for row in own)])
+                cells.append([Cell(system), Cell(name), *(_score_cell(row.accuracy if row else None) for row in own)])
     return Table(POSTER_CAPTION, ["system", "species", *map(length_name, lengths)], cells, num_text_columns=2)
 
 
 def _cost_block(rows: Sequence[SpeciesRow]) -> Block | None:
     """Pictures and table of what one window costs, the same whatever the set."""
-    unique = {(row.system, row.length): row for row in rows if row.seconds is not None}
+    unique = {(row.system, row.length): row for row in rows if row.cost is not None and row.cost.seconds is not None}
     costs = sorted(unique.values(), key=lambda row: row.length)
     costs = [row for name in dict.fromkeys(row.system for row in rows) for row in costs if row.system == name]
     if not costs:
         return None
-    seconds = _sweeps(costs, lambda row: None if row.seconds is None else Score(max(LEAST_SECONDS, row.seconds)))
-    memory = _sweeps(
-        costs,
-        lambda row: None if row.window_bytes is None else Score(max(LEAST_MEGABYTES, row.window_bytes / 1e6)),
-    )
+    seconds = _sweeps(costs, lambda row: _cost(row, "seconds"), least=LEAST_SECONDS)
+    memory = _sweeps(costs, lambda row: _cost(row, "window_bytes"), 1e-6, LEAST_MEGABYTES)
     figures = [
         sweep_chart(
             "Time of one window", seconds, x="bases of a window", y="processor seconds", caption=TIME_CAPTION,
@@ -293,17 +271,22 @@ def _cost_block(rows: Sequence[SpeciesRow]) -> Block | None:
     return Block("What a window costs", _cost_sentences(costs), tables=[_cost_table(costs)], rows=[figures])
 
 
+def _cost(row: SpeciesRow, key: str) -> MeanAndSd:
+    return MeanAndSd(mean=getattr(row.cost, key, None))
+
+
 def _cost_sentences(costs: Sequence[SpeciesRow]) -> list[str]:
     """How time and memory grow from the shortest to the longest length."""
     sentences = []
     for system in dict.fromkeys(row.system for row in costs):
-        own = [row for row in costs if row.system == system and row.seconds]
-        if len(own) > 1 and (own[-1].seconds or 0) > SLOW_SECONDS:
-            first, last = own[0], own[-1]
-            per_base = (last.seconds or 0) / last.length / ((first.seconds or 1) / first.length)
+        own = [
+            (row.length, seconds) for row in costs if row.system == system and (seconds := _cost(row, "seconds").mean)
+        ]
+        if len(own) > 1 and own[-1][1] > SLOW_SECONDS:
+            (short, first), (long, last) = own[0], own[-1]
             sentences.append(
-                f"{system}: {last.seconds:.3g} s at {length_name(last.length)}, a base {per_base:.2f} times what it "
-                f"takes at {length_name(first.length)}"
+                f"{system}: {last:.3g} s at {length_name(long)}, a base {last / long / (first / short):.2f} times what "
+                f"it takes at {length_name(short)}"
             )
     return [f"{'; '.join(sentences)}."] if sentences else []
 
@@ -314,11 +297,11 @@ def _cost_table(costs: Sequence[SpeciesRow]) -> Table:
         [
             Cell(row.system),
             Cell(length_name(row.length), row.length),
-            number_cell(row.seconds, f"{row.seconds:.4g}"),
-            _megabytes(row.foreseen_bytes),
-            _megabytes(row.window_bytes),
+            number_cell(seconds, f"{seconds:.4g}"),
+            *(_megabytes(_cost(row, key).mean) for key in ("foreseen_bytes", "window_bytes")),
         ]
         for row in costs
+        if (seconds := _cost(row, "seconds").mean) is not None
     ]
     return Table(COST_CAPTION, columns, cells)
 
@@ -327,16 +310,7 @@ def _megabytes(value: float | None) -> Cell:
     return Cell(MISSING) if value is None else Cell(f"{value / 1e6:,.1f}", value / 1e6)
 
 
-def _score_cell(row: SpeciesRow | None, best: float | None) -> Cell:
-    if row is None:
+def _score_cell(score: MeanAndSd | None, best: float | None = None, *, with_sd: bool = True) -> Cell:
+    if score is None or score.mean is None:
         return Cell(MISSING)
-    return Cell(_score(row.accuracy), 100 * row.accuracy.mean, row.accuracy.mean == best)
-
-
-def _plain_cell(score: Score | None) -> Cell:
-    return Cell(MISSING) if score is None else Cell(f"{100 * score.mean:.1f}", 100 * score.mean)
-
-
-def _score(score: Score) -> str:
-    spread = "" if score.deviation is None else f" ± {100 * score.deviation:.1f}"
-    return f"{100 * score.mean:.1f}{spread}"
+    return Cell(score.text(with_sd=with_sd), 100 * score.mean, score.mean == best)
