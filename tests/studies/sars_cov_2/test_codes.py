@@ -125,16 +125,16 @@ def test_planting_together_sees_what_planting_alone_sees(hrq, knowledge):
 def test_mutated_bases_are_read_off_hand_made_codes(spec, genomes, knowledge):
     """Known substitutions of simulated genomes; words over two near changes leave a few in doubt."""
     found = recovered(load_tokenizer(spec), genomes, knowledge)
-    assert found["num_sites"] == sum(len(genome.mutations) for genome in genomes)
-    assert found["within_0"]["precision"]["value"] > 0.98
-    assert found["within_0"]["recall"]["value"] > 0.98
+    assert found.num_sites == sum(len(genome.mutations) for genome in genomes)
+    assert found.within_0.precision.value > 0.98
+    assert found.within_0.recall.value > 0.98
 
 
 def test_mutated_bases_are_read_off_learned_codes(hrq, genomes, knowledge):
     """An untrained latent encoder's codes do not point at their base as words do, but they stay near."""
     found = recovered(hrq, genomes, knowledge)
-    assert found["within_2"]["precision"]["value"] > 0.8
-    assert found["within_2"]["recall"]["value"] > 0.8
+    assert found.within_2.precision.value > 0.8
+    assert found.within_2.recall.value > 0.8
 
 
 def test_behind_a_lost_base_blocks_tell_only_where_they_fall_out_of_step(tmp_path, knowledge):
@@ -153,5 +153,5 @@ def test_behind_a_lost_base_blocks_tell_only_where_they_fall_out_of_step(tmp_pat
 
 def test_blocks_of_four_bases_cannot_tell_the_base(genomes, knowledge):
     found = recovered(load_tokenizer("kmer:4:4"), genomes, knowledge)
-    assert found["within_0"]["recall"]["value"] < 0.6
-    assert found["within_2"]["recall"]["value"] > found["within_0"]["recall"]["value"] + 0.2
+    assert found.within_0.recall.value < 0.6
+    assert found.within_2.recall.value > found.within_0.recall.value + 0.2

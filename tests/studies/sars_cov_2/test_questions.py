@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_mutual_info_score
 from vqdna.studies.sars_cov_2.changes import CodeChanges, code_changes
 from vqdna.studies.sars_cov_2.classification import macro_f1
 from vqdna.studies.sars_cov_2.coarse_and_fine import (
-    claims,
+    coarse_and_fine,
     frequent_mutations,
     lineage_information,
     mutation_information,
@@ -36,6 +36,7 @@ from vqdna.studies.sars_cov_2.phylogeny import (
 )
 from vqdna.studies.sars_cov_2.plane import project
 from vqdna.studies.sars_cov_2.representations import Representation, principal_points, representations
+from vqdna.studies.sars_cov_2.results import Interval
 from vqdna.studies.sars_cov_2.separation import bootstrap, separation
 from vqdna.tokenizers import load_tokenizer
 
@@ -111,11 +112,11 @@ def test_the_tree_that_genomes_grew_along_is_found_from_their_codes(spec, genome
     distances = site_distances(code_changes(codes, held), range(len(held)))
     paths = {variant.name: knowledge.path(variant.lineage) for variant in knowledge.file.variants}
     record = tree_record(distances, [g.variant for g in held], [knowledge.path(g.lineage) for g in held], paths, seed=0)
-    tree = record["neighbor_joining"]
-    assert (tree["num_clades_shared"], tree["num_clades_wanted"], tree["num_contradicting"]) == (3, 3, 0)
-    assert all(clade["support"] > 0.9 for clade in tree["wanted"])
-    assert record["variants_in_one_clade"] == 1.0
-    assert tree["cophenetic_correlation"] > 0.8
+    tree = record.neighbor_joining
+    assert (tree.num_clades_shared, tree.num_clades_wanted, tree.num_contradicting) == (3, 3, 0)
+    assert all(clade.support > 0.9 for clade in tree.wanted)
+    assert record.variants_in_one_clade == 1.0
+    assert tree.cophenetic_correlation > 0.8
 
 
 def test_distances_at_places_are_shares_of_differing_positions(genomes, knowledge):
@@ -158,7 +159,7 @@ def test_weights_are_genomes_drawn_more_than_once():
 
 
 def interval(value, spread):
-    return {"value": value, "low": value - spread, "high": value + spread}
+    return Interval(value=value, low=value - spread, high=value + spread)
 
 
 @pytest.mark.parametrize(
@@ -197,30 +198,30 @@ class CoarseAndFine(type(load_tokenizer("nucleotide"))):
 
 def asked(tokenizer, genomes, knowledge):
     codes = encode_genomes(tokenizer, [knowledge.reference, *(genome.base_ids for genome in genomes)])
-    return claims(tokenizer, code_changes(codes, genomes), genomes, knowledge, num_planted=40, seed=0)
+    return coarse_and_fine(tokenizer, code_changes(codes, genomes), genomes, knowledge, num_planted=40, seed=0)
 
 
 def test_a_level_that_sees_lineages_alone_beside_one_that_sees_all_confirms_the_claim(genomes, knowledge):
     places = sorted({mutation.position for mutation in knowledge.defining})
     found = asked(CoarseAndFine(places), genomes, knowledge)
-    coarse, fine = found["levels"]
-    assert found["verdict"] == "confirmed"
-    assert coarse["lineage_share"]["value"] == pytest.approx(1.0)
-    assert coarse["mutation_share"]["defining"]["value"] == pytest.approx(1.0)
-    assert fine["planted_seen"]["synonymous"]["value"] == 1.0
-    assert coarse["planted_seen"]["synonymous"]["value"] < 0.3
+    coarse, fine = found.levels
+    assert found.verdict == "confirmed"
+    assert coarse.lineage_share.value == pytest.approx(1.0)
+    assert coarse.mutation_share["defining"].value == pytest.approx(1.0)
+    assert fine.planted_seen["synonymous"].value == 1.0
+    assert coarse.planted_seen["synonymous"].value < 0.3
 
 
 def test_two_levels_that_see_the_same_refute_it(genomes, knowledge):
     found = asked(CoarseAndFine(list(range(3000))), genomes, knowledge)
-    assert found["verdict"] == "refuted"
-    assert found["coarse_minus_fine_lineage"]["value"] == pytest.approx(0.0)
-    assert found["fine_minus_coarse_seen"]["value"] == 0.0
+    assert found.verdict == "refuted"
+    assert found.coarse_minus_fine_lineage.value == pytest.approx(0.0)
+    assert found.fine_minus_coarse_seen.value == 0.0
 
 
 def test_shuffled_variants_explain_little(genomes, knowledge):
-    found = asked(load_tokenizer("nucleotide"), genomes, knowledge)["levels"][0]
-    assert found["lineage_share_by_chance"] < 0.2 < 0.7 < found["lineage_share"]["value"]
+    found = asked(load_tokenizer("nucleotide"), genomes, knowledge).levels[0]
+    assert found.lineage_share_by_chance < 0.2 < 0.7 < found.lineage_share.value
 
 
 def test_codes_over_a_mutation_tell_of_its_presence_and_those_elsewhere_do_not(genomes, knowledge):
@@ -246,10 +247,10 @@ def test_variants_apart_score_one_and_mixed_ones_score_by_chance():
     groups = np.arange(60)
     far = separation(apart, labels, apart + 0.1, labels, groups, seed=0)
     near = separation(mixed, labels, random.normal(size=(60, 3)), labels, groups, seed=0)
-    assert far["neighbor_accuracy"]["value"] == far["adjusted_mutual_information"]["value"] == 1.0
-    assert far["silhouette"]["low"] > 0.9
-    assert near["silhouette"]["value"] < 0.1
-    assert abs(near["adjusted_mutual_information"]["value"]) < 0.15
+    assert far.neighbor_accuracy.value == far.adjusted_mutual_information.value == 1.0
+    assert far.silhouette.low > 0.9
+    assert near.silhouette.value < 0.1
+    assert abs(near.adjusted_mutual_information.value) < 0.15
 
 
 def test_rows_of_a_genome_are_drawn_together():
@@ -257,8 +258,8 @@ def test_rows_of_a_genome_are_drawn_together():
     hits = np.array([1.0] * 50 + [0.0] * 50)
     together = bootstrap(lambda rows: float(hits[rows].mean()), np.repeat([0, 1], 50), seed=0)
     apart = bootstrap(lambda rows: float(hits[rows].mean()), np.arange(100), seed=0)
-    assert together["high"] - together["low"] == pytest.approx(1.0)
-    assert 0.35 < apart["low"] < apart["high"] < 0.65
+    assert together.high - together.low == pytest.approx(1.0)
+    assert 0.35 < apart.low < apart.high < 0.65
 
 
 def test_intervals_lie_about_the_score_however_resampling_lifts_it():
@@ -270,7 +271,7 @@ def test_intervals_lie_about_the_score_however_resampling_lifts_it():
         return float(adjusted_mutual_info_score(labels[rows], clusters[rows]))
 
     found = bootstrap(agreement, np.arange(60), seed=0)
-    assert found["low"] < found["value"] < found["high"]
+    assert found.low < found.value < found.high
 
 
 def test_points_are_centered_and_keep_their_distances():
@@ -324,17 +325,17 @@ def test_places_that_mark_a_variant_are_its_own_branch(clades, genomes, knowledg
     changes = code_changes(codes, genomes)
     train = [i for i in range(len(genomes)) if i % 3]
     test = [i for i in range(len(genomes)) if i % 3 == 0]
-    found = {record["variant"]: record for record in markers(changes, genomes, train, test, knowledge)}
+    found = {record.variant: record for record in markers(changes, genomes, train, test, knowledge)}
     for variant, record in found.items():
         others = frozenset().union(*(held for name, held in clades.defining.items() if name != variant))
-        assert record["num_markers"] == [len(clades.defining[variant] - others)]
-        assert record["mean_held_on_test"] == 1.0
-        assert record["mean_elsewhere_on_test"] < 0.05
-        for marker in record["best"]:
-            own = [mutation.split()[0] for mutation in marker["mutations"]]
+        assert record.num_markers == [len(clades.defining[variant] - others)]
+        assert record.mean_held_on_test == 1.0
+        assert record.mean_elsewhere_on_test < 0.05
+        for marker in record.best:
+            own = [mutation.split()[0] for mutation in marker.mutations]
             assert set(own) <= clades.defining[variant]
-            place = marker["start"] - marker["motif_start"]
-            assert marker["motif"][place] != marker["reference"][place]
+            place = marker.start - marker.motif_start
+            assert marker.motif[place] != marker.reference[place]
 
 
 def test_codes_that_occur_in_one_variant_alone_mark_it_anywhere():
@@ -349,5 +350,5 @@ def test_an_interval_of_macro_f1_holds_no_impossible_score():
     right = labels.copy()
     right[0] = 5
     low, high = (macro_f1(labels, predicted, groups, 0) for predicted in (np.zeros(18, int), right))
-    assert low["low"] == 0.0 < low["value"] < low["high"]
-    assert high["low"] < high["value"] < 1.0 == high["high"]
+    assert low.low == 0.0 < low.value < low.high
+    assert high.low < high.value < 1.0 == high.high

@@ -17,7 +17,7 @@ from vqdna.cli import main
 from vqdna.cli.study_sars_cov_2 import named_folders
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
 from vqdna.errors import InputError
-from vqdna.experiments.locks import claimed
+from vqdna.experiments.locks import locked
 from vqdna.genome import from_base_ids
 from vqdna.studies.sars_cov_2 import study as module
 from vqdna.studies.sars_cov_2.questions import Sizes
@@ -137,7 +137,7 @@ def test_what_another_process_holds_is_left_to_it(inputs, tmp_path, monkeypatch)
     """One system is claimed elsewhere: the other is done, and the summary holds what is there."""
     monkeypatch.setattr(module, "STEPS", {"tree": module.STEPS["tree"]})
     alone = replace(inputs, encoder=None)
-    with claimed(tmp_path / "steps" / "mine"):
+    with locked(tmp_path / "steps" / "mine"):
         first = run_lineage_study(alone, tmp_path, sizes=SIZES)
     assert set(first["steps"]["tree"]) == {"kmer:6"}
     assert set(run_lineage_study(alone, tmp_path, sizes=SIZES)["steps"]["tree"]) == {"mine", "kmer:6"}

@@ -9,7 +9,7 @@ as it is. It must not know variants.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,16 @@ class CodeChanges:
         at = self.positions[genome]
         flips[at] = (self.codes[genome] != self.reference[at]) & (self.codes[genome] != UNKNOWN)
         return flips
+
+    def of(self, genomes: Sequence[int], *, with_reference: bool = False) -> CodeChanges:
+        """The same of some genomes, behind the reference where asked for, which has no changes."""
+        none = [np.zeros(0, np.int64)], [np.zeros((0, self.reference.shape[1]), np.int64)]
+        positions, codes = none if with_reference else ([], [])
+        return replace(
+            self,
+            positions=[*positions, *(self.positions[i] for i in genomes)],
+            codes=[*codes, *(self.codes[i] for i in genomes)],
+        )
 
     @cached_property
     def counts(self) -> Int[np.ndarray, "position level"]:

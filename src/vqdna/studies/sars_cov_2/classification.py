@@ -25,7 +25,8 @@ from vqdna.studies.sars_cov_2.genome_codes import encode_genomes
 from vqdna.studies.sars_cov_2.genome_windows import GenomeWindows, tiled_windows
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.representations import Representation, code_counts
-from vqdna.studies.sars_cov_2.separation import Interval, bootstrap
+from vqdna.studies.sars_cov_2.results import FineTuned, Interval
+from vqdna.studies.sars_cov_2.separation import bootstrap
 from vqdna.studies.sars_cov_2.splits import PARTS
 from vqdna.tasks.loading import Splits, labelled_from_text
 from vqdna.tokenizers import Tokenizer
@@ -88,7 +89,7 @@ def macro_f1(
         return float(f1_score(labels[rows], predicted[rows], average="macro", zero_division=0))
 
     found = bootstrap(score, groups, seed)
-    return {**found, "low": max(0.0, found["low"]), "high": min(1.0, found["high"])}
+    return Interval(value=found.value, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def fine_tuned_scores(
@@ -101,7 +102,7 @@ def fine_tuned_scores(
     overrides: Sequence[str],
     out: Path,
     seed: int,
-) -> dict[str, Any]:
+) -> FineTuned:
     """Macro-F1 of a LoRA fine-tuned encoder on test windows, and on whole genomes by the mean over their windows.
 
     Args:
@@ -131,15 +132,15 @@ def fine_tuned_scores(
     predicted = classes[probabilities(windows["test"].base_ids).argmax(axis=1)]
     of_genomes = classes[_genome_classes([genomes[i] for i in whole], len(windows["test"].base_ids[0]), probabilities)]
     wanted = np.array([variants.index(genomes[i].variant) for i in whole])
-    return {
-        "windows": macro_f1(labels["test"], predicted, windows["test"].genome, seed),
-        "genomes": macro_f1(wanted, of_genomes, np.arange(len(whole)), seed),
-        "num_windows": {part: len(windows[part]) for part in PARTS},
-        "num_genomes": len(whole),
-        "dev": run.dev,
-        "parameters": run.parameters,
-        "seconds": run.seconds,
-    }
+    return FineTuned(
+        windows=macro_f1(labels["test"], predicted, windows["test"].genome, seed),
+        genomes=macro_f1(wanted, of_genomes, np.arange(len(whole)), seed),
+        num_windows={part: len(windows[part]) for part in PARTS},
+        num_genomes=len(whole),
+        dev=run.dev,
+        parameters=run.parameters,
+        seconds=run.seconds,
+    )
 
 
 def _genome_classes(genomes: Sequence[VariantGenome], size: int, probabilities: Any) -> Int[np.ndarray, "genome"]:

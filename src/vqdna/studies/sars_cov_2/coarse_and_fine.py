@@ -1,4 +1,4 @@
-"""The paper's claim put to the test: the coarse level follows lineages, the fine level follows mutations.
+"""The paper's hypothesis put to the test: the coarse level follows lineages, the fine level follows mutations.
 
 Flow: codes of genomes at the places where they differ -> bits each level shares with the variant, over the bits it
 has; with the presence of defining and of other mutations, over theirs -> planted mutations seen -> differences
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -20,7 +19,8 @@ from vqdna.studies.sars_cov_2.alignment import Mutation
 from vqdna.studies.sars_cov_2.changes import CodeChanges
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.knowledge import Effect, Knowledge
-from vqdna.studies.sars_cov_2.planted import Planted, draw_substitutions, plant
+from vqdna.studies.sars_cov_2.planted import draw_substitutions, plant
+from vqdna.studies.sars_cov_2.results import CoarseAndFine, Interval, LevelFindings
 from vqdna.studies.sars_cov_2.separation import INTERVAL, centered_interval
 from vqdna.tokenizers import Tokenizer
 
@@ -115,14 +115,14 @@ def frequent_mutations(genomes: Sequence[VariantGenome], knowledge: Knowledge) -
     return {"defining": defining, "other synonymous": others}
 
 
-def claims(
+def coarse_and_fine(
     tokenizer: Tokenizer,
     changes: CodeChanges,
     genomes: Sequence[VariantGenome],
     knowledge: Knowledge,
     num_planted: int,
     seed: int,
-) -> dict[str, Any]:
+) -> CoarseAndFine:
     """What each level knows of variants and of mutations, coarse against fine, and the verdict.
 
     Args:
@@ -151,55 +151,50 @@ def claims(
         kind: plant(tokenizer, knowledge.reference, draw_substitutions(knowledge, effects, num_planted, random))
         for kind, effects in PLANTED_KINDS.items()
     }
-    return {
-        "levels": [
-            {
-                "level": level,
-                "lineage_share": centered_interval(float(lineage[level][0]), lineage[level][1:]),
-                "lineage_share_by_chance": chance[level],
-                "num_places": len(np.unique(tables[level].site)),
-                "mutation_share": {
+    found = CoarseAndFine(
+        levels=[
+            LevelFindings(
+                level=level,
+                lineage_share=centered_interval(float(lineage[level][0]), lineage[level][1:]),
+                lineage_share_by_chance=chance[level],
+                num_places=len(np.unique(tables[level].site)),
+                mutation_share={
                     group: _mean_interval(mutation_information(changes, genomes, held, level), random)
                     for group, held in groups.items()
                 },
-                "planted_seen": {kind: _mean_interval(held.seen[:, level], random) for kind, held in planted.items()},
-                "flips_per_planted": {
+                planted_seen={kind: _mean_interval(held.seen[:, level], random) for kind, held in planted.items()},
+                flips_per_planted={
                     kind: float(held.flips[:, :, level].sum(axis=1).mean()) for kind, held in planted.items()
                 },
-            }
+            )
             for level in levels
         ],
-        "num_mutations": {group: len(held) for group, held in groups.items()},
-        "num_planted": {kind: len(held.mutations) for kind, held in planted.items()},
-        **(_coarse_against_fine(lineage, chance, planted, random) if len(levels) > 1 else {}),
-    }
+        num_mutations={group: len(held) for group, held in groups.items()},
+        num_planted={kind: len(held.mutations) for kind, held in planted.items()},
+    )
+    if len(levels) < 2:
+        return found
+    # What shuffled lineages share with codes is chance, of which levels with more codes have more.
+    differences = (lineage[0] - chance[0]) - (lineage[-1] - chance[-1])
+    coarser = centered_interval(float(differences[0]), differences[1:])
+    seen = np.concatenate([held.seen for held in planted.values()]).astype(float)
+    finer = _mean_interval(seen[:, -1] - seen[:, 0], random)
+    return found.model_copy(
+        update={
+            "coarse_minus_fine_lineage": coarser,
+            "fine_minus_coarse_seen": finer,
+            "verdict": verdict(coarser, finer),
+        }
+    )
 
 
-def verdict(lineage: dict[str, float], mutations: dict[str, float]) -> str:
+def verdict(lineage: Interval, mutations: Interval | None) -> str:
     """The rule: confirmed where coarse leads fine by `MARGIN` on lineages, and fine leads coarse by it on mutations.
 
     A lead counts where the whole 95 % interval is above the margin. One of the two leads alone is half confirmed.
     """
-    halves = (lineage["low"] > MARGIN, mutations["low"] > MARGIN)
+    halves = (lineage.low > MARGIN, mutations is not None and mutations.low > MARGIN)
     return "confirmed" if all(halves) else "half confirmed" if any(halves) else "refuted"
-
-
-def _coarse_against_fine(
-    lineage: list[Float[np.ndarray, "draw"]],
-    chance: list[float],
-    planted: dict[str, Planted],
-    random: np.random.Generator,
-) -> dict[str, Any]:
-    """Differences between the first level and the last, and what follows from them."""
-    seen = np.concatenate([held.seen for held in planted.values()]).astype(float)
-    differences = (lineage[0] - chance[0]) - (lineage[-1] - chance[-1])
-    difference = centered_interval(float(differences[0]), differences[1:])
-    finer = _mean_interval(seen[:, -1] - seen[:, 0], random)
-    return {
-        "coarse_minus_fine_lineage": difference,
-        "fine_minus_coarse_seen": finer,
-        "verdict": verdict(difference, finer),
-    }
 
 
 def _entropies(
@@ -229,10 +224,12 @@ def _bits(counts: Float[np.ndarray, "_"] | Int[np.ndarray, "_"]) -> float:
     return float(-(shares * np.log2(shares)).sum())
 
 
-def _mean_interval(values: Float[np.ndarray, "_"] | Bool[np.ndarray, "_"], random: np.random.Generator) -> Any:
+def _mean_interval(
+    values: Float[np.ndarray, "_"] | Bool[np.ndarray, "_"], random: np.random.Generator
+) -> Interval | None:
     """Mean with a bootstrap interval; None without values."""
     if not len(values):
         return None
     drawn = values[random.integers(0, len(values), (NUM_RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.percentile(drawn, INTERVAL)
-    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+    return Interval(value=float(values.mean()), low=float(low), high=float(high))

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -20,6 +19,7 @@ from vqdna.genome import N, from_base_ids
 from vqdna.studies.sars_cov_2.changes import LOST, UNKNOWN, CodeChanges
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.knowledge import Knowledge
+from vqdna.studies.sars_cov_2.results import LineageMarkers, ShownMarker
 
 LEAST_HELD, MOST_ELSEWHERE = 0.9, 0.05
 MOST_SHOWN = 5
@@ -48,7 +48,7 @@ def markers(
     train: Sequence[int],
     test: Sequence[int],
     knowledge: Knowledge,
-) -> list[dict[str, Any]]:
+) -> list[LineageMarkers]:
     """For each variant, how many places mark it by their code, how they hold on test, and the best of them."""
     tables = [_at_changed_places(changes, level) for level in range(changes.reference.shape[1])]
     records = []
@@ -58,13 +58,13 @@ def markers(
         best = _spread(sorted(found, key=lambda m: (-m.worth, m.position, m.level)), changes)
         held = [m.held for m in found]
         records.append(
-            {
-                "variant": variant,
-                "num_markers": [sum(m.level == level for m in found) for level in range(len(tables))],
-                "mean_held_on_test": float(np.mean(held)) if held else None,
-                "mean_elsewhere_on_test": float(np.mean([m.elsewhere for m in found])) if found else None,
-                "best": [_shown(m, changes, [g for g in genomes if g.variant == variant], knowledge) for m in best],
-            }
+            LineageMarkers(
+                variant=variant,
+                num_markers=[sum(m.level == level for m in found) for level in range(len(tables))],
+                mean_held_on_test=float(np.mean(held)) if held else None,
+                mean_elsewhere_on_test=float(np.mean([m.elsewhere for m in found])) if found else None,
+                best=[_shown(m, changes, [g for g in genomes if g.variant == variant], knowledge) for m in best],
+            )
         )
     return records
 
@@ -127,25 +127,25 @@ def _spread(ordered: Sequence[Marker], changes: CodeChanges) -> list[Marker]:
     return chosen
 
 
-def _shown(marker: Marker, changes: CodeChanges, own: Sequence[VariantGenome], knowledge: Knowledge) -> dict[str, Any]:
+def _shown(marker: Marker, changes: CodeChanges, own: Sequence[VariantGenome], knowledge: Knowledge) -> ShownMarker:
     """A marker as the results hold it: motif, the reference there, the nearest common mutation, genes."""
     start = marker.position * changes.stride
     first, last = max(0, start - FLANK), min(len(knowledge.reference), start + changes.stride + FLANK)
     near = Counter(m for g in own for m in g.mutations if first <= m.position < last)
     common = [m for m, count in near.items() if count >= LEAST_HELD / 2 * len(own)]
-    return {
-        "level": marker.level,
-        "start": start,
-        "end": start + changes.stride,
-        "code": marker.code,
-        "held": marker.held,
-        "elsewhere": marker.elsewhere,
-        "motif": _consensus(own, first, last),
-        "reference": from_base_ids(knowledge.reference[first:last]),
-        "motif_start": first,
-        "mutations": [" ".join(filter(None, (str(m), knowledge.change(m)))) for m in sorted(common)],
-        "genes": [gene.name for gene in knowledge.genes_at(start)],
-    }
+    return ShownMarker(
+        level=marker.level,
+        start=start,
+        end=start + changes.stride,
+        code=marker.code,
+        held=marker.held,
+        elsewhere=marker.elsewhere,
+        motif=_consensus(own, first, last),
+        reference=from_base_ids(knowledge.reference[first:last]),
+        motif_start=first,
+        mutations=[" ".join(filter(None, (str(m), knowledge.change(m)))) for m in sorted(common)],
+        genes=[gene.name for gene in knowledge.genes_at(start)],
+    )
 
 
 def _consensus(genomes: Sequence[VariantGenome], first: int, last: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial.distance import pdist, squareform
 
 from vqdna.studies.sars_cov_2.changes import CodeChanges
+from vqdna.studies.sars_cov_2.results import LineageTree, Trees, WantedClade
 
 if TYPE_CHECKING:
     from skbio import DistanceMatrix, TreeNode
@@ -29,6 +30,8 @@ NUM_RESAMPLES = 100
 
 def site_distances(changes: CodeChanges, rows: Sequence[int]) -> Float[np.ndarray, "row row"]:
     """Share of positions whose codes, all levels together, differ between two genomes."""
+    # Two genomes agree at a place unless one of them differs from the reference there. So it is enough to count, over
+    # the changed (place, codes) alone, where either changed, less where both changed to the same codes.
     held = []
     for row in rows:
         at, codes = changes.positions[row], changes.codes[row]
@@ -152,7 +155,7 @@ def tree_record(
     lineages: Sequence[tuple[str, ...]],
     variant_paths: dict[str, tuple[str, ...]],
     seed: int,
-) -> dict[str, Any]:
+) -> Trees:
     """Trees of the variants and of the genomes, against the hierarchy of lineage names.
 
     Args:
@@ -171,14 +174,14 @@ def tree_record(
     together = [frozenset(leaf for leaf, v in zip(leaves, labels) if v == name) for name in names]
     genome_clades = clades(genome_tree)
     own_paths = path_distances([lineages[i] for i in own])
-    return {
-        "names": names,
-        "num_genomes": len(own),
-        "average_linkage": _against_paths(average_linkage, inner, labels, names, paths, seed),
-        "neighbor_joining": _against_paths(neighbor_joining, distances, variants, names, paths, seed),
-        "genome_cophenetic_correlation": cophenetic_correlation(leaf_distances(genome_tree, leaves), own_paths),
-        "variants_in_one_clade": float(np.mean([members in genome_clades for members in together])),
-    }
+    return Trees(
+        names=names,
+        num_genomes=len(own),
+        average_linkage=_against_paths(average_linkage, inner, labels, names, paths, seed),
+        neighbor_joining=_against_paths(neighbor_joining, distances, variants, names, paths, seed),
+        genome_cophenetic_correlation=cophenetic_correlation(leaf_distances(genome_tree, leaves), own_paths),
+        variants_in_one_clade=float(np.mean([members in genome_clades for members in together])),
+    )
 
 
 def _against_paths(
@@ -188,27 +191,27 @@ def _against_paths(
     names: Sequence[str],
     paths: Sequence[tuple[str, ...]],
     seed: int,
-) -> dict[str, Any]:
+) -> LineageTree:
     """One tree of the variants: the clades of the lineage names it has, with their support, and those against them."""
     leaves = sorted(set(variants))
     wanted = clades_of_paths(paths, names)
     tree = method(between_groups(distances, variants, leaves), leaves)
     found = clades(tree)
     support = _support(method, distances, variants, leaves, seed)
-    return {
-        "newick": newick(tree) + ";",
-        "num_clades": len(found),
-        "num_clades_wanted": len(wanted),
-        "num_clades_shared": len(found & wanted),
-        "robinson_foulds": robinson_foulds(found, wanted),
-        "least_robinson_foulds": max(0, len(names) - 2 - len(wanted)),
-        "num_contradicting": sum(not is_compatible(clade, wanted) for clade in found),
-        "wanted": [
-            {"clade": sorted(clade), "found": clade in found, "support": support.get(clade, 0.0)}
+    return LineageTree(
+        newick=newick(tree) + ";",
+        num_clades=len(found),
+        num_clades_wanted=len(wanted),
+        num_clades_shared=len(found & wanted),
+        robinson_foulds=robinson_foulds(found, wanted),
+        least_robinson_foulds=max(0, len(names) - 2 - len(wanted)),
+        num_contradicting=sum(not is_compatible(clade, wanted) for clade in found),
+        wanted=[
+            WantedClade(clade=sorted(clade), found=clade in found, support=support.get(clade, 0.0))
             for clade in sorted(wanted, key=sorted)
         ],
-        "cophenetic_correlation": cophenetic_correlation(leaf_distances(tree, names), path_distances(paths)),
-    }
+        cophenetic_correlation=cophenetic_correlation(leaf_distances(tree, names), path_distances(paths)),
+    )
 
 
 def _support(

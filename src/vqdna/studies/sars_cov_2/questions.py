@@ -6,7 +6,7 @@ questions are asked -> records of plain numbers. It must not know files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from jaxtyping import Int
 from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.studies.sars_cov_2.changes import CodeChanges, code_changes
 from vqdna.studies.sars_cov_2.classification import Parts, counts_score, fine_tuned_scores, linear_scores
-from vqdna.studies.sars_cov_2.coarse_and_fine import claims
+from vqdna.studies.sars_cov_2.coarse_and_fine import coarse_and_fine
 from vqdna.studies.sars_cov_2.genome_codes import GenomeCodes, encode_genomes
 from vqdna.studies.sars_cov_2.genome_windows import GenomeWindows, cut_windows
 from vqdna.studies.sars_cov_2.genomes import VariantGenome, reference_genome
@@ -33,13 +33,27 @@ from vqdna.studies.sars_cov_2.representations import (
     principal_points,
     representations,
 )
+from vqdna.studies.sars_cov_2.results import (
+    CoarseAndFine,
+    FineTuned,
+    Found,
+    Interval,
+    Markers,
+    Plane,
+    PlaneUnit,
+    PlaneView,
+    SeparationScores,
+    Tracks,
+    Trees,
+)
 from vqdna.studies.sars_cov_2.separation import separation
 from vqdna.studies.sars_cov_2.sites import site_reader, site_recovery
 from vqdna.studies.sars_cov_2.splits import PARTS, Split
 from vqdna.studies.sars_cov_2.systems import KMERS, System, kmer_system
 from vqdna.studies.sars_cov_2.tracks import tracks
 
-Record = dict[str, Any]
+Answer = Found | Mapping[str, Found | Mapping[str, Found | Mapping[str, Found]]]
+"""What a question is answered with: a record, or records by name."""
 
 DIGITS = 4
 OWN_CODES = "codes of the encoder"
@@ -56,7 +70,7 @@ class Sizes:
         windows_per_genome: windows cut from each genome.
         tuned_windows: windows of each train and dev genome that the encoder is fine-tuned on; those of test are the
             windows that every system is scored on.
-        planted: random substitutions of each kind that the claim on mutations is tested with.
+        planted: random substitutions of each kind that the hypothesis on mutations is tested with.
         calibration: random substitutions that footprints are taken from.
         tree_genomes: test genomes of each variant that trees are made of.
         whole_genomes: test genomes of each variant that the fine-tuned encoder reads window by window.
@@ -136,6 +150,15 @@ class Material:
         """Rows of genomes given by number."""
         return np.array([self.row[number] for number in numbers], np.int64)
 
+    def test_rows(self, per_variant: int) -> list[int]:
+        """Rows of so many test genomes of each variant, the first ones."""
+        test = self.rows(self.split.test).tolist()
+        return [
+            row
+            for variant in self.variants
+            for row in [i for i in test if self.chosen[i].variant == variant][:per_variant]
+        ]
+
     def genome_parts(self, split: Split) -> Parts:
         """Rows of a split's parts."""
         return {part: self.rows(getattr(split, part)) for part in PARTS}
@@ -185,9 +208,9 @@ class Material:
         return self._codes[name]
 
 
-def separation_step(material: Material, system: System) -> Record:
+def separation_step(material: Material, system: System) -> dict[str, dict[str, SeparationScores]]:
     """Scores of every representation of genomes and of windows, on test."""
-    found: Record = {}
+    found: dict[str, dict[str, SeparationScores]] = {}
     units = {
         "genomes": (
             material.genome_views(system),
@@ -201,49 +224,44 @@ def separation_step(material: Material, system: System) -> Record:
         found[unit] = {}
         for view in views:
             train, test = principal_points(view, parts["train"], [parts["test"]])
-            scores = separation(
+            found[unit][view.name] = separation(
                 train, labels[parts["train"]], test, labels[parts["test"]], owners[parts["test"]], material.seed
             )
-            found[unit][view.name] = _rounded(scores)
     return found
 
 
-def plane_step(material: Material, system: System) -> Record | None:
+def plane_step(material: Material, system: System) -> Plane | None:
     """Test genomes and windows on a plane, by mean code vectors of all, coarse and fine levels; of one system."""
     if system.name != material.shown or not system.is_learned:
         return None
-    found: Record = {"variants": list(material.variants)}
+    units = {}
     parts, windows = material.genome_parts(material.split), material.window_parts(material.split)
     views = {"genomes": (material.genome_views(system), parts), "windows": (material.window_views(system), windows)}
     for unit, (held, rows) in views.items():
         owners = np.arange(len(material.drawn)) if unit == "genomes" else material.windows.genome
-        found[unit] = {"labels": material.labels[owners[rows["test"]]].tolist(), "views": {}}
+        planes = {}
         for view in held:
             if view.kind != COUNTS:
                 (_, test) = principal_points(view, rows["train"], [rows["test"]])
                 plane, method = project(test, material.seed)
-                found[unit]["views"][view.levels] = {"points": np.round(plane, 3).tolist(), "method": method}
-    return found
+                planes[view.levels] = PlaneView(points=np.round(plane, 3).tolist(), method=method)
+        units[unit] = PlaneUnit(labels=material.labels[owners[rows["test"]]].tolist(), views=planes)
+    return Plane(variants=list(material.variants), **units)
 
 
-def claims_step(material: Material, system: System) -> Record | None:
+def claims_step(material: Material, system: System) -> CoarseAndFine | None:
     """Coarse against fine on test genomes."""
     changes = material.changes(system)
     if changes is None:
         return None
     test = material.rows(material.split.test)
-    held = CodeChanges(
-        changes.reference, changes.stride, changes.reach, [changes.positions[i] for i in test],
-        [changes.codes[i] for i in test],
-    )  # fmt: skip
-    genomes = [material.chosen[i] for i in test]
-    record: Record = _rounded(
-        claims(system.tokenizer, held, genomes, material.knowledge, material.sizes.planted, material.seed)
+    genomes, knowledge, sizes = [material.chosen[i] for i in test], material.knowledge, material.sizes
+    return coarse_and_fine(
+        system.tokenizer, changes.of(test.tolist()), genomes, knowledge, sizes.planted, material.seed
     )
-    return record
 
 
-def tracks_step(material: Material, system: System) -> Record | None:
+def tracks_step(material: Material, system: System) -> Tracks | None:
     """Where codes change along the genome, and how exactly that tells mutated bases, on test genomes."""
     changes = material.changes(system)
     if changes is None:
@@ -251,71 +269,46 @@ def tracks_step(material: Material, system: System) -> Record | None:
     random = np.random.default_rng([material.seed, 7])
     drawn = draw_substitutions(material.knowledge, None, material.sizes.calibration, random)
     reader = site_reader(plant(system.tokenizer, material.knowledge.reference, drawn))
-    rows = material.rows(material.split.test)
-    genomes = [material.chosen[i] for i in rows]
-    held = CodeChanges(
-        changes.reference, changes.stride, changes.reach, [changes.positions[i] for i in rows],
-        [changes.codes[i] for i in rows],
-    )  # fmt: skip
-    record: Record = _rounded(
-        {
-            "recovery": site_recovery(held, genomes, reader, material.seed),
-            "variants": tracks(held, genomes, reader, material.knowledge),
-            "footprint_bases": int(reader.reach * reader.stride),
-        }
+    rows = material.rows(material.split.test).tolist()
+    genomes, held = [material.chosen[i] for i in rows], changes.of(rows)
+    return Tracks(
+        recovery=site_recovery(held, genomes, reader, material.seed),
+        variants=tracks(held, genomes, reader, material.knowledge),
+        footprint_bases=int(reader.reach * reader.stride),
     )
-    return record
 
 
-def markers_step(material: Material, system: System) -> Record | None:
+def markers_step(material: Material, system: System) -> Markers:
     """Codes that mark a variant, chosen on train, scored on test."""
     changes = material.changes(system)
-    parts = material.genome_parts(material.split)
+    parts = {part: rows.tolist() for part, rows in material.genome_parts(material.split).items()}
     codes = material.genome_codes(system)
     variants = [genome.variant for genome in material.chosen]
-    free = free_markers(codes.histograms()[1:], codes.level_sizes, variants, parts["train"].tolist())
-    placed = (
-        None
+    return Markers(
+        placed=None
         if changes is None
-        else markers(changes, material.chosen, parts["train"].tolist(), parts["test"].tolist(), material.knowledge)
+        else markers(changes, material.chosen, parts["train"], parts["test"], material.knowledge),
+        anywhere=free_markers(codes.histograms()[1:], codes.level_sizes, variants, parts["train"]),
     )
-    record: Record = _rounded({"placed": placed, "anywhere": free})
-    return record
 
 
-def tree_step(material: Material, system: System) -> Record:
+def tree_step(material: Material, system: System) -> dict[str, Trees]:
     """Trees from codes at their places and from code counts, of some test genomes of each variant and the reference."""
     knowledge = material.knowledge
-    test = material.rows(material.split.test).tolist()
-    chosen = [
-        row
-        for variant in material.variants
-        for row in [i for i in test if material.chosen[i].variant == variant][: material.sizes.tree_genomes]
-    ]
-    root = reference_genome(knowledge, ROOT)
-    genomes = [root, *(material.chosen[row] for row in chosen)]
-    codes = material.genome_codes(system)
-    rows = [0, *(row + 1 for row in chosen)]
-    distances = {"counts": profile_distances(codes.histograms(), rows)}
+    chosen = material.test_rows(material.sizes.tree_genomes)
+    genomes = [reference_genome(knowledge, ROOT), *(material.chosen[row] for row in chosen)]
+    distances = {"counts": profile_distances(material.genome_codes(system).histograms(), [0, *(r + 1 for r in chosen)])}
     changes = material.changes(system)
     if changes is not None:
-        held = CodeChanges(
-            changes.reference, changes.stride, changes.reach,
-            [np.zeros(0, np.int64), *(changes.positions[i] for i in chosen)],
-            [np.zeros((0, changes.reference.shape[1]), np.int64), *(changes.codes[i] for i in chosen)],
-        )  # fmt: skip
-        distances["places"] = site_distances(held, range(len(genomes)))
+        distances["places"] = site_distances(changes.of(chosen, with_reference=True), range(len(genomes)))
     paths = {variant.name: knowledge.path(variant.lineage) for variant in knowledge.file.variants}
     variants, lineages = [g.variant for g in genomes], [knowledge.path(g.lineage) for g in genomes]
-    record: Record = _rounded(
-        {name: tree_record(held, variants, lineages, paths, material.seed) for name, held in distances.items()}
-    )
-    return record
+    return {name: tree_record(held, variants, lineages, paths, material.seed) for name, held in distances.items()}
 
 
-def linear_step(material: Material, system: System) -> Record:
+def linear_step(material: Material, system: System) -> dict[str, dict[str, dict[str, Interval]]]:
     """Macro-F1 of the probe on counts, of genomes and of windows, for both splits."""
-    found: Record = {}
+    found = {}
     for name, split in (("random", material.split), ("by date", material.later)):
         if split is None:
             continue
@@ -324,35 +317,26 @@ def linear_step(material: Material, system: System) -> Record:
         if name != "random":
             views, windows = views[:1], windows[:1]
         owners = np.arange(len(material.drawn))
-        found[name] = _rounded(
-            {
-                "genomes": linear_scores(views, material.genome_parts(split), material.labels, owners, material.seed),
-                "windows": linear_scores(
-                    windows, material.window_parts(split), material.labels[material.windows.genome],
-                    material.windows.genome, material.seed,
-                ),
-            }
-        )  # fmt: skip
+        found[name] = {
+            "genomes": linear_scores(views, material.genome_parts(split), material.labels, owners, material.seed),
+            "windows": linear_scores(
+                windows, material.window_parts(split), material.labels[material.windows.genome],
+                material.windows.genome, material.seed,
+            ),
+        }  # fmt: skip
     return found
 
 
-def fine_tuned_step(material: Material, encoder: Path, out: Path) -> Record:
+def fine_tuned_step(material: Material, encoder: Path, out: Path) -> FineTuned:
     """A LoRA fine-tuned encoder on many windows of the random split, beside probes on counts of the same windows."""
     parts = tuning_windows(material)
-    test = material.rows(material.split.test).tolist()
-    whole = [
-        row
-        for variant in material.variants
-        for row in [i for i in test if material.chosen[i].variant == variant][: material.sizes.whole_genomes]
-    ]
     scores = fine_tuned_scores(
-        parts, material.chosen, whole, encoder=encoder, config=material.sizes.config,
-        overrides=material.sizes.overrides, out=out, seed=material.seed,
+        parts, material.chosen, material.test_rows(material.sizes.whole_genomes), encoder=encoder,
+        config=material.sizes.config, overrides=material.sizes.overrides, out=out, seed=material.seed,
     )  # fmt: skip
     tokenizers = {KMERS: kmer_system().tokenizer, OWN_CODES: load_encoder(encoder).tokenizer}
     controls = {name: counts_score(found, parts, material.labels, material.seed) for name, found in tokenizers.items()}
-    record: Record = _rounded({**scores, "controls": controls})
-    return record
+    return scores.model_copy(update={"controls": controls})
 
 
 def tuning_windows(material: Material) -> dict[str, GenomeWindows]:
@@ -370,8 +354,16 @@ def tuning_windows(material: Material) -> dict[str, GenomeWindows]:
     return parts
 
 
+def as_json(answer: Answer | None) -> Any:
+    """An answer as its file has it: numbers with the digits that mean something, so that files stay small."""
+    if answer is None:
+        return None
+    return _rounded(answer.model_dump(mode="json", exclude_unset=True) if isinstance(answer, Found) else dict(answer))
+
+
 def _rounded(value: Any) -> Any:
-    """Numbers with the digits that mean something, so that results files stay small."""
+    if isinstance(value, Found):
+        return as_json(value)
     if isinstance(value, float):
         return round(value, DIGITS)
     if isinstance(value, dict):

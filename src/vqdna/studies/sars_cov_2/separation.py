@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,11 +16,11 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, silhouette_samples
 from sklearn.neighbors import KNeighborsClassifier
 
+from vqdna.studies.sars_cov_2.results import Interval, SeparationScores
+
 NUM_NEIGHBORS = 5
 NUM_RESAMPLES = 200
 INTERVAL = (2.5, 97.5)
-
-Interval = dict[str, Any]
 
 
 def separation(
@@ -31,7 +30,7 @@ def separation(
     labels: Int[np.ndarray, "row"],
     genomes: Int[np.ndarray, "row"],
     seed: int,
-) -> dict[str, Interval]:
+) -> SeparationScores:
     """Scores of test points, with intervals.
 
     Args:
@@ -50,11 +49,11 @@ def separation(
     def agreement(rows: Int[np.ndarray, "_"]) -> float:
         return float(adjusted_mutual_info_score(labels[rows], clusters[rows]))
 
-    return {
-        "silhouette": bootstrap(lambda rows: float(silhouettes[rows].mean()), genomes, seed),
-        "neighbor_accuracy": bootstrap(lambda rows: float(hits[rows].mean()), genomes, seed),
-        "adjusted_mutual_information": bootstrap(agreement, genomes, seed),
-    }
+    return SeparationScores(
+        silhouette=bootstrap(lambda rows: float(silhouettes[rows].mean()), genomes, seed),
+        neighbor_accuracy=bootstrap(lambda rows: float(hits[rows].mean()), genomes, seed),
+        adjusted_mutual_information=bootstrap(agreement, genomes, seed),
+    )
 
 
 def bootstrap(score: Callable[[Int[np.ndarray, "_"]], float], groups: Int[np.ndarray, "row"], seed: int) -> Interval:
@@ -65,6 +64,7 @@ def bootstrap(score: Callable[[Int[np.ndarray, "_"]], float], groups: Int[np.nda
         groups: rows that are drawn together.
         seed: of the draws.
     """
+    # Windows of one genome are no independent evidence: whole genomes are drawn, each with all of its rows.
     _, numbers = np.unique(groups, return_inverse=True)
     members = [np.flatnonzero(numbers == group) for group in range(int(numbers.max()) + 1)]
     random = np.random.default_rng([seed, 3])
@@ -82,7 +82,7 @@ def centered_interval(value: float, resampled: Float[np.ndarray, "draw"]) -> Int
     information in every resample; the width is what the resamples tell.
     """
     low, high = np.percentile(resampled, INTERVAL) - resampled.mean()
-    return {"value": value, "low": value + float(low), "high": value + float(high)}
+    return Interval(value=value, low=value + float(low), high=value + float(high))
 
 
 def _silhouettes(points: Float[np.ndarray, "row axis"], labels: Int[np.ndarray, "row"]) -> Float[np.ndarray, "row"]:

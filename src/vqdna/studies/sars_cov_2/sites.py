@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -17,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from vqdna.studies.sars_cov_2.changes import CodeChanges
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.planted import Planted
+from vqdna.studies.sars_cov_2.results import PrecisionAndRecall, Recovery
 from vqdna.studies.sars_cov_2.separation import bootstrap
 
 COST = 6.0
@@ -25,7 +25,6 @@ COST = 6.0
 STRAY = 1e-4
 """Chance of a flip without cause, which codes on a fixed reference do not have; it keeps logarithms finite."""
 
-TOLERANCES = (0, 2)
 MOST_SITES = 60
 LONGEST_GROUP = 400
 """Positions: behind a lost base that shifts all later codes of a stride, only where the run begins is told."""
@@ -104,9 +103,7 @@ def site_reader(planted: Planted) -> SiteReader:
     return SiteReader(planted.footprint(), planted.stride)
 
 
-def site_recovery(
-    changes: CodeChanges, genomes: Sequence[VariantGenome], reader: SiteReader, seed: int
-) -> dict[str, Any]:
+def site_recovery(changes: CodeChanges, genomes: Sequence[VariantGenome], reader: SiteReader, seed: int) -> Recovery:
     """Precision and recall of mutated bases over all genomes, exactly and two bases off, with bootstrap intervals.
 
     Lost bases count as mutated; a stretch of them is one site, found where any of its bases or a neighbor is.
@@ -114,20 +111,24 @@ def site_recovery(
     found = [reader.sites(changes.flips(number)) for number in range(len(genomes))]
     true = [_true_sites(genome) for genome in genomes]
     groups = np.arange(len(genomes))
-    record: dict[str, Any] = {"num_sites": sum(map(len, true)), "num_found": sum(map(len, found))}
-    for tolerance in TOLERANCES:
+
+    def agreement(tolerance: int) -> PrecisionAndRecall:
         counts = np.array([_matches(ours, theirs, tolerance) for ours, theirs in zip(found, true)], dtype=float)
 
-        def share(
-            rows: Int[np.ndarray, "_"], hits: int, of: int, counts: Float[np.ndarray, "genome 4"] = counts
-        ) -> float:
+        def share(rows: Int[np.ndarray, "_"], hits: int, of: int) -> float:
             return float(counts[rows, hits].sum() / max(counts[rows, of].sum(), 1))
 
-        record[f"within_{tolerance}"] = {
-            "precision": bootstrap(lambda rows: share(rows, 0, 1), groups, seed),
-            "recall": bootstrap(lambda rows: share(rows, 2, 3), groups, seed),
-        }
-    return record
+        return PrecisionAndRecall(
+            precision=bootstrap(lambda rows: share(rows, 0, 1), groups, seed),
+            recall=bootstrap(lambda rows: share(rows, 2, 3), groups, seed),
+        )
+
+    return Recovery(
+        num_sites=sum(map(len, true)),
+        num_found=sum(map(len, found)),
+        within_0=agreement(0),
+        within_2=agreement(2),
+    )
 
 
 def _true_sites(genome: VariantGenome) -> list[tuple[int, int]]:

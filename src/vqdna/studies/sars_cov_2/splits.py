@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from vqdna.errors import InputError
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
+from vqdna.studies.sars_cov_2.results import SplitSizes
 
 PARTS = ("train", "dev", "test")
 FEWEST = 6
@@ -42,19 +42,19 @@ class Split:
         """Every genome of it."""
         return tuple(sorted((*self.train, *self.dev, *self.test)))
 
-    def record(self, genomes: Sequence[VariantGenome]) -> dict[str, Any]:
+    def record(self, genomes: Sequence[VariantGenome]) -> SplitSizes:
         """Sizes, and how much of test is of lineages that train has not."""
         counts = {
             part: dict(sorted(Counter(genomes[i].variant for i in getattr(self, part)).items())) for part in PARTS
         }
         known = {genomes[i].lineage for i in self.train}
         unseen = sum(genomes[i].lineage not in known for i in self.test)
-        return {
-            "num_genomes": {part: len(getattr(self, part)) for part in PARTS},
-            "per_variant": counts,
-            "cutoff": self.cutoff or None,
-            "test_of_unseen_lineages": unseen / max(len(self.test), 1),
-        }
+        return SplitSizes(
+            num_genomes={part: len(getattr(self, part)) for part in PARTS},
+            per_variant=counts,
+            cutoff=self.cutoff or None,
+            test_of_unseen_lineages=unseen / max(len(self.test), 1),
+        )
 
 
 def random_split(genomes: Sequence[VariantGenome], sizes: Sequence[int], seed: int) -> Split:

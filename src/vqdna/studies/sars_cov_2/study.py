@@ -2,7 +2,8 @@
 
 Flow: genomes -> splits -> systems -> (separation, claims, sites, markers, tree, linear) for each, and the fine-tuned
 encoder -> OUT/steps/<system>/<step>.json -> OUT/summary.json. A step whose file is there with the same settings is not
-run again, and processes share a folder by claiming systems. It must not know the page. Paper: section 6.
+run again; all steps of a system stand under one lock, since they share its codes. It must not know the page.
+Paper: section 6.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,16 @@ from rich.console import Console
 
 from vqdna.config import load_config
 from vqdna.errors import InputError
-from vqdna.experiments.locks import claimed
-from vqdna.experiments.records import check_settings
+from vqdna.experiments.cells import Cell, run_cells
+from vqdna.experiments.locks import locked
+from vqdna.experiments.records import known_record
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.results import command_line, read_json, write_json
 from vqdna.studies.sars_cov_2 import questions
 from vqdna.studies.sars_cov_2.genomes import Intake, read_genomes, read_labels, read_reference
 from vqdna.studies.sars_cov_2.knowledge import SARS_COV_2, Knowledge, read_knowledge
 from vqdna.studies.sars_cov_2.questions import Material, Sizes
+from vqdna.studies.sars_cov_2.results import StepRecord
 from vqdna.studies.sars_cov_2.splits import date_split, random_split
 from vqdna.studies.sars_cov_2.systems import (
     BPE,
@@ -49,7 +53,7 @@ QUICK = Sizes(
 )  # fmt: skip
 QUICK_TRAINED = ("hrq",)
 QUICK_VOCABULARY = ("training.steps=40", "training.batch_size=16", "data.evaluation_windows=16")
-STEPS: dict[str, Callable[[Material, System], Record | None]] = {
+STEPS: dict[str, Callable[[Material, System], questions.Answer | None]] = {
     "separation": questions.separation_step,
     "plane": questions.plane_step,
     "claims": questions.claims_step,
@@ -118,11 +122,17 @@ def run_lineage_study(
     _tell(console, f"{len(intake.kept)} genomes kept, {sum(intake.refused.values())} refused; {len(split.all)} drawn")
     systems = _systems(inputs, knowledge, out, trained, vocabulary_overrides, seed)
     material = Material(knowledge, intake.kept, split, later, sizes, seed, shown_system(systems))
-    found = _answers(inputs, material, systems, out, console)
-    tuned = _fine_tuned(inputs, material, out, console)
+    steps, tuning = _steps(inputs, material, systems, out)
+    run_cells([*steps, *tuning], lambda text: _tell(console, text), after=material.forget)
+    found: dict[str, dict[str, Record]] = {step: {} for step in STEPS}
+    for one in steps:
+        record = one.known()
+        if record is not None and record.result is not None:
+            found[one.step][one.system] = record.model_dump(mode="json")
+    tuned = next((record.model_dump(mode="json") for one in tuning if (record := one.known()) is not None), None)
     summary = {
         **_about(inputs, intake, material),
-        "systems": [system.record() for system in systems],
+        "systems": [system.record().model_dump(mode="json") for system in systems],
         "steps": found,
         "fine_tuned": tuned,
         "seconds": round(_total_seconds(found, tuned), 1),
@@ -132,20 +142,75 @@ def run_lineage_study(
     return read_json(out / SUMMARY_FILE)
 
 
-def _answers(
-    inputs: Inputs, material: Material, systems: Sequence[System], out: Path, console: Console
-) -> dict[str, dict[str, Record]]:
-    """Record of each step by system, those of systems that another process holds as far as they are there."""
-    found: dict[str, dict[str, Record]] = {step: {} for step in STEPS}
-    for system in systems:
-        settings = {**_shared_settings(inputs, material), "system": system.digest}
-        with claimed(_folder(out, system.name)) as ours:
-            for step, run in STEPS.items():
-                record = _step(out, step, system.name, settings, console, run if ours else None, material, system)
-                if record is not None and record["result"] is not None:
-                    found[step][system.name] = record
-        material.forget()
-    return found
+@dataclass(frozen=True)
+class Step(Cell[StepRecord]):
+    """One question asked of one system.
+
+    Attributes:
+        step: name of the question.
+        system: name of the system.
+        folder: of the system's files.
+        settings: everything that decides the numbers.
+        ask: gives the answer.
+    """
+
+    step: str
+    system: str
+    folder: Path
+    settings: Record
+    ask: Callable[[], questions.Answer | None]
+
+    @property
+    def name(self) -> str:
+        """Question and system."""
+        return f"{self.step} of {self.system}"
+
+    @property
+    def lock(self) -> Path:
+        """One for all questions of a system."""
+        return self.folder
+
+    def known(self) -> StepRecord | None:
+        """The answer of an earlier call."""
+        return known_record(self.folder / f"{self.step}.json", StepRecord, self.settings, "the study")
+
+    def run(self) -> StepRecord:
+        """Asks, and writes the answer."""
+        started = time.monotonic()
+        result = questions.as_json(self.ask())
+        record = StepRecord(settings=self.settings, seconds=round(time.monotonic() - started, 2), result=result)
+        record.write(self.folder / f"{self.step}.json")
+        return record
+
+    def told(self, record: StepRecord) -> str:
+        """Its time."""
+        return "cannot be asked" if record.result is None else f"{record.seconds:.0f} s"
+
+
+def _steps(inputs: Inputs, material: Material, systems: Sequence[System], out: Path) -> tuple[list[Step], list[Step]]:
+    """Every question of every system, and the fine-tuning where an encoder was given."""
+    shared = _shared_settings(inputs, material)
+    steps = [
+        Step(
+            step,
+            system.name,
+            _folder(out, system.name),
+            {**shared, "system": system.digest},
+            partial(ask, material, system),
+        )
+        for system in systems
+        for step, ask in STEPS.items()
+    ]
+    if inputs.encoder is None:
+        return steps, []
+    config = load_config(FinetuneConfig, material.sizes.config, "finetune", material.sizes.overrides)
+    tuning = {
+        **shared,
+        "encoder": "/".join(inputs.encoder.parts[-2:]),
+        "fine_tuning": config.model_dump(mode="json"),
+    }
+    tune = partial(questions.fine_tuned_step, material, inputs.encoder, out / "fine_tuned")
+    return steps, [Step("scores", FINE_TUNED, _folder(out, FINE_TUNED), tuning, tune)]
 
 
 def _about(inputs: Inputs, intake: Intake, material: Material) -> Record:
@@ -159,8 +224,8 @@ def _about(inputs: Inputs, intake: Intake, material: Material) -> Record:
         "sizes": asdict(material.sizes),
         "inputs": _input_record(inputs, intake),
         "splits": {
-            "random": material.split.record(intake.kept),
-            "by date": later.record(intake.kept) if later else None,
+            "random": material.split.record(intake.kept).model_dump(mode="json"),
+            "by date": later.record(intake.kept).model_dump(mode="json") if later else None,
         },
         "shown": material.shown,
         "knowledge": _knowledge_record(material.knowledge),
@@ -189,7 +254,7 @@ def _systems(
     learned: list[System] = []
     if inputs.training and trained:
         folder = out / "vocabularies"
-        with claimed(folder) as ours:
+        with locked(folder) as ours:
             if not all(is_trained(folder / name) for name in trained):
                 if not ours:
                     raise InputError(f"{folder}: another process is training; start this one again when it is done")
@@ -198,32 +263,6 @@ def _systems(
     vocabularies = [system for system in learned if system.name != BPE]
     others = [system for system in learned if system.name == BPE]
     return [*vocabularies, *given_systems(inputs.vocabularies), kmer_system(), *others]
-
-
-def _step(
-    out: Path,
-    step: str,
-    name: str,
-    settings: Record,
-    console: Console,
-    run: Callable[..., Record | None] | None,
-    *arguments: Any,
-) -> Record | None:
-    """Record of a step, of its file or run now; None where it is not there and is another process's to run."""
-    path = _folder(out, name) / f"{step}.json"
-    if path.is_file():
-        held = read_json(path)
-        check_settings(path, held.get("settings"), settings)
-        return held
-    if run is None:
-        return None
-    started = time.monotonic()
-    result = run(*arguments)
-    write_json(path, {"settings": settings, "seconds": round(time.monotonic() - started, 2), "result": result})
-    record = read_json(path)
-    if result is not None:
-        _tell(console, f"{step} of {name}: {record['seconds']:.0f} s")
-    return record
 
 
 def _folder(out: Path, name: str) -> Path:
@@ -241,20 +280,6 @@ def _shared_settings(inputs: Inputs, material: Material) -> Record:
         "sizes": sizes,
         "seed": material.seed,
     }
-
-
-def _fine_tuned(inputs: Inputs, material: Material, out: Path, console: Console) -> Record | None:
-    if inputs.encoder is None:
-        return None
-    config = load_config(FinetuneConfig, material.sizes.config, "finetune", material.sizes.overrides)
-    settings = {
-        **_shared_settings(inputs, material),
-        "encoder": "/".join(inputs.encoder.parts[-2:]),
-        "fine_tuning": config.model_dump(mode="json"),
-    }
-    with claimed(_folder(out, FINE_TUNED)) as ours:
-        run = questions.fine_tuned_step if ours else None
-        return _step(out, "scores", FINE_TUNED, settings, console, run, material, inputs.encoder, out / "fine_tuned")
 
 
 def _input_record(inputs: Inputs, intake: Intake) -> Record:

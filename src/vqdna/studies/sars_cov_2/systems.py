@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,6 +18,7 @@ from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.genome import N, read_sequences
 from vqdna.results import RESULTS_FILE
+from vqdna.studies.sars_cov_2.results import SystemRecord
 from vqdna.tokenizers import Tokenizer, load_tokenizer
 from vqdna.tokenizers.bpe import SETTINGS_FILE
 from vqdna.tokenizers.learning import kept_bpe
@@ -54,16 +54,16 @@ class System:
         """Whether its codes have vectors."""
         return self.tokenizer.vector_size is not None
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> SystemRecord:
         """What the results say of it."""
-        return {
-            "name": self.name,
-            "source": self.source,
-            "kind": self.tokenizer.kind,
-            "level_sizes": list(self.tokenizer.level_sizes),
-            "bases_per_position": self.tokenizer.bases_per_position,
-            "context_bases": self.tokenizer.context_bases,
-        }
+        return SystemRecord(
+            name=self.name,
+            source=self.source,
+            kind=self.tokenizer.kind,
+            level_sizes=list(self.tokenizer.level_sizes),
+            bases_per_position=self.tokenizer.bases_per_position,
+            context_bases=self.tokenizer.context_bases,
+        )
 
 
 def train_systems(

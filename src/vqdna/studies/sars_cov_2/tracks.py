@@ -7,7 +7,6 @@ for each known mutation, whether the codes tell it. It must not know how a page 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from vqdna.studies.sars_cov_2.alignment import Mutation
 from vqdna.studies.sars_cov_2.changes import CodeChanges
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.knowledge import Knowledge
+from vqdna.studies.sars_cov_2.results import KnownMutation, Track
 from vqdna.studies.sars_cov_2.sites import SiteReader
 
 LEAST_SHARE = 0.25
@@ -23,7 +23,7 @@ LEAST_SHARE = 0.25
 
 def tracks(
     changes: CodeChanges, genomes: Sequence[VariantGenome], reader: SiteReader, knowledge: Knowledge
-) -> list[dict[str, Any]]:
+) -> list[Track]:
     """One record for each variant: its track and what became of its known mutations."""
     return [
         _track(
@@ -45,40 +45,40 @@ def _track(
     genomes: Sequence[VariantGenome],
     reader: SiteReader,
     knowledge: Knowledge,
-) -> dict[str, Any]:
+) -> Track:
     shares = np.mean([changes.flips(row) for row in rows], axis=0)
     places = np.flatnonzero(shares.max(axis=1) >= LEAST_SHARE)
     found = [set(reader.sites(changes.flips(row))) for row in rows]
     known = sorted(knowledge.mutations[variant])
     mutations = [_known(m, [genomes[row] for row in rows], found, knowledge) for m in known if not m.is_deletion]
-    carried = [m for m in mutations if m["carried"] > 0]
-    return {
-        "variant": variant,
-        "num_genomes": len(rows),
-        "mean_mutations": float(np.mean([len(genomes[row].mutations) for row in rows])),
-        "mean_changed_positions": float(np.mean([changes.flips(row).any(axis=1).sum() for row in rows])),
-        "start": (places * changes.stride).tolist(),
-        "share": np.round(shares[places], 3).tolist(),
-        "mutations": mutations,
-        "num_known": len(mutations),
-        "num_known_deletions": len(known) - len(mutations),
-        "known_recall": float(np.average([m["found"] for m in carried], weights=[m["carried"] for m in carried]))
+    carried = [m for m in mutations if m.carried > 0]
+    return Track(
+        variant=variant,
+        num_genomes=len(rows),
+        mean_mutations=float(np.mean([len(genomes[row].mutations) for row in rows])),
+        mean_changed_positions=float(np.mean([changes.flips(row).any(axis=1).sum() for row in rows])),
+        start=(places * changes.stride).tolist(),
+        share=np.round(shares[places], 3).tolist(),
+        mutations=mutations,
+        num_known=len(mutations),
+        num_known_deletions=len(known) - len(mutations),
+        known_recall=float(np.average([m.found for m in carried], weights=[m.carried for m in carried]))
         if carried
         else None,
-    }
+    )
 
 
 def _known(
     mutation: Mutation, genomes: Sequence[VariantGenome], found: Sequence[set[int]], knowledge: Knowledge
-) -> dict[str, Any]:
+) -> KnownMutation:
     """Share of the genomes that carry a known mutation, and of those the share whose codes tell its base exactly."""
     carriers = [i for i, genome in enumerate(genomes) if mutation in genome.mutations]
     told = [mutation.position in found[i] for i in carriers]
-    return {
-        "mutation": str(mutation),
-        "position": mutation.position,
-        "change": knowledge.change(mutation),
-        "defining": mutation in knowledge.defining,
-        "carried": len(carriers) / len(genomes),
-        "found": float(np.mean(told)) if told else 0.0,
-    }
+    return KnownMutation(
+        mutation=str(mutation),
+        position=mutation.position,
+        change=knowledge.change(mutation),
+        defining=mutation in knowledge.defining,
+        carried=len(carriers) / len(genomes),
+        found=float(np.mean(told)) if told else 0.0,
+    )
