@@ -94,6 +94,7 @@ def _changes(
     stride: int,
     reach: int,
 ) -> tuple[Int[np.ndarray, "_"], Int[np.ndarray, "_ level"]]:
+    # A position is compared through the alignment: where its first base lies in the genome, and the code over it there.
     own = genome.alignment.places[np.arange(len(reference)) * stride]
     position = np.minimum(own // stride, len(codes) - 1)
     laid = codes[position].astype(np.int64)

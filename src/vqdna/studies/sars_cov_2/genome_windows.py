@@ -56,6 +56,8 @@ def cut_windows(
             raise InputError(
                 f"genome '{genomes[number].name}' has {len(base_ids)} bases, fewer than a window of {size}"
             )
+        # A generator for each genome, so that its windows do not hang on which other genomes were drawn. Places on a
+        # grid let windows of different genomes share tiles, which are then encoded once.
         random = np.random.default_rng([seed, 6, number])
         places = random.permutation((len(base_ids) - size) // GRID + 1) * GRID
         good = [p for p in places.tolist() if (base_ids[p : p + size] >= N).mean() <= MOST_N][:per_genome]

@@ -75,6 +75,8 @@ class SiteReader:
         candidates = np.arange(
             max(0, first - self.reach) * self.stride, min(len(flips), last + self.reach) * self.stride
         )
+        # Changes of several bases add up in the log of the chance that a code stays as it is. So each candidate is a
+        # term to add, and the best next site is found by trying all of them at once.
         silence = np.stack([self._log_silence(base, len(flips)) for base in candidates.tolist()])
         total = np.full((len(flips), flips.shape[1]), np.log1p(-STRAY))
         likelihood = float(_log_likelihood(flips, total[None])[0])

@@ -228,6 +228,8 @@ class SpeciesSplit:
         if refusal:
             raise InputError(f"windows of {length:,} bases: {refusal}")
         classes = self.classes(length)
+        # Three draws a window: species, part, start. Each is a function of (seed, split, i) alone, so window i is the
+        # same however many are drawn, and a smaller study reads a beginning of the larger one's windows.
         fractions = [self._fractions(split, draw, count) for draw in range(3)]
         labels = (fractions[0] * len(classes)).astype(np.int64)
         rows = np.zeros((count, 3), np.int64)
@@ -246,6 +248,8 @@ class SpeciesSplit:
         if self.max_bases is None:
             return list(parts)
         length = self._served(parts)
+        # Long contigs are cut to a little more than the longest window they serve: many short pieces of a genome vary
+        # more than one long piece of the same bases.
         most = max(round(CONTIG_WINDOWS * length), self.max_bases // MOST_CONTIGS)
         if self.rule == "contigs" and self._is_lone(parts, length):
             most = max(self.max_bases, round(len(SPLITS) * ARM_WINDOWS * self.need(length)))
@@ -320,6 +324,8 @@ class _Places:
     def place(self, part_fraction: float, start_fraction: float) -> tuple[int, int, int]:
         """Contig, start and end of the window that two draws in [0, 1) stand for."""
         part, starts = self.parts[int(part_fraction * len(self.parts))]
+        # Starts are intervals, since windows that are mostly N are left out. A rank among all admitted starts is drawn
+        # and found by the running total, so that each of them is equally likely.
         sizes = starts[:, 1] - starts[:, 0]
         rank = int(start_fraction * int(sizes.sum()))
         interval = int(np.searchsorted(np.cumsum(sizes), rank, "right"))
