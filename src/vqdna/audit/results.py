@@ -90,15 +90,8 @@ class Sensitivity(Record):
     columns: dict[str, ChangeResponse]
 
 
-class Agreement(Record):
-    """Share of positions with the same span in another reading, and with the same code there, per column."""
-
-    aligned_fraction: float
-    columns: dict[str, float]
-
-
 class ShiftAgreement(Record):
-    """Agreement with a reading that starts `shift` bases later."""
+    """Share of positions with the same span in a reading `shift` bases later, and with the same code, per column."""
 
     shift: int
     aligned_fraction: float

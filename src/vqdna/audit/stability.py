@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from vqdna.audit.information import chance_information, mutual_information, share_beyond_chance
 from vqdna.audit.reading import CodedPositions, CodeReader, joined, places_in
-from vqdna.audit.results import Agreement, Partner, ShiftAgreement, StrandAgreement, StrandRelation
+from vqdna.audit.results import Partner, ShiftAgreement, StrandAgreement, StrandRelation
 from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import reverse_complement
 
@@ -45,7 +45,8 @@ def shift_stability(
         moved = CodedPositions(moved.window, moved.start + shift, moved.end + shift, moved.codes)
         # What was context at the old start is partly cut off at the new one, so counting begins `shift` bases later.
         counted = used.between(windows.margin + shift, windows.size - windows.margin)
-        records.append(ShiftAgreement(shift=shift, **_agreement(counted, moved, windows.size).model_dump()))
+        aligned, columns = _agreement(counted, moved, windows.size)
+        records.append(ShiftAgreement(shift=shift, aligned_fraction=aligned, columns=columns))
     return records
 
 
@@ -68,7 +69,7 @@ def reverse_complement_stability(
     counted = positions.between(windows.margin, size - windows.margin)
     place = places_in(counted.keys(windows.size), mirrored.keys(windows.size))
     here, there = counted[place >= 0], mirrored[place[place >= 0]]
-    agreement = _agreement(counted, mirrored, windows.size)
+    aligned, same_codes = _agreement(counted, mirrored, windows.size)
     relations, partners = {}, []
     # Both strands in one list, so that a combination of levels gets the same number on either.
     both = joined([here, there], here.codes.shape[1])
@@ -76,14 +77,13 @@ def reverse_complement_stability(
         ours, theirs = column[: len(here)], column[len(here) :]
         consistency = _held_out_consistency(ours, theirs, here.window)
         information = _normalized_information(ours, theirs)
-        aligned = agreement.aligned_fraction
         relations[name] = StrandRelation(
-            same_code=agreement.columns[name],
+            same_code=same_codes[name],
             partner_consistency=None if consistency is None else aligned * consistency,
             normalized_information=None if information is None else aligned * information,
         )
         partners.append(best_partners(ours, theirs))
-    return StrandAgreement(aligned_fraction=agreement.aligned_fraction, columns=relations), partners
+    return StrandAgreement(aligned_fraction=aligned, columns=relations), partners
 
 
 def best_partners(ours: Int[np.ndarray, "position"], theirs: Int[np.ndarray, "position"]) -> dict[int, Partner]:
@@ -125,17 +125,14 @@ def _held_out_consistency(
     return float(((place >= 0) & (partner[place] == theirs[test])).mean())
 
 
-def _agreement(counted: CodedPositions, other: CodedPositions, size: int) -> Agreement:
+def _agreement(counted: CodedPositions, other: CodedPositions, size: int) -> tuple[float, dict[str, float]]:
+    """Share of positions with the same span in the other reading, and with the same code there, per column."""
     place = places_in(counted.keys(size), other.keys(size))
     aligned = place >= 0
     same = (other.codes[place] == counted.codes) & aligned[:, None]
     columns = [*same.T, same.all(axis=1)] if same.shape[1] > 1 else [*same.T]
-    return Agreement(
-        aligned_fraction=float(aligned.mean()) if len(aligned) else 0.0,
-        columns={
-            name: float(column.mean()) if len(column) else 0.0 for name, column in zip(counted.column_names(), columns)
-        },
-    )
+    shares = [float(column.mean()) if len(column) else 0.0 for column in (aligned, *columns)]
+    return shares[0], dict(zip(counted.column_names(), shares[1:]))
 
 
 def _mirrored_size(positions: CodedPositions, size: int) -> int:
