@@ -18,10 +18,9 @@ from jaxtyping import Float32, Int
 from numpy import ndarray
 
 from vqdna.devices import own_device
-from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.genome_encoder import POOLINGS, GenomeEncoder
 from vqdna.encoder.layers import up_to_layer
 from vqdna.encoder.long_rows import MAX_BASES
-from vqdna.encoder.pooling import POOLINGS
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.inference.embed import EmbedOptions, bases_at_a_time, embed_sequences
 from vqdna.inference.inputs import Named, Piece, held_together, named_sequences

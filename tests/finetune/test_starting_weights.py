@@ -9,8 +9,7 @@ from example_tasks import config, saved_encoder, tiny_encoder, tiny_vocabulary, 
 from torch.nn import functional
 
 from vqdna.config import load_config
-from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.pooling import pool_positions
+from vqdna.encoder.genome_encoder import GenomeEncoder, pool_positions
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.files import finetune_files, plan_files

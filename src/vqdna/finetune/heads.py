@@ -22,8 +22,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.encoder.pooling import POOLINGS, pool_positions
+from vqdna.encoder.genome_encoder import POOLINGS, GenomeEncoder, GenomeEncoderConfig, pool_positions
 from vqdna.encoder.saved_models import DnaModel, load_model, register_beside, register_model
 from vqdna.errors import check_name
 from vqdna.finetune.standardizing import Standardizer

@@ -23,8 +23,7 @@ from transformers import PreTrainedModel
 
 from vqdna.devices import own_device, uses_bfloat16
 from vqdna.encoder.encoded_sequences import encode_sequences
-from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.pooling import pool_positions
+from vqdna.encoder.genome_encoder import GenomeEncoder, pool_positions
 from vqdna.errors import InputError, check_name
 from vqdna.genome.bases import Gaps
 from vqdna.inference.embedding_table import EmbeddingRows, check_output, embedding_writer

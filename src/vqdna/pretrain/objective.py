@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 from transformers.utils import ModelOutput
 
-from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput
-from vqdna.encoder.pooling import pool_positions
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput, pool_positions
 from vqdna.encoder.saved_models import MASKED_MODEL_FOLDER, DnaModel, load_model, register_model
 from vqdna.encoder.spans import UNKNOWN_BASE, positions_over_unknown, positions_touching
 from vqdna.errors import InputError, nearest_name_hint

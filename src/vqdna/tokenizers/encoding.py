@@ -19,7 +19,6 @@ import torch
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 
-from vqdna.genome.cache import cache_folder
 from vqdna.results import atomic_output
 from vqdna.tokenizers.contract import Tokenizer
 from vqdna.tokenizers.padding import CodeRows, length_buckets, pad_rows
@@ -184,6 +183,8 @@ def cached_codes(
     """
     if (tokenizer.vector_size is None and not tokenizer.context_bases) or not len(base_ids):
         return compute()
+    from vqdna.genome.cache import cache_folder  # when asked for: most calls keep nothing
+
     path = cache_folder("codes") / f"{codes_key(tokenizer, base_ids)}.npz"
     held = _read(path)
     if held is not None:

@@ -36,7 +36,7 @@ from vqdna.studies.sars_cov_2.phylogeny import (
 )
 from vqdna.studies.sars_cov_2.plane import project
 from vqdna.studies.sars_cov_2.representations import Representation, principal_points, representations
-from vqdna.studies.sars_cov_2.results import Interval
+from vqdna.studies.sars_cov_2.results import ScoreInterval
 from vqdna.studies.sars_cov_2.separation import bootstrap, separation
 from vqdna.tokenizers import load_tokenizer
 
@@ -159,7 +159,7 @@ def test_weights_are_genomes_drawn_more_than_once():
 
 
 def interval(value, spread):
-    return Interval(value=value, low=value - spread, high=value + spread)
+    return ScoreInterval(value=value, low=value - spread, high=value + spread)
 
 
 @pytest.mark.parametrize(

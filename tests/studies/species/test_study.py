@@ -167,7 +167,7 @@ def test_what_cannot_fit_is_said_before_anything_runs(run, tmp_path, encoder):
     assert "left out: clade, 50k: 0 of 4 species have 50,000 bases in a row in each split" in shown
     assert "left out: clade, bert, 1k: its backbone has positions for 300 bases" in shown
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InputError, match=r"nothing to run: it takes about .* of memory, and there are 1.0 kB"):
+    with pytest.raises(InputError, match=r"nothing to run: it takes about .* of memory, and there are 1 kB"):
         run("kmer6", memory=1000)
     with pytest.raises(InputError, match="nothing to run: 0 of 4 species have 50,000 bases"):
         run("kmer6", lengths=(50_000,))

@@ -25,7 +25,7 @@ from vqdna.studies.sars_cov_2.genome_codes import encode_genomes
 from vqdna.studies.sars_cov_2.genome_windows import GenomeWindows, tiled_windows
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.representations import Representation, code_counts
-from vqdna.studies.sars_cov_2.results import FineTuned, Interval
+from vqdna.studies.sars_cov_2.results import FineTuned, ScoreInterval
 from vqdna.studies.sars_cov_2.separation import bootstrap
 from vqdna.studies.sars_cov_2.splits import PARTS
 from vqdna.tasks.loading import Splits, labelled_from_text
@@ -41,7 +41,7 @@ def linear_scores(
     labels: Int[np.ndarray, "row"],
     groups: Int[np.ndarray, "row"],
     seed: int,
-) -> dict[str, Interval]:
+) -> dict[str, ScoreInterval]:
     """Macro-F1 on test of the probe on each representation, with its interval.
 
     Args:
@@ -63,7 +63,7 @@ def linear_scores(
 
 def counts_score(
     tokenizer: Tokenizer, windows: Mapping[str, GenomeWindows], labels: Int[np.ndarray, "row"], seed: int
-) -> Interval:
+) -> ScoreInterval:
     """Macro-F1 on test windows of the probe on code counts of train windows.
 
     Args:
@@ -82,14 +82,14 @@ def counts_score(
 
 def macro_f1(
     labels: Int[np.ndarray, "row"], predicted: Int[np.ndarray, "row"], groups: Int[np.ndarray, "row"], seed: int
-) -> Interval:
+) -> ScoreInterval:
     """Macro-F1 over the classes, with the interval of resampled groups, as far as it lies between 0 and 1."""
 
     def score(rows: Int[np.ndarray, "_"]) -> float:
         return float(f1_score(labels[rows], predicted[rows], average="macro", zero_division=0))
 
     found = bootstrap(score, groups, seed)
-    return Interval(value=found.value, low=max(0.0, found.low), high=min(1.0, found.high))
+    return ScoreInterval(value=found.value, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def fine_tuned_scores(

@@ -20,7 +20,7 @@ from vqdna.studies.sars_cov_2.changes import CodeChanges
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.knowledge import Effect, Knowledge
 from vqdna.studies.sars_cov_2.planted import draw_substitutions, plant
-from vqdna.studies.sars_cov_2.results import CoarseAndFine, Interval, LevelFindings
+from vqdna.studies.sars_cov_2.results import CoarseAndFine, LevelFindings, ScoreInterval
 from vqdna.studies.sars_cov_2.separation import INTERVAL, centered_interval
 from vqdna.tokenizers import Tokenizer
 
@@ -188,7 +188,7 @@ def coarse_and_fine(
     )
 
 
-def verdict(lineage: Interval, mutations: Interval | None) -> str:
+def verdict(lineage: ScoreInterval, mutations: ScoreInterval | None) -> str:
     """The rule: confirmed where coarse leads fine by `MARGIN` on lineages, and fine leads coarse by it on mutations.
 
     A lead counts where the whole 95 % interval is above the margin. One of the two leads alone is half confirmed.
@@ -226,10 +226,10 @@ def _bits(counts: Float[np.ndarray, "_"] | Int[np.ndarray, "_"]) -> float:
 
 def _mean_interval(
     values: Float[np.ndarray, "_"] | Bool[np.ndarray, "_"], random: np.random.Generator
-) -> Interval | None:
+) -> ScoreInterval | None:
     """Mean with a bootstrap interval; None without values."""
     if not len(values):
         return None
     drawn = values[random.integers(0, len(values), (NUM_RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.percentile(drawn, INTERVAL)
-    return Interval(value=float(values.mean()), low=float(low), high=float(high))
+    return ScoreInterval(value=float(values.mean()), low=float(low), high=float(high))

@@ -37,11 +37,11 @@ from vqdna.studies.sars_cov_2.results import (
     CoarseAndFine,
     FineTuned,
     Found,
-    Interval,
     Markers,
     Plane,
     PlaneUnit,
     PlaneView,
+    ScoreInterval,
     SeparationScores,
     Tracks,
     Trees,
@@ -306,7 +306,7 @@ def tree_step(material: Material, system: System) -> dict[str, Trees]:
     return {name: tree_record(held, variants, lineages, paths, material.seed) for name, held in distances.items()}
 
 
-def linear_step(material: Material, system: System) -> dict[str, dict[str, dict[str, Interval]]]:
+def linear_step(material: Material, system: System) -> dict[str, dict[str, dict[str, ScoreInterval]]]:
     """Macro-F1 of the probe on counts, of genomes and of windows, for both splits."""
     found = {}
     for name, split in (("random", material.split), ("by date", material.later)):

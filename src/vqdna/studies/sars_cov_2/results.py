@@ -19,7 +19,7 @@ class Found(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Interval(Found):
+class ScoreInterval(Found):
     """A score, and the middle 95 % of its values over resampled genomes."""
 
     value: float
@@ -30,9 +30,9 @@ class Interval(Found):
 class SeparationScores(Found):
     """How well points of one lineage lie together."""
 
-    silhouette: Interval
-    neighbor_accuracy: Interval
-    adjusted_mutual_information: Interval
+    silhouette: ScoreInterval
+    neighbor_accuracy: ScoreInterval
+    adjusted_mutual_information: ScoreInterval
 
 
 class PlaneView(Found):
@@ -71,11 +71,11 @@ class LevelFindings(Found):
     """
 
     level: int
-    lineage_share: Interval
+    lineage_share: ScoreInterval
     lineage_share_by_chance: float
     num_places: int
-    mutation_share: dict[str, Interval | None]
-    planted_seen: dict[str, Interval | None]
+    mutation_share: dict[str, ScoreInterval | None]
+    planted_seen: dict[str, ScoreInterval | None]
     flips_per_planted: dict[str, float]
 
 
@@ -85,16 +85,16 @@ class CoarseAndFine(Found):
     levels: list[LevelFindings]
     num_mutations: dict[str, int]
     num_planted: dict[str, int]
-    coarse_minus_fine_lineage: Interval | None = None
-    fine_minus_coarse_seen: Interval | None = None
+    coarse_minus_fine_lineage: ScoreInterval | None = None
+    fine_minus_coarse_seen: ScoreInterval | None = None
     verdict: str | None = None
 
 
 class PrecisionAndRecall(Found):
     """Of mutated bases read off codes."""
 
-    precision: Interval
-    recall: Interval
+    precision: ScoreInterval
+    recall: ScoreInterval
 
 
 class Recovery(Found):
@@ -117,7 +117,7 @@ class KnownMutation(Found):
     found: float
 
 
-class Track(Found):
+class LineageTrack(Found):
     """Where the codes of one lineage's genomes differ from the reference's, and what became of its known mutations."""
 
     variant: str
@@ -136,7 +136,7 @@ class Tracks(Found):
     """Code changes along the genome, and the mutated bases read off them."""
 
     recovery: Recovery
-    variants: list[Track]
+    variants: list[LineageTrack]
     footprint_bases: int
 
 
@@ -209,14 +209,14 @@ class Trees(Found):
 class FineTuned(Found):
     """Macro-F1 of a fine-tuned encoder, and of probes on counts of the same windows (`controls`)."""
 
-    windows: Interval
-    genomes: Interval
+    windows: ScoreInterval
+    genomes: ScoreInterval
     num_windows: dict[str, int]
     num_genomes: int
     dev: dict[str, float | None]
     parameters: dict[str, int]
     seconds: float
-    controls: dict[str, Interval] = {}
+    controls: dict[str, ScoreInterval] = {}
 
 
 class SplitSizes(Found):

@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, silhouette_samples
 from sklearn.neighbors import KNeighborsClassifier
 
-from vqdna.studies.sars_cov_2.results import Interval, SeparationScores
+from vqdna.studies.sars_cov_2.results import ScoreInterval, SeparationScores
 
 NUM_NEIGHBORS = 5
 NUM_RESAMPLES = 200
@@ -56,7 +56,9 @@ def separation(
     )
 
 
-def bootstrap(score: Callable[[Int[np.ndarray, "_"]], float], groups: Int[np.ndarray, "row"], seed: int) -> Interval:
+def bootstrap(
+    score: Callable[[Int[np.ndarray, "_"]], float], groups: Int[np.ndarray, "row"], seed: int
+) -> ScoreInterval:
     """Score of all rows, with an interval from its values when groups of rows are drawn with replacement.
 
     Args:
@@ -75,14 +77,14 @@ def bootstrap(score: Callable[[Int[np.ndarray, "_"]], float], groups: Int[np.nda
     return centered_interval(score(np.arange(len(groups))), np.array(values))
 
 
-def centered_interval(value: float, resampled: Float[np.ndarray, "draw"]) -> Interval:
+def centered_interval(value: float, resampled: Float[np.ndarray, "draw"]) -> ScoreInterval:
     """The middle 95 % of the resampled values, moved so that their mean lies on the value.
 
     Rows that are drawn twice make codes and labels look more dependent than they are, which lifts measures of
     information in every resample; the width is what the resamples tell.
     """
     low, high = np.percentile(resampled, INTERVAL) - resampled.mean()
-    return Interval(value=value, low=value + float(low), high=value + float(high))
+    return ScoreInterval(value=value, low=value + float(low), high=value + float(high))
 
 
 def _silhouettes(points: Float[np.ndarray, "row axis"], labels: Int[np.ndarray, "row"]) -> Float[np.ndarray, "row"]:

@@ -14,7 +14,7 @@ from vqdna.studies.sars_cov_2.alignment import Mutation
 from vqdna.studies.sars_cov_2.changes import CodeChanges
 from vqdna.studies.sars_cov_2.genomes import VariantGenome
 from vqdna.studies.sars_cov_2.knowledge import Knowledge
-from vqdna.studies.sars_cov_2.results import KnownMutation, Track
+from vqdna.studies.sars_cov_2.results import KnownMutation, LineageTrack
 from vqdna.studies.sars_cov_2.sites import SiteReader
 
 LEAST_SHARE = 0.25
@@ -23,7 +23,7 @@ LEAST_SHARE = 0.25
 
 def tracks(
     changes: CodeChanges, genomes: Sequence[VariantGenome], reader: SiteReader, knowledge: Knowledge
-) -> list[Track]:
+) -> list[LineageTrack]:
     """One record for each variant: its track and what became of its known mutations."""
     return [
         _track(
@@ -45,14 +45,14 @@ def _track(
     genomes: Sequence[VariantGenome],
     reader: SiteReader,
     knowledge: Knowledge,
-) -> Track:
+) -> LineageTrack:
     shares = np.mean([changes.flips(row) for row in rows], axis=0)
     places = np.flatnonzero(shares.max(axis=1) >= LEAST_SHARE)
     found = [set(reader.sites(changes.flips(row))) for row in rows]
     known = sorted(knowledge.mutations[variant])
     mutations = [_known(m, [genomes[row] for row in rows], found, knowledge) for m in known if not m.is_deletion]
     carried = [m for m in mutations if m.carried > 0]
-    return Track(
+    return LineageTrack(
         variant=variant,
         num_genomes=len(rows),
         mean_mutations=float(np.mean([len(genomes[row].mutations) for row in rows])),

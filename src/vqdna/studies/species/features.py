@@ -23,8 +23,7 @@ from scipy.sparse import csr_matrix
 from vqdna.baselines.code_features import Features, histograms_of
 from vqdna.config import read_yaml
 from vqdna.encoder.encoded_sequences import encode_sequences
-from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.encoder.pooling import POOLINGS, pool_positions
+from vqdna.encoder.genome_encoder import POOLINGS, GenomeEncoder, pool_positions
 from vqdna.genome.bases import N
 from vqdna.genome.corpus import Corpus
 from vqdna.results import RESULTS_FILE, read_json
