@@ -34,7 +34,7 @@ from vqdna.quiet import is_quiet
 
 SYSTEMS_HELP = (
     "Tokenizers with an encoder that is pre-trained here: vqdna-views, vqdna-hrq, vqdna-vq, nucleotide, kmer3, kmer6, "
-    "bpe, hyena, random-init. Controls: kmer-logreg[:K], kmer-lightgbm, cnn[:EPOCHS]. Yours: encoder:DIR[@CONFIG], "
+    "bpe, hyena, random-init. Baselines: kmer-logreg[:K], kmer-lightgbm, cnn[:EPOCHS]. Yours: encoder:DIR[@CONFIG], "
     "probe:TOKENIZER[@DIMENSIONS], cnn-words:TOKENIZER. Averages: average:cnn+vqdna-views. With commas or spaces "
     "between."
 )
