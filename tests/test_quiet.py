@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import vqdna
 from vqdna.quiet import QUIET, is_quiet, is_watched
 
 
@@ -35,3 +36,32 @@ def test_a_prediction_that_is_to_be_quiet_shows_no_bar(monkeypatch, capsys):
     monkeypatch.delenv(QUIET)
     assert list(_shown([1, 2], "predict")) == [1, 2]
     assert "predict" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("opened", [vqdna.load, vqdna.load_vocabulary])
+@pytest.mark.parametrize("watched", [True, False])
+def test_opening_a_model_shows_a_bar_to_those_who_watch_and_leaves_the_bars_of_others(monkeypatch, opened, watched):
+    from huggingface_hub.utils import are_progress_bars_disabled
+    from transformers.utils import logging
+
+    stream = Terminal() if watched else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delenv(QUIET, raising=False)
+    monkeypatch.setattr(logging, "_tqdm_active", True)  # commands switch it off for the whole process
+    others = are_progress_bars_disabled()
+    opened("small")
+    assert ("Loading weights" in stream.getvalue()) == watched
+    assert logging.is_progress_bar_enabled()
+    assert are_progress_bars_disabled() == others
+
+
+def test_who_has_switched_the_bars_off_sees_none(monkeypatch):
+    from transformers.utils import logging
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.delenv(QUIET, raising=False)
+    monkeypatch.setattr(logging, "_tqdm_active", False)
+    vqdna.load("small")
+    assert terminal.getvalue() == ""
+    assert not logging.is_progress_bar_enabled()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 QUIET = "VQDNA_QUIET"
 """Set to anything: what `--quiet` sets, for processes that are started too."""
@@ -19,6 +20,18 @@ def is_quiet() -> bool:
 def is_watched() -> bool:
     """Whether a progress bar has a terminal to stand on, and somebody who wants it."""
     return sys.stderr.isatty() and not is_quiet()
+
+
+@contextmanager
+def no_bars_unwatched(bars: Any) -> Iterator[None]:
+    """Within, transformers shows no progress bar unless somebody watches; `bars` is `transformers.utils.logging`."""
+    # Its functions that switch bars also switch those of huggingface_hub, and forget what the caller set there.
+    before = bars._tqdm_active
+    bars._tqdm_active = before and is_watched()
+    try:
+        yield
+    finally:
+        bars._tqdm_active = before
 
 
 @contextmanager

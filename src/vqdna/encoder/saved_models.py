@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 from huggingface_hub import HfApi
 from safetensors import SafetensorError
 from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel
-from transformers.utils import SAFE_WEIGHTS_NAME
+from transformers.utils import SAFE_WEIGHTS_NAME, logging
 
 from vqdna.encoder.dna_text import DnaText, dna_text
 from vqdna.errors import InputError
+from vqdna.quiet import no_bars_unwatched
 from vqdna.results import RESULTS_FILE, read_json, write_atomically
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -66,7 +67,8 @@ class DnaModel(PreTrainedModel):
         folder = Path(save_directory)
         repo_id = kwargs.pop("repo_id", folder.absolute().name)
         hub = {option: kwargs.pop(option) for option in HUB_OPTIONS if option in kwargs}
-        super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
+        with no_bars_unwatched(logging):
+            super().save_pretrained(save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
         if not is_main_process:
             return
         dna_text().save_pretrained(folder)
@@ -223,7 +225,8 @@ def load_model(kind: type[Model], path: Path, model_type: str) -> Model:
     """
     folder = model_folder(path, model_type)
     try:
-        model: Model = kind.from_pretrained(folder, local_files_only=True)
+        with no_bars_unwatched(logging):
+            model: Model = kind.from_pretrained(folder, local_files_only=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise InputError(f"{folder}: the weights cannot be read ({str(error).splitlines()[0]})") from None
     model.train(False)

@@ -13,8 +13,10 @@ from typing import Any, cast
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+from transformers.utils import logging
 
 from vqdna.errors import InputError
+from vqdna.quiet import no_bars_unwatched
 from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
 from vqdna.vocabulary.autoencoder import VQVAE
 from vqdna.vocabulary.configuration import VQVAEConfig
@@ -119,7 +121,8 @@ def load_trained_vocabulary(path: Path) -> VQVAE:
     """
     directory = model_directory(path)
     try:
-        vocabulary: VQVAE = VQVAE.from_pretrained(directory)
+        with no_bars_unwatched(logging):
+            vocabulary: VQVAE = VQVAE.from_pretrained(directory)
     except InputError as error:
         raise InputError(f"{directory / 'config.json'}: {error}") from None
     if not vocabulary.quantizer.is_trained:
