@@ -1,4 +1,4 @@
-"""Shipped models by name, tried on a folder that stands in for the package's own."""
+"""Built-in models by name, tried on a folder that stands in for the package's own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def encoder(k: int = 2) -> GenomeEncoder:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Shipped models `small`, of an encoder and what passes for a vocabulary, and `words`, of a vocabulary alone."""
+    """Built-in models `small`, of an encoder and what passes for a vocabulary, and `words`, of a vocabulary alone."""
     encoder().save_pretrained(tmp_path / "small" / "encoder")
     for name in ("small", "words"):
         (tmp_path / name / "vocabulary").mkdir(parents=True)
@@ -52,7 +52,7 @@ def test_an_unknown_name_gets_the_nearest(folder: Path):
         part_folder("smal", "encoder")
 
 
-def test_without_shipped_models_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_built_in_models_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     with pytest.raises(InputError, match="none comes with this installation"):
         shipped("small", "encoder")
@@ -87,4 +87,4 @@ def test_doctor_lists_them(folder: Path):
     facts = inspect_installation()
     assert set(facts["models"]) == {"small", "words"}
     assert set(facts["models"]["small"]) == {"vocabulary", "encoder"}
-    assert "shipped models: small (vocabulary 0.0 MB, encoder 0." in show_installation(facts)
+    assert "built-in models: small (vocabulary 0.0 MB, encoder 0." in show_installation(facts)

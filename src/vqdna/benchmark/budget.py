@@ -35,7 +35,7 @@ class Budget(StrictModel):
             configuration of stage 3.
         max_train: training sequences of a dataset, a seeded draw that all systems share; None takes all.
         max_dev: likewise, of the sequences that choose. Test splits are never cut.
-        cnn_epochs: of the convolutional control.
+        cnn_epochs: of the convolutional baseline.
         search: by group of datasets, the one on whose dev split a system's settings are chosen for the group; datasets
             of other groups choose by themselves.
         search_seed: of these runs.
