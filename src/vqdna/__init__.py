@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vqdna.registration import register_when_needed
 
 if TYPE_CHECKING:
+    from vqdna import benchmark as benchmark
     from vqdna.finetune.classifier import VqdnaClassifier as VqdnaClassifier
     from vqdna.finetune.public import finetune as finetune
     from vqdna.genome.sequences import read_sequences as read_sequences
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "VqdnaClassifier": "vqdna.finetune.classifier",
+    "benchmark": "vqdna.benchmark",
     "decode": "vqdna.inference.encode",
     "embed": "vqdna.inference.embed",
     "encode": "vqdna.inference.encode",
@@ -41,7 +43,7 @@ PUBLIC = {
     "read_sequences": "vqdna.genome.sequences",
     "score_variants": "vqdna.inference.variant_effects",
 }
-"""Module of each public name; a package of the name itself is called as the function that it holds."""
+"""Module of each public name; a package of the name itself is given as it is."""
 
 __all__ = [*PUBLIC]
 
