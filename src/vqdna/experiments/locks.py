@@ -38,6 +38,3 @@ def locked(folder: Path, *, waits: bool = False) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
-
-
-claimed = locked

@@ -7,8 +7,7 @@ experiment is about.
 from __future__ import annotations
 
 import re
-import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +16,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from vqdna.config import first_difference
 from vqdna.errors import InputError
 from vqdna.results import read_json, write_json
-
-Record = dict[str, Any]
 
 
 class StoredRecord(BaseModel):
@@ -70,37 +67,6 @@ def known_record(
         raise InputError(f"{path}: not a result of {experiment} ('{key}'); delete it to run this again") from None
 
 
-def held_cell(
-    path: Path,
-    settings: Mapping[str, Any],
-    study: str,
-    is_cell: Callable[[Record], bool],
-    completed: Callable[[Any], Any] = lambda settings: settings,
-) -> Record | None:
-    """Record of a cell as an earlier call wrote it, or None.
-
-    Args:
-        path: its results file.
-        settings: everything that decides its numbers.
-        study: what messages call the study.
-        is_cell: whether a record, beside having settings, is one of the study's.
-        completed: the settings of a record with defaults for what came later.
-
-    Raises:
-        InputError: the file is damaged, of something else, or was made with other settings.
-    """
-    if not path.is_file():
-        return None
-    try:
-        record = read_json(path)
-    except InputError as error:
-        raise InputError(f"{error}; delete it to run the cell again") from None
-    if "settings" not in record or not is_cell(record):
-        raise InputError(f"{path}: not a cell of the {study} study; delete it to run the cell again")
-    check_settings(path, completed(record["settings"]), settings)
-    return record
-
-
 def check_settings(path: Path, held: Any, wanted: Any) -> None:
     """Refuses results of other settings.
 
@@ -115,13 +81,3 @@ def check_settings(path: Path, held: Any, wanted: Any) -> None:
 def slug(name: str) -> str:
     """The name with `-` for what does not belong in a folder's name."""
     return re.sub(r"[^\w.]+", "-", name).strip("-")
-
-
-Score = dict[str, float | None]
-
-
-def mean_and_sd(values: Iterable[float | None]) -> Score:
-    """Mean and sample standard deviation (n - 1) of the values that are known; None where too few are."""
-    known = [value for value in values if value is not None]
-    mean = statistics.fmean(known) if known else None
-    return {"mean": mean, "sd": statistics.stdev(known) if len(known) > 1 else None}
