@@ -212,9 +212,9 @@ def test_tokenizers_that_are_not_given_are_trained_once(run, tmp_path):
 def test_cost_is_measured_in_a_process_of_its_own_and_memory_foreseen_about_right():
     spec = SystemSpec("kmer6", "tokens", "kmer:6", "")
     costs = measure_costs(spec, (1000, 400_000), 60.0)
-    assert costs[400_000]["seconds"] > costs[1000]["seconds"] > 0
+    assert costs[400_000].seconds > costs[1000].seconds > 0
     long = costs[400_000]
-    assert long["foreseen_bytes"] / 4 < long["window_bytes"] < 4 * long["foreseen_bytes"]
+    assert long.foreseen_bytes / 4 < long.window_bytes < 4 * long.foreseen_bytes
 
 
 def test_lengths_are_read_with_their_thousands():
