@@ -82,7 +82,7 @@ class Plan:
         """Bytes that a run takes beyond weights and libraries."""
         if spec.kind == FINETUNED:
             return training_bytes(system, length)
-        num_bases = sum(part.size for part in self.splits[species_set].used)
+        num_bases = sum(part.length for part in self.splits[species_set].used)
         num_windows = sum(self.preset.counts(length).values())
         features = feature_bytes(num_features(system), num_windows)
         return held_bytes(system, num_bases) + foreseen_bytes(system, length) + features
@@ -131,7 +131,7 @@ class Plan:
         if split.refusal(length):
             return ("does not fit", "", "", "")
         counts = " + ".join(str(count) for count in self.preset.counts(length).values())
-        bases = sum(part.size for part in split.used)
+        bases = sum(part.length for part in split.used)
         return (str(len(split.classes(length))), counts, str(split.independent(length, "test")), f"{bases / 1e6:.1f} M")
 
 

@@ -55,11 +55,6 @@ class Part(Interval):
     species: int
     contig: int
 
-    @property
-    def size(self) -> int:
-        """Number of bases."""
-        return self.length
-
 
 @dataclass(frozen=True, eq=False)
 class Windows:

@@ -254,7 +254,7 @@ class SystemOnSet:
         if self.spec.kind == FINETUNED:
             seconds = seconds_per_window(seconds)
         elif cost.bases_per_second:  # windows that overlap share their pieces
-            once = sum(part.size for part in split.used) / cost.bases_per_second / sum(wanted.values())
+            once = sum(part.length for part in split.used) / cost.bases_per_second / sum(wanted.values())
             seconds = min(seconds, once)
         return within_budget(wanted, len(split.classes(length)), seconds, self.study.preset.budget)
 
