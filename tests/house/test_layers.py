@@ -284,18 +284,6 @@ def test_every_module_opens_with_what_it_owns():
     assert faults(lambda path: [] if ast.get_docstring(tree_of(path)) else ["no docstring at the head"], modules) == []
 
 
-def public_definitions(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
-    """Public functions and classes of a module, and the public methods of its public classes."""
-    top = [node for node in tree_of(path).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    owners = [node for node in top if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-    methods = [node for owner in owners for node in owner.body if isinstance(node, ast.FunctionDef)]
-    return [node for node in (*top, *methods) if not node.name.startswith("_")]
-
-
-def test_everything_public_says_what_it_gives():
-    assert faults(lambda path: [node.name for node in public_definitions(path) if not ast.get_docstring(node)]) == []
-
-
 def test_nothing_is_left_undone():
     undone = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|NotImplementedError")
     assert faults(lambda path: undone.findall(path.read_text())) == []
