@@ -44,7 +44,7 @@ def test_the_grid_ends_when_dev_falls_twice_in_a_row(monkeypatch):
 
     falling = iter([0.5, 0.6, 0.55, 0.55, 0.5, 0.5, 0.4, 0.4])
     monkeypatch.setattr(regression, "_fit", watched)
-    monkeypatch.setattr(regression, "_score", lambda *arguments: {"mcc": next(falling)})
+    monkeypatch.setattr(regression, "classification_metrics", lambda *arguments: {"mcc": next(falling)})
     (train, labels), (dev, dev_labels) = (counts(100, seed) for seed in range(2))
     probe = fit_probe(train, labels, dev, dev_labels, 2)
     assert probe.inverse_regularization == INVERSE_REGULARIZATIONS[1]

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from vqdna.benchmark.budget import Budget, load_budget
 from vqdna.benchmark.encoders import OWN_ENCODERS, encoder_folder, is_ready, prepare_encoder, pretraining_of
-from vqdna.benchmark.runner import run_benchmark
+from vqdna.benchmark.runner import checked_grid, run_grid
 from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.results import read_json
 
@@ -93,7 +93,8 @@ def test_hyena_answers_the_same_questions_as_often():
 def test_tokenizers_are_pre_trained_fine_tuned_and_averaged_with_their_counts(root, tmp_path, budget):
     out = tmp_path / "out"
     silent = Console(file=io.StringIO())
-    rows = run_benchmark(["kmer6", "random-init"], ["mouse/3"], 1, out, root, budget=budget, console=silent).rows
+    grid = checked_grid(["kmer6", "random-init"], ["mouse/3"], 1, out, root, budget=budget)
+    rows = run_grid(grid, console=silent).rows
     assert {row.system for row in rows} == {"kmer6", "random-init"}
     record = read_json(out / "full/kmer6/mouse/3/seed-0/results.json")
     assert set(record["searched"]["dev"]) == {"both-strands", "one-strand"}
@@ -112,7 +113,7 @@ def test_tokenizers_are_pre_trained_fine_tuned_and_averaged_with_their_counts(ro
     shutil.rmtree(out / "full")
     for outcome in out.rglob("outcome.npz"):
         outcome.unlink()  # as if cut off when a training had ended
-    again = run_benchmark(["kmer6", "random-init"], ["mouse/3"], 1, out, root, budget=budget, console=silent).rows
+    again = run_grid(grid, console=silent).rows
     assert [(row.system, row.mcc, row.parts) for row in again] == [(row.system, row.mcc, row.parts) for row in rows]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vqdna.benchmark.budget import load_budget
-from vqdna.benchmark.protocols import protocol_of, read_task_data
+from vqdna.benchmark.protocols import read_task_data
 from vqdna.benchmark.suites import suite_names, with_protocols
 from vqdna.errors import InputError
 from vqdna.tasks.loading import read_labelled
@@ -63,7 +63,6 @@ def test_reduced_trains_on_dev_but_for_a_tenth_and_never_reads_train(root, tmp_p
 
 
 def test_the_protocol_is_what_the_files_allow(root):
-    assert (protocol_of("mouse/3", root), protocol_of("mouse/1", root)) == ("full", "reduced")
     chosen, left_out = with_protocols(["mouse/3", "mouse/1", "tf/0"], None, root, all_needed=False)
     assert chosen == {"mouse/3": "full", "mouse/1": "reduced"}
     assert left_out == {"tf/0": "no train or dev or test file"}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vqdna.benchmark import estimate, running, systems
+from vqdna.benchmark import estimate, running
 from vqdna.benchmark import grid as work
 from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.budget import Budget, load_budget
@@ -21,8 +21,8 @@ from vqdna.benchmark.grid import Grid, Trial
 from vqdna.benchmark.outcomes import Outcome, read_outcome
 from vqdna.benchmark.protocols import TaskData, read_task_data
 from vqdna.benchmark.results import Details
-from vqdna.benchmark.runner import checked_grid, run_benchmark
-from vqdna.benchmark.running import run_best_kmer
+from vqdna.benchmark.runner import checked_grid, run_grid
+from vqdna.benchmark.running import Order, run_best_kmer
 from vqdna.benchmark.summary import BenchmarkResult
 from vqdna.benchmark.systems import SYSTEM_NAMES, System, find_system
 from vqdna.benchmark.trials import kept_outcome, work_through
@@ -63,7 +63,8 @@ class FakeSystem:
         self.calls: list[tuple[str, str, int]] = []
         self.fail_at, self.candidates, self.is_seedless = fail_at, candidates, is_seedless
 
-    def __call__(self, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+    def __call__(self, order: Order) -> Outcome:
+        data, candidate, seed = order.data, order.candidate, order.seed
         if len(self.calls) + 1 == self.fail_at:
             raise KeyboardInterrupt
         self.calls.append((data.dataset, candidate, seed))
@@ -93,9 +94,9 @@ def use(monkeypatch, system: FakeSystem) -> FakeSystem:
 
 
 def run(
-    systems, datasets, seeds, out: Path, root: Path, budget: Budget = WHOLE, console: Console = SILENT
+    systems, datasets, seeds, out: Path, root: Path, budget: Budget = WHOLE, console: Console = SILENT, workers: int = 1
 ) -> BenchmarkResult:
-    return run_benchmark(systems, datasets, seeds, out, root, budget=budget, console=console)
+    return run_grid(checked_grid(systems, datasets, seeds, out, root, budget=budget), workers, console)
 
 
 def test_each_cell_gets_its_results_file_under_the_names_of_the_grid(data_root, tmp_path, fake):
@@ -221,10 +222,9 @@ def test_what_another_process_is_at_is_left_to_it(data_root, tmp_path, fake, mon
 
 @pytest.mark.slow
 def test_several_workers_give_what_one_gives(data_root, tmp_path):
-    datasets, options = ["mouse/3", "tf/0"], {"budget": WHOLE, "console": SILENT}
-    systems = ["kmer-logreg:2", "kmer-logreg:3"]
-    alone = run_benchmark(systems, datasets, 1, tmp_path / "one", data_root, **options)
-    shared = run_benchmark(systems, datasets, 1, tmp_path / "two", data_root, workers=2, **options)
+    datasets, systems = ["mouse/3", "tf/0"], ["kmer-logreg:2", "kmer-logreg:3"]
+    alone = run(systems, datasets, 1, tmp_path / "one", data_root)
+    shared = run(systems, datasets, 1, tmp_path / "two", data_root, workers=2)
     kept = ("system", "dataset", "mcc", "f1_macro", "accuracy", "auroc", "deduplicated")
     one, other = ([{key: getattr(row, key) for key in kept} for row in found.rows] for found in (alone, shared))
     assert one == other
@@ -234,11 +234,11 @@ def test_several_workers_give_what_one_gives(data_root, tmp_path):
 def test_why_a_worker_stopped_is_said_even_where_nothing_else_is(data_root, tmp_path, monkeypatch):
     monkeypatch.setenv("VQDNA_QUIET", "1")
     out, datasets = tmp_path / "out", ["mouse/3"]
-    run_benchmark(["kmer-logreg:2"], datasets, 1, out, data_root, budget=WHOLE, console=SILENT)
+    run(["kmer-logreg:2"], datasets, 1, out, data_root)
     next(out.rglob("results.json")).unlink()
     next(out.rglob("outcome.npz")).write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"workers stopped early: .*outcome.npz: the predictions cannot be read"):
-        run_benchmark(["kmer-logreg:2"], datasets, 1, out, data_root, budget=WHOLE, console=SILENT, workers=2)
+        run(["kmer-logreg:2"], datasets, 1, out, data_root, workers=2)
 
 
 WORKER = """
@@ -320,11 +320,11 @@ def test_every_system_name_is_found(tmp_path):
         if ":" not in name:
             assert find_system(name, WHOLE, tmp_path).name == name
     assert find_system("kmer-logreg:4", WHOLE, tmp_path).is_seedless
-    assert find_system("cnn:15", WHOLE, tmp_path).run.args == (15,)
+    assert find_system("cnn:15", WHOLE, tmp_path).epochs == 15
     assert find_system("cnn-words:small", WHOLE, tmp_path).run.keywords["tokenizer"].endswith("small/vocabulary")
     assert find_system("cnn-words:kmer:3", WHOLE, tmp_path).run.keywords["tokenizer"] == "kmer:3"
     longer = find_system("kmer6:4", WHOLE, tmp_path)
-    assert (longer.encoder, longer.run.keywords) == ("kmer6", {"epochs": 4})
+    assert (longer.encoder, longer.epochs) == ("kmer6", 4)
     assert find_system("probe:nucleotide@64", WHOLE, tmp_path).is_seedless
     assert find_system("probe:small", WHOLE, tmp_path).run.args[0].endswith("small/vocabulary")
     assert len(find_system("encoder:small", WHOLE, tmp_path).candidates) == 2
@@ -350,7 +350,7 @@ def test_the_controls_learn_a_composition(data_root, tmp_path):
 def test_an_average_takes_what_its_members_made_and_costs_what_they_cost(data_root, tmp_path, monkeypatch):
     members = {name: FakeSystem(candidates=("poor", "good")) for name in ("one", "other")}
     singles = {name: fake.named(name) for name, fake in members.items()}
-    average = System("average:one+other", systems._not_run, members=tuple(singles.values()))
+    average = System("average:one+other", None, members=tuple(singles.values()))
     monkeypatch.setattr(work, "find_system", lambda name, *_: singles.get(name, average))
     monkeypatch.setattr(estimate, "_short_run", lambda grid, name: 1e-3)
     rows = run(["average:one+other", "one"], ["mouse/3"], 2, tmp_path / "out", data_root).rows
@@ -368,7 +368,7 @@ def test_an_average_takes_what_its_members_made_and_costs_what_they_cost(data_ro
 def test_an_average_waits_for_its_members_encoders_and_is_estimated_by_them(data_root, tmp_path, monkeypatch):
     monkeypatch.setattr(estimate, "_short_run", lambda grid, name: 1e-3)
     average = find_system("average:kmer3+cnn+bpe", WHOLE, tmp_path)
-    assert average.encoders == ("kmer3", "bpe")
+    assert [single.encoder for single in average.singles] == ["kmer3", None, "bpe"]
     assert not average.is_seedless
     assert find_system("average:kmer-logreg+probe:small", WHOLE, tmp_path).is_seedless
     seconds = [
@@ -412,7 +412,7 @@ def test_scores_are_averaged_evenly_where_there_are_no_classes():
 
 def test_the_best_k_is_the_one_with_the_highest_dev_mcc(data_root, tmp_path):
     data = read_task_data("tf/0", "full", WHOLE, tmp_path, data_root)
-    outcome = run_best_kmer(data, "default", 0, tmp_path)
+    outcome = run_best_kmer(Order(data, "default", 0, tmp_path))
     scores = outcome.details.dev_by_k
     assert set(scores) == {"3", "4", "5", "6"}
     assert scores[str(outcome.details.k)] == max(scores.values())
@@ -431,7 +431,7 @@ def test_a_network_that_reads_tokens_reads_many_sequences_fewer_times(data_root,
     monkeypatch.setattr(running, "EPOCHS_OF_MANY", 1)
     data = read_task_data("mouse/3", "full", WHOLE, tmp_path, data_root)
     for tokenizer, epochs in (("kmer:2", 1), (None, 2)):
-        outcome = running.run_network(2, data, "both-strands", 0, tmp_path / str(tokenizer), tokenizer=tokenizer)
+        outcome = running.run_network(Order(data, "both-strands", 0, tmp_path / str(tokenizer), 2), tokenizer)
         assert outcome.details.epochs == epochs
         assert outcome.details.pretraining_bases == 0
         assert outcome.test.shape == (len(data.test), 2)

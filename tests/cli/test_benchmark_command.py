@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from vqdna.benchmark.budget import load_budget
-from vqdna.benchmark.runner import run_benchmark
+from vqdna.benchmark.runner import checked_grid, run_grid
 from vqdna.cli.benchmarking import split_names
 from vqdna.results import read_json
 
@@ -114,7 +114,7 @@ def test_on_a_terminal_a_table_fills_up_and_stays(root, tmp_path, monkeypatch):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100)
     systems = ["kmer-logreg:2", "kmer-logreg:3"]
-    run_benchmark(systems, ["mouse/3"], 1, tmp_path / "o", root, budget=load_budget("cpu"), console=console)
+    run_grid(checked_grid(systems, ["mouse/3"], 1, tmp_path / "o", root, budget=load_budget("cpu")), console=console)
     last = screen.getvalue().rpartition("mean MCC so far")[2]
     assert all(system in last for system in systems)
     assert last.count("1/1") == 2

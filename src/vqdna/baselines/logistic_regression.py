@@ -48,13 +48,11 @@ class FittedProbe:
         return _class_probabilities(self.classifier, _standardized(self.scaler, features), self.num_classes)
 
     def score(self, features: Features, labels: Int[ndarray, "row"]) -> Metrics:
-        """Classification metrics on held-out features."""
-        return _score(self.classifier, _standardized(self.scaler, features), labels, self.num_classes)
+        return classification_metrics(labels, self.probabilities(features))
 
     def predict(self, features: Features) -> Int[ndarray, "row"]:
         """Most probable class of each row."""
-        features = _standardized(self.scaler, features)
-        classes: Int[ndarray, "row"] = _class_probabilities(self.classifier, features, self.num_classes).argmax(axis=1)
+        classes: Int[ndarray, "row"] = self.probabilities(features).argmax(axis=1)
         return classes
 
 
@@ -74,16 +72,12 @@ def fit_probe(
     for inverse_regularization in INVERSE_REGULARIZATIONS:
         start = candidates[-1].classifier if candidates else None
         classifier, converged = _fit(train, train_labels, inverse_regularization, start)
-        scores = _score(classifier, dev, dev_labels, num_classes)
+        scores = classification_metrics(dev_labels, _class_probabilities(classifier, dev, num_classes))
         candidates.append(FittedProbe(scaler, classifier, num_classes, inverse_regularization, converged, scores))
-        if _keeps_falling([metric_value(probe.dev, metric) for probe in candidates]):
+        last = [metric_value(probe.dev, metric) for probe in candidates[-PATIENCE - 1 :]]
+        if len(last) > PATIENCE and all(later < earlier for earlier, later in itertools.pairwise(last)):
             break
     return max(candidates, key=lambda probe: metric_value(probe.dev, metric))
-
-
-def _keeps_falling(scores: list[float]) -> bool:
-    last = scores[-PATIENCE - 1 :]
-    return len(last) == PATIENCE + 1 and all(later < earlier for earlier, later in itertools.pairwise(last))
 
 
 def _standardized(scaler: StandardScaler, features: Features) -> Features:
@@ -126,12 +120,6 @@ def _fit(
         warnings.simplefilter("always")
         classifier.fit(features, labels)
     return classifier, not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-
-
-def _score(
-    classifier: LogisticRegression, features: Features, labels: Int[ndarray, "row"], num_classes: int
-) -> Metrics:
-    return classification_metrics(labels, _class_probabilities(classifier, features, num_classes))
 
 
 def _class_probabilities(

@@ -8,20 +8,19 @@ was made.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from jaxtyping import Float
 from numpy import ndarray
+from pydantic import BaseModel, ConfigDict, Field
 
-from vqdna.baselines.code_features import Features, extract_features
-from vqdna.baselines.logistic_regression import SELECTION_METRIC, FittedProbe, fit_probe
-from vqdna.baselines.results import CutOff, ProbeResults, Representation
+from vqdna.baselines.code_features import extract_features
+from vqdna.baselines.logistic_regression import SELECTION_METRIC, fit_probe
 from vqdna.errors import InputError
 from vqdna.results import RESULTS_FILE, command_line, write_json
 from vqdna.tasks.loading import LabelledSequences, check_trainable, limited, read_labelled, split_off
-from vqdna.tasks.metrics import metric_value
+from vqdna.tasks.metrics import Metrics, classification_metrics, metric_value
 from vqdna.tasks.registry import known_dataset
 from vqdna.tokenizers import Tokenizer, load_tokenizer, tokenizer_name
 
@@ -51,53 +50,66 @@ class Limits:
                 raise InputError(f"limit of the {name} split: got {limit}, expected two or more sequences")
 
 
-@dataclass(frozen=True)
-class FittedProbes:
-    """A regression on each representation of a tokenizer's output.
+class Representation(BaseModel):
+    """The logistic regression on one of a tokenizer's representations."""
 
-    Attributes:
-        best: name of the representation that does best on dev.
-        left_out: names of the representations that have too many dimensions.
-    """
+    dev: Metrics
+    test: Metrics
+    inverse_regularization: float
+    converged: bool
+    num_features: int
 
-    by_name: Mapping[str, FittedProbe]
-    best: str
+
+class CutOff(BaseModel):
+    """Limits of a probe that left something out, and the size of the whole splits."""
+
+    train: int | None
+    dev: int | None
+    test: int | None
+    seed: int
+    features: int | None
+    num_whole: dict[str, int]
     left_out: list[str]
 
-    def probabilities(self, features: Mapping[str, Features]) -> Float[ndarray, "row class"]:
-        """Class probabilities by the best representation, of what `extract_features` gives."""
-        return self.by_name[self.best].probabilities(features[self.best])
 
+class ProbeResults(BaseModel):
+    """Record of `run_probe`.
 
-def fit_probes(
-    fitting: Mapping[str, Features],
-    train: LabelledSequences,
-    choosing: Mapping[str, Features],
-    dev: LabelledSequences,
-    *,
-    most_features: int | None = None,
-    metric: str = SELECTION_METRIC,
-) -> FittedProbes:
-    """Regressions on `train`, their regularization and the representation chosen on `dev`.
-
-    Args:
-        fitting: features of train, as `extract_features` gives them.
-        train: fits the regressions. They are never fitted again with dev added, so the weights behind the dev score are
-            those behind the test score.
-        choosing: features of dev.
-        dev: chooses.
-        most_features: dimensions of a representation; larger ones are left out, unless there is no other.
-        metric: by which dev chooses.
+    Attributes:
+        features: name of the representation that does best on dev, whose scores are `dev` and `test`.
+        dev_source: "given" or "held out of train".
+        num_sequences: of `train`, `dev` and `test`.
+        limits: None where every split was taken whole and no representation left out.
+        dataset: name under which reports list the scores, of a probe on files.
+        spec: the tokenizer as it was asked for, of a probe on files.
+        predictions: class probabilities [row, class] of `dev` and `test`; never written.
     """
-    sizes = {name: features.shape[1] for name, features in fitting.items()}
-    admitted = [name for name, size in sizes.items() if most_features is None or size <= most_features]
-    admitted = admitted or [min(sizes, key=lambda name: sizes[name])]
-    fitted = {
-        name: fit_probe(fitting[name], train.labels, choosing[name], dev.labels, train.num_classes, metric)
-        for name in admitted
-    }
-    best = max(fitted, key=lambda name: metric_value(fitted[name].dev, metric))
-    return FittedProbes(fitted, best, [name for name in sizes if name not in admitted])
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
+
+    dev: Metrics
+    test: Metrics
+    seed: int
+    seconds: float
+    num_classes: int
+    num_features: int
+    predictions: dict[str, ndarray] = Field(exclude=True, repr=False)
+    stage: Literal["probe"] = "probe"
+    system: str
+    encoding_seconds: float
+    features: str
+    representations: dict[str, Representation]
+    dev_source: str
+    num_sequences: dict[str, int]
+    limits: CutOff | None = None
+    dataset: str | None = None
+    spec: str | None = None
+    command: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of `results.json`, without what does not apply; an undefined score stays null."""
+        absent = {name for name in type(self).model_fields if getattr(self, name) is None}
+        return self.model_dump(mode="json", exclude=absent)
 
 
 def run_probe(
@@ -125,30 +137,45 @@ def run_probe(
         InputError: the labels are no class ids, train holds a single class, or dev or test holds no sequence.
     """
     started = time.monotonic()
-    check_splits(train, {"dev": dev, "test": test})
+    if train.task != "classification":
+        raise InputError(f"the probe is a logistic regression over classes; the training labels are {train.task}")
+    for name, split in {"dev": dev, "test": test}.items():
+        if split is not None and not len(split):
+            raise InputError(f"the probe's {name} split holds no sequence")
+    check_trainable(train, "the probe's training split")
     kept, held_out = split_off(train, seed=seed) if dev is None else (train, dev)
     whole = {"train": kept, "dev": held_out, "test": test}
     parts = {name: limited(split, getattr(limits, name), limits.seed) for name, split in whole.items()}
     features = {name: extract_features(tokenizer, part.base_ids) for name, part in parts.items()}
     encoded = time.monotonic()
-    probes = fit_probes(
-        features["train"], parts["train"], features["dev"], parts["dev"], most_features=limits.features, metric=metric
-    )
+    sizes = {name: found.shape[1] for name, found in features["train"].items()}
+    admitted = [name for name, size in sizes.items() if limits.features is None or size <= limits.features]
+    admitted = admitted or [min(sizes, key=lambda name: sizes[name])]
+    # Never fitted again with dev added, so the weights behind the dev score are those behind the test score.
+    probes = {
+        name: fit_probe(
+            features["train"][name], parts["train"].labels, features["dev"][name], parts["dev"].labels,
+            train.num_classes, metric,
+        )
+        for name in admitted
+    }  # fmt: skip
+    chosen = max(probes, key=lambda name: metric_value(probes[name].dev, metric))
+    on_test = {name: probe.probabilities(features["test"][name]) for name, probe in probes.items()}
     representations = {
         name: Representation(
             dev=probe.dev,
-            test=probe.score(features["test"][name], parts["test"].labels),
+            test=classification_metrics(parts["test"].labels, on_test[name]),
             inverse_regularization=probe.inverse_regularization,
             converged=probe.converged,
-            num_features=features["test"][name].shape[1],
+            num_features=sizes[name],
         )
-        for name, probe in probes.by_name.items()
+        for name, probe in probes.items()
     }
-    predictions = {name: probes.probabilities(features[name]) for name in ("dev", "test")}
-    best = representations[probes.best]
+    best = representations[chosen]
+    left_out = [name for name in sizes if name not in admitted]
     num_whole = {name: len(split) for name, split in whole.items()}
     num_sequences = {name: len(part) for name, part in parts.items()}
-    is_cut = bool(probes.left_out) or num_sequences != num_whole
+    is_cut = bool(left_out) or num_sequences != num_whole
     return ProbeResults(
         system=tokenizer_name(tokenizer),
         seed=seed,
@@ -156,14 +183,14 @@ def run_probe(
         encoding_seconds=encoded - started,
         dev=best.dev,
         test=best.test,
-        features=probes.best,
+        features=chosen,
         num_features=best.num_features,
         representations=representations,
         dev_source="held out of train" if dev is None else "given",
         num_sequences=num_sequences,
-        limits=CutOff(**asdict(limits), num_whole=num_whole, left_out=probes.left_out) if is_cut else None,
+        limits=CutOff(**asdict(limits), num_whole=num_whole, left_out=left_out) if is_cut else None,
         num_classes=train.num_classes,
-        predictions=predictions,
+        predictions={"dev": probes[chosen].probabilities(features["dev"][chosen]), "test": on_test[chosen]},
     )
 
 
@@ -185,8 +212,8 @@ def probe_files(
         dev: the same, to choose by; None holds out a tenth of train.
         test: the same, scored once.
         out: folder for the record, or None.
-        seed: see `run_probe`.
-        limits: see `run_probe`.
+        seed: as the limits, see `run_probe`.
+        limits: likewise.
     """
     tokenizer = load_tokenizer(spec)
     fitting = read_labelled(train)
@@ -197,13 +224,3 @@ def probe_files(
     if out is not None:
         write_json(out / RESULTS_FILE, results.to_json())
     return results
-
-
-def check_splits(train: LabelledSequences, held_out: Mapping[str, LabelledSequences | None]) -> None:
-    """Refuses splits that no logistic regression can be fitted on or scored by."""
-    if train.task != "classification":
-        raise InputError(f"the probe is a logistic regression over classes; the training labels are {train.task}")
-    for name, split in held_out.items():
-        if split is not None and not len(split):
-            raise InputError(f"the probe's {name} split holds no sequence")
-    check_trainable(train, "the probe's training split")

@@ -16,6 +16,7 @@ from transformers import set_seed
 
 from vqdna.benchmark.budget import Budget
 from vqdna.config import load_config
+from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.starting_weights import save_encoder
 from vqdna.pretrain.train import PretrainConfig, frozen_tokenizer, run_pretrain, untrained_model
 from vqdna.results import RESULTS_FILE
@@ -68,7 +69,6 @@ OWN_ENCODERS = {
 
 
 def encoder_folder(name: str, out: Path) -> Path:
-    """Where the encoder of a system lies."""
     return out / ENCODERS / name
 
 
@@ -84,15 +84,19 @@ def prepare_encoder(name: str, budget: Budget, genomes: Sequence[Path], out: Pat
     Raises:
         InputError: unreadable genomes, or a folder of another configuration.
     """
-    encoder = OWN_ENCODERS[name]
-    config = pretraining_of(encoder, budget)
-    tokenizer = tokenizer_spec(encoder, budget, genomes, out)
-    folder = encoder_folder(name, out)
-    if encoder.is_trained:
-        run_pretrain(config, tokenizer=tokenizer, genomes=genomes, out=folder, seed=SEED)
+    own, folder = OWN_ENCODERS[name], encoder_folder(name, out)
+    if own.is_trained:
+        tokenizer = tokenizer_spec(own, budget, genomes, out)
+        run_pretrain(pretraining_of(own, budget), tokenizer=tokenizer, genomes=genomes, out=folder, seed=SEED)
     elif not is_ready(name, out):
         set_seed(SEED)
-        save_encoder(untrained_model(config, frozen_tokenizer(config, tokenizer)).encoder, folder / "model")
+        save_encoder(untrained_encoder(own, budget, genomes, out), folder / "model")
+
+
+def untrained_encoder(own: OwnEncoder, budget: Budget, genomes: Sequence[Path], out: Path) -> GenomeEncoder:
+    """Encoder of the budget's shape at its random initialization, with its tokenizer."""
+    config = pretraining_of(own, budget)
+    return untrained_model(config, frozen_tokenizer(config, tokenizer_spec(own, budget, genomes, out))).encoder
 
 
 def pretraining_of(encoder: OwnEncoder, budget: Budget) -> PretrainConfig:
@@ -108,20 +112,16 @@ def tokenizer_spec(encoder: OwnEncoder, budget: Budget, genomes: Sequence[Path],
     if kind == "shipped":
         return f"vq:{shipped(DEFAULT, 'vocabulary')}"
     if kind == "vocabulary":
-        return f"vq:{_learned_vocabulary(config, budget, genomes, out / VOCABULARIES / config)}"
+        from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
+
+        folder = out / VOCABULARIES / config
+        if not (folder / RESULTS_FILE).is_file():
+            steps = () if budget.vocabulary_steps is None else (f"training.steps={budget.vocabulary_steps}",)
+            settings = load_config(VocabularyConfig, config, "vocabulary", steps)
+            run_vocabulary(settings, genomes=genomes, out=folder, seed=SEED)
+        return f"vq:{folder}"
     if encoder.tokenizer == "bpe":
         folder = out / VOCABULARIES / "bpe"
         kept_bpe(folder, genomes, vocabulary_size=BPE_WORDS, max_bases=BPE_BASES, seed=SEED, repeated_names="number")
         return f"bpe:{folder}"
     return encoder.tokenizer
-
-
-def _learned_vocabulary(config: str, budget: Budget, genomes: Sequence[Path], folder: Path) -> Path:
-    from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
-
-    if not (folder / RESULTS_FILE).is_file():
-        steps = () if budget.vocabulary_steps is None else (f"training.steps={budget.vocabulary_steps}",)
-        run_vocabulary(
-            load_config(VocabularyConfig, config, "vocabulary", steps), genomes=genomes, out=folder, seed=SEED
-        )
-    return folder

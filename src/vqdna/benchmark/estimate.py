@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vqdna.benchmark.encoders import OWN_ENCODERS, is_ready, pretraining_of
+from vqdna.benchmark.encoders import OWN_ENCODERS, is_ready, pretraining_of, untrained_encoder
 from vqdna.benchmark.grid import Grid, Trial
 from vqdna.benchmark.protocols import DRAW_SEED, TaskData
 from vqdna.benchmark.results import TrialRecord
-from vqdna.benchmark.running import ONLY, STRANDS, run_encoder
+from vqdna.benchmark.running import Order, run_budgeted
 from vqdna.benchmark.trials import known_record
 from vqdna.quantities import duration
 from vqdna.quiet import silenced
@@ -40,9 +40,9 @@ class Estimate:
     """What is left of a benchmark.
 
     Attributes:
-        trials: that wait.
-        known: that have results.
-        encoders: to be made first.
+        trials: number of those that wait.
+        known: number of those that have results.
+        encoders: number of those to be made first.
         seconds: of all that, by the processes together; None where nothing tells.
     """
 
@@ -52,7 +52,6 @@ class Estimate:
     seconds: float | None
 
     def sentence(self) -> str:
-        """In words."""
         made = f"{self.encoders} encoder(s) to pre-train, " if self.encoders else ""
         left = self.trials or self.encoders
         time = f", about {duration(self.seconds)}" if left and self.seconds is not None else ""
@@ -77,13 +76,12 @@ def estimate(grid: Grid, waiting: Sequence[Trial] | None = None, workers: int = 
     if waiting is None:
         waiting = [trial for trial in trials if known_record(trial, grid.out) is None]
     encoders = [name for name in grid.encoders() if not is_ready(name, grid.out)]
-    seconds: float | None
+    told = Estimate(len(waiting), len(trials) - len(waiting), len(encoders), None)
     try:
         with silenced():
-            seconds = _Speeds(grid, tries).seconds(waiting, encoders) / max(1, workers)
+            return replace(told, seconds=_Speeds(grid, tries).seconds(waiting, encoders) / max(1, workers))
     except _Unknown:
-        seconds = None
-    return Estimate(len(waiting), len(trials) - len(waiting), len(encoders), seconds)
+        return told
 
 
 def bases_read(data: TaskData, training_bases: int) -> int:
@@ -123,6 +121,7 @@ class _Speeds:
         return total + sum(speeds[name] * sizes[protocol, dataset, name] for protocol, dataset, name, _ in runs)
 
     def _of(self, system: str) -> float:
+        """Of finished trials of the system, or of a short run."""
         encoder = self.grid.system(system).encoder
         # All encoders that are not made yet are timed as one.
         timed = system if encoder is None or is_ready(encoder, self.grid.out) else STAND_IN
@@ -169,23 +168,17 @@ def _short_run(grid: Grid, name: str) -> float:
     length = grid.data(protocol, dataset).train.lengths.mean()
     count = max(LEAST_RECORDS, min(SHORT_RECORDS, int(SHORT_BASES / length)))
     limits = grid.budget.model_copy(update={"max_train": count, "max_dev": count, "max_epochs": 1})
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         data = grid.data(protocol, dataset, limits)
         test = limited(data.test, count, DRAW_SEED)
-        data = replace(data, test=test, unseen=data.unseen[: len(test)], folder=Path(folder) / "shared")
+        data = replace(data, test=test, unseen=data.unseen[: len(test)], folder=folder / "shared")
+        order = Order(data, system.candidates[0], 0, folder / "run", epochs=1)
         if system.encoder and not is_ready(system.encoder, grid.out):
-            source, once = _stand_in(grid, Path(folder)), (*STRANDS["both-strands"], "training.epochs=1")
-            outcome = run_encoder(source, grid.budget.finetune, once, data, ONLY, 0, Path(folder))
+            encoder = untrained_encoder(OWN_ENCODERS[STAND_IN], grid.budget, (), folder)
+            encoder.save_pretrained(folder / "model")
+            outcome = run_budgeted(folder / "model", grid.budget.finetune, order)
         else:
-            outcome = (system.trial or system.run)(data, system.candidates[0], 0, Path(folder) / "run")
+            assert system.run is not None  # averages are timed by their members
+            outcome = system.run(order)
     return outcome.details.seconds / bases_read(data, outcome.details.training_bases or 0)
-
-
-def _stand_in(grid: Grid, folder: Path) -> Path:
-    """An untrained encoder of the budget's shape."""
-    from vqdna.pretrain.train import frozen_tokenizer, untrained_model
-
-    own = OWN_ENCODERS[STAND_IN]
-    config = pretraining_of(own, grid.budget)
-    untrained_model(config, frozen_tokenizer(config, own.tokenizer)).encoder.save_pretrained(folder / "model")
-    return folder / "model"

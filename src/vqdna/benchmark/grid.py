@@ -72,13 +72,15 @@ class Grid:
             for system in self.systems
         ]
 
-    def encoders(self) -> list[str]:
-        """Encoders that trials need and that the benchmark makes."""
-        return list(dict.fromkeys(encoder for name in self.systems for encoder in self.system(name).encoders))
+    def encoders(self, names: Sequence[str] | None = None) -> list[str]:
+        """Encoders that systems need (all of the grid's without names) and that the benchmark makes."""
+        singles = (single for name in names or self.systems for single in self.system(name).singles)
+        return list(dict.fromkeys(single.encoder for single in singles if single.encoder))
 
     def tokenizers(self) -> list[str]:
         """Specs of the tokenizers that trials load."""
-        return list(dict.fromkeys(spec for name in self.systems for spec in self.system(name).tokenizers))
+        singles = (single for name in self.systems for single in self.system(name).singles)
+        return list(dict.fromkeys(single.tokenizer for single in singles if single.tokenizer))
 
     def data(self, protocol: Protocol, name: str, budget: Budget | None = None) -> TaskData:
         """Data of a dataset under the grid's budget or another; the last read one under the grid's from memory."""

@@ -19,8 +19,8 @@ from numpy import ndarray
 from vqdna.benchmark.budget import Budget
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.tasks.loading import LabelledSequences, Splits, limited, read_labelled, split_off
-from vqdna.tasks.registry import COVID_WINDOWS, SPLITS, Dataset, dataset, find_dataset, split_file
+from vqdna.tasks.loading import LabelledSequences, Splits, limited, read_dataset, read_labelled, split_off
+from vqdna.tasks.registry import Dataset, dataset, find_dataset, split_file
 
 Protocol = Literal["full", "reduced"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
@@ -74,31 +74,6 @@ def protocol_named(name: str) -> Protocol:
     )
 
 
-def protocol_of(name: str, data_root: Path | None = None) -> Protocol:
-    """The protocol that a dataset's files allow: `full` where all three splits lie there, else `reduced`.
-
-    Raises:
-        InputError: unknown dataset, no data root, or dev or test is absent too.
-    """
-    absent = absent_splits(name, data_root)
-    if {"dev", "test"} & set(absent):
-        folder = _folder(dataset(name, data_root), data_root)
-        raise InputError(f"{name}: no {' or '.join(absent)} file in {folder}; `vqdna datasets get {name}` fetches it")
-    return "reduced" if absent else "full"
-
-
-def absent_splits(name: str, data_root: Path | None = None) -> list[str]:
-    """Splits of a dataset that do not lie under the data root; none of one that is cut from genomes.
-
-    Raises:
-        InputError: unknown dataset, no data root.
-    """
-    row = dataset(name, data_root)
-    if row.name == COVID_WINDOWS:
-        return []
-    return [split for split in SPLITS if split_file(_folder(row, data_root), split) is None]
-
-
 def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, data_root: Path | None = None) -> TaskData:
     """The dataset's records under a protocol and a budget; writes nothing.
 
@@ -106,10 +81,16 @@ def read_task_data(name: str, protocol: Protocol, budget: Budget, out: Path, dat
         InputError: unknown dataset, a split that is absent or damaged.
     """
     row = dataset(name, data_root)
-    sources = _sources(row, protocol, data_root)
-    train = read_labelled(sources["train"])
-    dev = read_labelled(sources["dev"], like=train)
-    return task_data(row.name, Splits(train, dev, read_labelled(sources["test"], like=train)), budget, out, protocol)
+    if protocol == "full":
+        train, dev, test = read_dataset(find_dataset(row.name, data_root))
+    else:  # dev stands in for train, which is absent or not to be read
+        folder = dataset_folder(row, data_root)
+        files = [file for split in ("dev", "test") if (file := split_file(folder, split))]
+        if len(files) < 2:
+            raise InputError(f"{row.name}: the protocol reduced needs dev and test files in {folder}")
+        train = dev = read_labelled(files[0])
+        test = read_labelled(files[1], like=train)
+    return task_data(row.name, Splits(train, dev, test), budget, out, protocol)
 
 
 def task_data(name: str, splits: Splits, budget: Budget, out: Path, protocol: Protocol = "full") -> TaskData:
@@ -122,7 +103,8 @@ def task_data(name: str, splits: Splits, budget: Budget, out: Path, protocol: Pr
     if test is None or not (len(train) and len(dev) and len(test)):
         raise InputError(f"{name}: a benchmark needs records in train, dev and test")
     # Duplicates are looked for in the whole splits: a record that a budget leaves out may have trained the vocabulary.
-    unseen = _unseen(test, train, dev)
+    known = {bases.tobytes() for split in (train, dev) for bases in split.base_ids}
+    unseen = np.array([bases.tobytes() not in known for bases in test.base_ids], dtype=bool)
     if protocol == "reduced":
         train, dev = split_off(train, REDUCED_DEV, DRAW_SEED)
     train, dev = limited(train, budget.max_train, DRAW_SEED), limited(dev, budget.max_dev, DRAW_SEED)
@@ -134,26 +116,13 @@ def task_data(name: str, splits: Splits, budget: Budget, out: Path, protocol: Pr
     )  # fmt: skip
 
 
-def _sources(row: Dataset, protocol: Protocol, data_root: Path | None) -> dict[str, Path]:
-    """File of each split; under `reduced` dev stands in for train."""
-    if protocol == "full":
-        files = find_dataset(row.name, data_root)
-        return {"train": files.train, "dev": files.dev, "test": files.test}
-    folder = _folder(row, data_root)
-    found = {split: split_file(folder, split) for split in ("dev", "test")}
-    absent = [split for split, path in found.items() if path is None]
-    if absent:
-        raise InputError(f"{row.name}: the protocol reduced needs dev and test, no {' or '.join(absent)} in {folder}")
-    return {"train": found["dev"], **found}  # type: ignore[dict-item]  # none is absent
+def dataset_folder(row: Dataset, data_root: Path | None) -> Path:
+    """Folder of the dataset's files under the data root.
 
-
-def _folder(row: Dataset, data_root: Path | None) -> Path:
+    Raises:
+        InputError: there is no data root.
+    """
     root = data_root if data_root is not None else find_data_root()
     if root is None:
         raise InputError(f"{row.name} needs the data root: set VQDNA_DATA to the folder that holds '{row.folder}'")
     return root / row.folder
-
-
-def _unseen(test: LabelledSequences, *others: LabelledSequences) -> Bool[ndarray, "row"]:
-    known = {bases.tobytes() for split in others for bases in split.base_ids}
-    return np.array([bases.tobytes() not in known for bases in test.base_ids], dtype=bool)

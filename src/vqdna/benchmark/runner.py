@@ -86,7 +86,10 @@ def evaluate(
     with ExitStack() as stack:
         folder = out if out is not None else Path(stack.enter_context(TemporaryDirectory()))
         chosen = [system] if isinstance(system, str) else list(own)
-        grid = checked_grid(chosen, names, seeds, folder, data_root, protocol, budget, genomes, own=own, splits=splits)
+        grid = checked_grid(
+            chosen, names, seeds, folder, data_root,
+            protocol=protocol, budget=budget, genomes=genomes, own=own, splits=splits,
+        )  # fmt: skip
         return run_grid(grid, workers)
 
 
@@ -101,44 +104,17 @@ def _splits(given: InMemory) -> Splits:
     return Splits(train, dev, test)
 
 
-def run_benchmark(
-    systems: Sequence[str],
-    datasets: Sequence[str],
-    seeds: int | Sequence[int],
-    out: Path,
-    data_root: Path | None = None,
-    *,
-    protocol: Protocol | None = None,
-    budget: str | Budget = DEFAULT,
-    genomes: Sequence[Path] = (),
-    workers: int = 1,
-    console: Console | None = None,
-) -> BenchmarkResult:
-    """The result of all trials under `out`, after running every one that has no `results.json` there.
+def run_grid(grid: Grid, workers: int = 1, console: Console | None = None) -> BenchmarkResult:
+    """The result of all trials under the grid's folder, after running every one that has no `results.json` there.
 
     Args:
-        systems: names as `find_system` takes them.
-        datasets: names as `find_dataset` takes them.
-        seeds: the seeds, or their number: 3 stands for 0, 1, 2.
-        out: folder of the benchmark; trials of earlier calls stay and count.
-        data_root: None is where `find_data_root` finds it.
-        protocol: None takes `full` for datasets whose three splits are there, `reduced` for others.
-        budget: limits for all systems, or their name.
-        genomes: files or folders from which tokenizers learn and encoders are pre-trained; none stands for the data
-            root's.
+        grid: as `checked_grid` gives it; trials of earlier calls stay and count.
         workers: processes.
         console: where progress is shown; None is standard error.
 
     Raises:
-        InputError: an unknown system, tokenizer or dataset, an absent split, or a folder of another budget; before any
-            trial runs.
+        InputError: a folder of another budget, before any trial runs.
     """
-    grid = checked_grid(systems, datasets, seeds, out, data_root, protocol, budget, genomes)
-    return run_grid(grid, workers, console)
-
-
-def run_grid(grid: Grid, workers: int = 1, console: Console | None = None) -> BenchmarkResult:
-    """The result of a checked grid, see `run_benchmark`."""
     keep_budget(grid.budget, grid.out)
     console = console or Console(stderr=True)
     if not is_quiet():
@@ -157,17 +133,30 @@ def checked_grid(
     seeds: int | Sequence[int],
     out: Path,
     data_root: Path | None = None,
+    *,
     protocol: Protocol | None = None,
     budget: str | Budget = DEFAULT,
     genomes: Sequence[Path] = (),
-    *,
     own: Mapping[str, Classifier] | None = None,
     splits: Mapping[str, Splits] | None = None,
 ) -> Grid:
-    """The grid of `run_benchmark` or `evaluate`; writes nothing.
+    """The grid of a benchmark, every part of which was looked for; writes nothing.
+
+    Args:
+        systems: names as `find_system` takes them, or of `own`.
+        datasets: names as `find_dataset` takes them, or of `splits`.
+        seeds: the seeds, or their number: 3 stands for 0, 1, 2.
+        out: folder of the benchmark.
+        data_root: None is where `find_data_root` finds it.
+        protocol: None takes `full` for datasets whose three splits are there, `reduced` for others.
+        budget: limits for all systems, or their name.
+        genomes: files or folders from which tokenizers learn and encoders are pre-trained; none stands for the data
+            root's.
+        own: systems that are objects.
+        splits: datasets in memory.
 
     Raises:
-        InputError: see `run_benchmark`.
+        InputError: an unknown system, tokenizer or dataset, or an absent split.
     """
     chosen_seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not (systems and datasets and chosen_seeds):

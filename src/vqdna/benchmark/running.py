@@ -1,8 +1,8 @@
 """What each kind of system does with a dataset, given a seed and settings that were chosen on dev.
 
-Flow: (data, candidate, seed, folder) -> Outcome, predictions on dev and test without scores. Dev serves to choose (the
-epoch, k, the share of the encoder); test labels are never looked at here. The heavy stages are imported when a system
-runs.
+Flow: Order (data, candidate, seed, folder) -> Outcome, predictions on dev and test without scores. Dev serves to choose
+(the epoch, k, the share of the encoder); test labels are never looked at here. The heavy stages are imported when a
+system runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import copy
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -49,6 +49,34 @@ STRANDS: Mapping[str, tuple[str, ...]] = {
 """Settings searched for every network: whether the two strands of a sequence mean the same."""
 
 
+@dataclass(frozen=True)
+class Order:
+    """One run that a system is asked for.
+
+    Attributes:
+        data: train, dev and test.
+        candidate: the settings, one of the system's.
+        seed: of everything drawn.
+        folder: the run's own.
+        epochs: passes over the training split of a network; None for as many as the budget gives to an encoder.
+    """
+
+    data: TaskData
+    candidate: str
+    seed: int
+    folder: Path
+    epochs: int | None = None
+
+    @property
+    def num_epochs(self) -> int:
+        return self.epochs or self.data.epochs
+
+    @property
+    def training_bases(self) -> int:
+        """Bases of the training split, once."""
+        return int(self.data.train.lengths.sum())
+
+
 @runtime_checkable
 class Classifier(Protocol):
     """What a system of one's own has to have: scikit-learn's contract on lists of sequences as text."""
@@ -60,19 +88,19 @@ class Classifier(Protocol):
         """Probabilities [sequence, class]."""
 
 
-def run_classifier(classifier: Classifier, data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
-    """An object with scikit-learn's `fit` and `predict_proba` on lists of sequences; `folder` stays unused.
+def run_classifier(classifier: Classifier, order: Order) -> Outcome:
+    """An object with scikit-learn's `fit` and `predict_proba` on lists of sequences.
 
     Raises:
         InputError: it cannot say how probable each class is.
     """
-    own = copy.deepcopy(classifier)
+    own, data = copy.deepcopy(classifier), order.data
     if "random_state" in getattr(own, "get_params", dict)():
-        own.set_params(random_state=seed)  # type: ignore[attr-defined]
+        own.set_params(random_state=order.seed)  # type: ignore[attr-defined]
     started = time.monotonic()
     own.fit(_texts(data.train), data.train.labels)
     dev, test = (_probabilities(own, split, data.train) for split in (data.dev, data.test))
-    return _from_scratch(time.monotonic() - started, None, int(data.train.lengths.sum()), dev, test)
+    return _from_scratch(order, dev, test, time.monotonic() - started, None)
 
 
 def _texts(records: LabelledSequences) -> list[str]:
@@ -95,52 +123,27 @@ def _probabilities(classifier: Classifier, split: LabelledSequences, train: Labe
     return whole
 
 
-def run_network(
-    epochs: int, data: TaskData, candidate: str, seed: int, folder: Path, tokenizer: str | None = None
-) -> Outcome:
-    """Stage 3's small convolutional network, from random initialization, on bases or also on a tokenizer's tokens."""
-    from vqdna.encoder.genome_encoder import GenomeEncoder
-    from vqdna.tokenizers import load_tokenizer
-
-    # Of the encoder stage 3 keeps the tokenizer alone: the configuration's network takes the place of the rest.
-    read = load_tokenizer(tokenizer or "nucleotide")
-    encoder = GenomeEncoder.from_tokenizer(read, {"model_type": "vqdna_convolutions"})
-    passes = min(epochs, EPOCHS_OF_MANY) if tokenizer and len(data.train) > MANY_SEQUENCES else epochs
-    shared = str(candidate == "both-strands").lower()
-    changes = (f"training.epochs={passes}", f"reverse_complement.share={shared}")
-    outcome = run_encoder(encoder, "cnn-words" if tokenizer else "cnn", changes, data, candidate, seed, folder)
-    return replace(outcome, details=outcome.details.more(pretraining_bases=0))
-
-
-def typical_length(data: TaskData) -> int:
-    """Median number of bases of the training sequences, for which operations are counted."""
-    return int(np.median(data.train.lengths))
-
-
-def run_tokens(
-    tokenizer: str, data: TaskData, candidate: str, seed: int, folder: Path, most_features: int | None = None
-) -> Outcome:
+def run_tokens(tokenizer: str, order: Order, most_features: int | None = None) -> Outcome:
     """Logistic regression on the codes of `tokenizer` alone: k-mer counts for `kmer:K`."""
     from vqdna.baselines.probe import Limits, run_probe
     from vqdna.tokenizers import load_tokenizer
 
-    limits = Limits(features=most_features)
-    record = run_probe(load_tokenizer(tokenizer), data.train, data.test, data.dev, seed=seed, limits=limits)
+    data, limits = order.data, Limits(features=most_features)
+    record = run_probe(load_tokenizer(tokenizer), data.train, data.test, data.dev, seed=order.seed, limits=limits)
     outputs = 1 if data.train.num_classes == 2 else data.train.num_classes
     return _from_scratch(
-        record.seconds,
+        order, record.predictions["dev"], record.predictions["test"], record.seconds,
         outputs * (record.num_features + 1),
-        int(data.train.lengths.sum()),
-        *_predictions(record.predictions),
         features=record.features,
         inverse_regularization=record.representations[record.features].inverse_regularization,
-    )
+    )  # fmt: skip
 
 
-def run_best_kmer(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
+def run_best_kmer(order: Order) -> Outcome:
     """Logistic regression on counts of that k of 3 to 6 which has the best dev MCC, the smallest k on a tie."""
-    runs = {k: run_tokens(f"kmer:{k}", data, candidate, seed, folder) for k in KMER_SIZES}
-    scores = {k: primary_score(data.dev.task, data.dev.labels, outcome.dev) for k, outcome in runs.items()}
+    runs = {k: run_tokens(f"kmer:{k}", order) for k in KMER_SIZES}
+    dev = order.data.dev
+    scores = {k: primary_score(dev.task, dev.labels, outcome.dev) for k, outcome in runs.items()}
     best = max(scores, key=lambda k: scores[k])
     details = runs[best].details.more(
         k=best,
@@ -150,54 +153,66 @@ def run_best_kmer(data: TaskData, candidate: str, seed: int, folder: Path) -> Ou
     return replace(runs[best], details=details)
 
 
-def run_boosted_trees(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
-    """Boosted trees on k-mer counts, k and their number chosen on dev; `folder` stays unused."""
-    from vqdna.baselines.boosted_trees import run_trees
+def run_boosted_trees(order: Order) -> Outcome:
+    """Boosted trees on k-mer counts, k and their number chosen on dev."""
+    from vqdna.baselines.boosted_trees import grow_trees
 
-    record = run_trees(data.train, data.dev, data.test, seed=seed)
-    return _from_scratch(
-        record.seconds,
-        record.parameters,
-        int(data.train.lengths.sum()),
-        *_predictions(record.predictions),
-        k=record.k,
-        num_trees=record.num_trees,
-    )
+    started = time.monotonic()
+    trees = grow_trees(order.data.train, order.data.dev, seed=order.seed)
+    test = trees.predict(order.data.test.base_ids)
+    seconds = time.monotonic() - started
+    return _from_scratch(order, trees.dev, test, seconds, trees.parameters, k=trees.k, num_trees=trees.num_trees)
 
 
-def run_own_encoder(
-    name: str,
-    budget: Budget,
-    out: Path,
-    data: TaskData,
-    candidate: str,
-    seed: int,
-    folder: Path,
-    *,
-    epochs: int | None = None,
-) -> Outcome:
+def _from_scratch(order: Order, dev: ndarray, test: ndarray, seconds: float, size: int | None, **more: Any) -> Outcome:
+    """Outcome of a baseline, whose `size` weights learn from the task's sequences alone."""
+    details = {
+        "seconds": seconds,
+        "parameters": None if size is None else {"total": size, "trainable": size},
+        "training_bases": order.training_bases,
+        "pretraining_bases": 0,
+        **more,
+    }
+    return Outcome(dev, test, Details.model_validate(details))
+
+
+def run_network(order: Order, tokenizer: str | None = None) -> Outcome:
+    """Stage 3's small convolutional network, from random initialization, on bases or also on a tokenizer's tokens."""
+    from vqdna.encoder.genome_encoder import GenomeEncoder
+    from vqdna.tokenizers import load_tokenizer
+
+    # Of the encoder stage 3 keeps the tokenizer alone: the configuration's network takes the place of the rest.
+    read = load_tokenizer(tokenizer or "nucleotide")
+    encoder = GenomeEncoder.from_tokenizer(read, {"model_type": "vqdna_convolutions"})
+    if tokenizer and len(order.data.train) > MANY_SEQUENCES:
+        order = replace(order, epochs=min(order.num_epochs, EPOCHS_OF_MANY))
+    shared = str(order.candidate == "both-strands").lower()
+    config = "cnn-words" if tokenizer else "cnn"
+    outcome = run_encoder(encoder, config, order, (f"reverse_complement.share={shared}",))
+    return replace(outcome, details=outcome.details.more(pretraining_bases=0))
+
+
+def run_own_encoder(name: str, budget: Budget, out: Path, order: Order) -> Outcome:
     """A tokenizer's encoder fine-tuned, averaged with logistic regression on its tokens' counts.
-
-    `epochs` are the budget's where they are None.
 
     Raises:
         BusyError: another process is at the counts, which encoders of one tokenizer share.
     """
-    own = OWN_ENCODERS[name]
+    own, data = OWN_ENCODERS[name], order.data
     counts = None
     if data.train.task == "classification":
-        shared = data.folder / f"counts-{slug(own.tokenizer)}"
+        shared = Order(data, ONLY, 0, data.folder / f"counts-{slug(own.tokenizer)}")
         spec = tokenizer_spec(own, budget, (), out)
-        counts = kept_or_made(shared, lambda: run_tokens(spec, data, ONLY, 0, shared))
+        counts = kept_or_made(shared.folder, lambda: run_tokens(spec, shared))
     source = encoder_folder(name, out)
     pretraining = {"pretraining_bases": 0, "pretraining_seconds": 0.0}
     if own.is_trained:
         known = read_json(source / RESULTS_FILE)
         pretraining = {"pretraining_bases": known["bases_seen"], "pretraining_seconds": known["seconds"]}
     else:
-        source = fresh_encoder(source, folder / "encoder", seed)
-    tuned = run_budgeted(source, budget.finetune, data, candidate, seed, folder, epochs=epochs)
-    shutil.rmtree(folder / "encoder", ignore_errors=True)
+        source = fresh_encoder(source, order.folder / "encoder", order.seed)
+    tuned = run_budgeted(source, budget.finetune, order)
+    shutil.rmtree(order.folder / "encoder", ignore_errors=True)
     details = tuned.details.more(**pretraining)
     if counts is None:
         return replace(tuned, details=details)
@@ -206,15 +221,13 @@ def run_own_encoder(
     return replace(average, details=details.more(**of_both))
 
 
-def run_encoder(
-    encoder: Path | GenomeEncoder,
-    config: str,
-    overrides: tuple[str, ...],
-    data: TaskData,
-    candidate: str,
-    seed: int,
-    folder: Path,
-) -> Outcome:
+def run_budgeted(source: Path, config: str, order: Order) -> Outcome:
+    """An encoder fine-tuned with the candidate's strands and the budget's batches."""
+    batches = () if order.data.batch_size is None else (f"training.batch_size={order.data.batch_size}",)
+    return run_encoder(source, config, order, (*STRANDS[order.candidate], *batches))
+
+
+def run_encoder(encoder: Path | GenomeEncoder, config: str, order: Order, overrides: tuple[str, ...] = ()) -> Outcome:
     """A genome encoder, given or in its folder, fine-tuned; the run stays in `folder`/run, but for its weights."""
     from vqdna.benchmark.cost import flops_per_base
     from vqdna.devices import own_device
@@ -223,13 +236,15 @@ def run_encoder(
     from vqdna.finetune.settings import FinetuneConfig
     from vqdna.finetune.train import run_finetune
 
-    run = folder / "run"
+    data, run = order.data, order.folder / "run"
     # A run that ended, but was cut off before its outcome was written, has lost its weights: it starts anew.
     if (run / RESULTS_FILE).is_file() and not (run / "model").is_dir():
         shutil.rmtree(run)
-    settings = load_config(FinetuneConfig, config, "finetune", overrides)
-    splits = Splits(data.train, data.dev, None)
-    record = run_finetune(settings, splits, encoder=encoder, out=run, seed=seed, dataset=data.dataset, announces=False)
+    settings = load_config(FinetuneConfig, config, "finetune", (f"training.epochs={order.num_epochs}", *overrides))
+    record = run_finetune(
+        settings, Splits(data.train, data.dev, None), encoder=encoder, out=run, seed=order.seed, dataset=data.dataset,
+        announces=False,
+    )  # fmt: skip
     started = time.monotonic()
     model = load_classifier(run)
     model.to(own_device())  # type: ignore[arg-type]
@@ -241,41 +256,10 @@ def run_encoder(
         shutil.rmtree(run / weights, ignore_errors=True)
     known = record.model_dump(include={"parameters", "best_epoch", "epochs", "method"})
     details = Details.model_validate(known).more(
-        flops_per_base=flops_per_base(model, typical_length(data)),
+        # Attention to whole rows grows with the row, so operations are counted at the dataset's own length.
+        flops_per_base=flops_per_base(model, int(np.median(data.train.lengths))),
         seconds=record.seconds + time.monotonic() - started,
-        training_bases=record.epochs * int(data.train.lengths.sum()),
+        training_bases=record.epochs * order.training_bases,
         pretraining_bases=None,
     )
     return Outcome(dev, test, details)
-
-
-def run_budgeted(
-    source: Path, config: str, data: TaskData, candidate: str, seed: int, folder: Path, *, epochs: int | None = None
-) -> Outcome:
-    """An encoder fine-tuned with the candidate's strands, for the budget's epochs where `epochs` is None."""
-    batches = () if data.batch_size is None else (f"training.batch_size={data.batch_size}",)
-    overrides = (*STRANDS[candidate], f"training.epochs={epochs or data.epochs}", *batches)
-    return run_encoder(source, config, overrides, data, candidate, seed, folder)
-
-
-def _predictions(by_split: Mapping[str, ndarray]) -> tuple[ndarray, ndarray]:
-    return by_split["dev"], by_split["test"]
-
-
-def _from_scratch(
-    seconds: float,
-    size: int | Mapping[str, int] | None,
-    training_bases: int,
-    dev: ndarray,
-    test: ndarray,
-    **more: Any,
-) -> Outcome:
-    """Outcome of a baseline, whose weights learn from the task's sequences alone; `size` is that of all of them."""
-    details = {
-        "seconds": seconds,
-        "parameters": {"total": size, "trainable": size} if isinstance(size, int) else size,
-        "training_bases": training_bases,
-        "pretraining_bases": 0,
-        **more,
-    }
-    return Outcome(dev, test, Details.model_validate(details))

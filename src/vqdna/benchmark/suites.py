@@ -1,4 +1,4 @@
-"""Named sets of datasets: what `--suite` stands for.
+"""Named sets of datasets: what `--suite` stands for, and under which protocol a dataset's files can be used.
 
 Flow: suite -> names, kept where files of the data root allow a protocol, the others named as absent.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vqdna.benchmark.protocols import COVID_LIKE, Protocol, absent_splits, protocol_of
+from vqdna.benchmark.protocols import COVID_LIKE, Protocol, dataset_folder
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.tasks.registry import COVID_WINDOWS, GUE_13, dataset, datasets, own_datasets
+from vqdna.tasks.registry import COVID_WINDOWS, GUE_13, SPLITS, dataset, datasets, own_datasets, split_file
 
 NOT_LABELLED_TABLES = ("species",)
 """Rows of the registry that have a study of their own in place of split tables."""
@@ -57,14 +57,18 @@ def with_protocols(
     chosen: dict[str, Protocol] = {}
     left_out: dict[str, str] = {}
     for name in names:
-        known = dataset(name, data_root).name
-        absent = absent_splits(known, data_root)
-        lacks_train = protocol == "full" and "train" in absent
-        if not all_needed and (lacks_train or {"dev", "test"} & set(absent)):
-            left_out[known] = f"no {' or '.join(absent)} file"
-            continue
-        possible = protocol_of(known, data_root)
-        if lacks_train:
-            raise InputError(f"{known}: no train file, which the protocol full needs; --protocol reduced does without")
-        chosen[known] = protocol or possible
+        row, absent = dataset(name, data_root), []
+        if row.name != COVID_WINDOWS:  # cut from genomes when first asked for
+            folder = dataset_folder(row, data_root)
+            absent = [split for split in SPLITS if split_file(folder, split) is None]
+        lacking = [split for split in absent if split != "train" or protocol == "full"]
+        reason = f"no {' or '.join(absent)} file"
+        if not lacking:
+            chosen[row.name] = protocol or ("reduced" if absent else "full")
+        elif not all_needed:
+            left_out[row.name] = reason
+        elif lacking == ["train"]:
+            raise InputError(f"{row.name}: {reason}, which the protocol full needs; --protocol reduced does without")
+        else:
+            raise InputError(f"{row.name}: {reason} in {folder}; `vqdna datasets get {row.name}` fetches it")
     return chosen, left_out

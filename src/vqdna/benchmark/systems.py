@@ -7,7 +7,7 @@ functions, made for a budget.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,11 @@ from pathlib import Path
 from vqdna.benchmark.budget import Budget
 from vqdna.benchmark.encoders import OWN_ENCODERS
 from vqdna.benchmark.outcomes import Outcome
-from vqdna.benchmark.protocols import TaskData
 from vqdna.benchmark.running import (
     ONLY,
     STRANDS,
     Classifier,
+    Order,
     run_best_kmer,
     run_boosted_trees,
     run_budgeted,
@@ -31,9 +31,6 @@ from vqdna.benchmark.running import (
 )
 from vqdna.config import load_config
 from vqdna.errors import InputError, nearest_name_hint
-
-Run = Callable[[TaskData, str, int, Path], Outcome]
-
 
 SYSTEM_NAMES = (
     *OWN_ENCODERS,
@@ -50,6 +47,7 @@ SYSTEM_NAMES = (
     "encoder:DIR@CONFIG",
     "average:SYSTEM+SYSTEM",
 )
+NUMBER = r"[1-9]\d*"
 
 
 @dataclass(frozen=True)
@@ -58,40 +56,28 @@ class System:
 
     Attributes:
         name: as given.
-        run: makes an outcome; its folder is the run's own.
-        candidates: settings among which dev chooses, see `vqdna.benchmark.search`.
+        run: makes an outcome; None of an average, which is made of its members' outcomes.
+        candidates: settings among which dev chooses, see `vqdna.benchmark.trials`.
         is_seedless: whether every seed gives the same outcome.
         encoder: name of the encoder that has to be made first, or None.
         tokenizer: spec of the one that is loaded when the system runs, or None.
-        members: systems whose outcomes are averaged; such a system makes nothing itself.
+        members: systems whose outcomes are averaged.
         epochs: passes over the training split, at most; None for as many as the budget gives to an encoder.
-        trial: the same with a single pass, whose time is taken; None where `run` makes no more, or asks the budget.
     """
 
     name: str
-    run: Run
+    run: Callable[[Order], Outcome] | None
     candidates: tuple[str, ...] = (ONLY,)
     is_seedless: bool = False
     encoder: str | None = None
     tokenizer: str | None = None
     members: tuple[System, ...] = ()
     epochs: int | None = None
-    trial: Run | None = None
 
     @property
     def singles(self) -> tuple[System, ...]:
         """The systems that run: its members, or itself."""
         return self.members or (self,)
-
-    @property
-    def encoders(self) -> tuple[str, ...]:
-        """Encoders that have to be made first."""
-        return tuple(single.encoder for single in self.singles if single.encoder)
-
-    @property
-    def tokenizers(self) -> tuple[str, ...]:
-        """Specs of those that have to be there."""
-        return tuple(single.tokenizer for single in self.singles if single.tokenizer)
 
 
 def find_system(name: str, budget: Budget, out: Path) -> System:
@@ -105,30 +91,36 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
     Raises:
         InputError: no such system; names the nearest one. A folder that is not there.
     """
-    kind, _, argument = name.partition(":")
-    if kind in OWN_ENCODERS and re.fullmatch(r"|[1-9]\d*", argument) and (argument or name == kind):
-        epochs = int(argument) if argument else None
+    kind, colon, argument = name.partition(":")
+    number = int(argument) if re.fullmatch(NUMBER, argument) else None
+    is_plain_or_numbered = not colon or number is not None
+    if kind in OWN_ENCODERS and is_plain_or_numbered:
         run = partial(run_own_encoder, kind, budget, out)
-        once = partial(run, epochs=1)
-        return System(name, partial(run, epochs=epochs), tuple(STRANDS), encoder=kind, epochs=epochs, trial=once)
-    if name == "cnn":
-        return _network_system(name, budget.cnn_epochs)
-    if kind == "cnn" and re.fullmatch(r"[1-9]\d*", argument):
-        return _network_system(name, int(argument))
+        return System(name, run, tuple(STRANDS), encoder=kind, epochs=number)
+    if kind == "cnn" and is_plain_or_numbered:
+        return System(name, run_network, tuple(STRANDS), epochs=number or budget.cnn_epochs)
     if kind == "cnn-words" and argument:
-        return _network_system(name, budget.cnn_epochs, _built_in_or_named(argument))
+        tokenizer = _built_in_or_named(argument)
+        run = partial(run_network, tokenizer=tokenizer)
+        return System(name, run, tuple(STRANDS), tokenizer=tokenizer, epochs=budget.cnn_epochs)
     if name == "kmer-lightgbm":
         return System(name, run_boosted_trees, epochs=1)
     if name == "kmer-logreg":
         return System(name, run_best_kmer, is_seedless=True, epochs=1)
-    if kind == "kmer-logreg" and re.fullmatch(r"[1-9]\d*", argument):
+    if kind == "kmer-logreg" and number:
         return _token_system(name, f"kmer:{argument}")
     if kind == "probe" and argument:
-        return _probe_system(name, argument)
+        tokenizer, at, dimensions = argument.rpartition("@")
+        if at and tokenizer and re.fullmatch(NUMBER, dimensions):
+            return _token_system(name, tokenizer, int(dimensions))
+        return _token_system(name, argument)
     if kind == "encoder" and argument:
         return _encoder_system(name, *argument.partition("@")[::2], budget)
     if kind == "average" and "+" in argument:
-        return _average_system(name, [find_system(member, budget, out) for member in argument.split("+")])
+        members = tuple(find_system(member, budget, out) for member in argument.split("+"))
+        if len({member.name for member in members}) < len(members):
+            raise InputError(f"{name}: names a system twice")
+        return System(name, None, is_seedless=all(member.is_seedless for member in members), members=members)
     raise InputError(
         f"no system '{name}', expected one of {', '.join(SYSTEM_NAMES)}{nearest_name_hint(name, SYSTEM_NAMES)}"
     )
@@ -139,32 +131,10 @@ def system_of(name: str, classifier: Classifier) -> System:
     return System(name, partial(run_classifier, classifier), epochs=1)
 
 
-def _average_system(name: str, members: Sequence[System]) -> System:
-    if len({member.name for member in members}) < len(members):
-        raise InputError(f"{name}: names a system twice")
-    return System(name, _not_run, is_seedless=all(member.is_seedless for member in members), members=tuple(members))
-
-
-def _not_run(data: TaskData, candidate: str, seed: int, folder: Path) -> Outcome:
-    """Averages are made of their members' outcomes, see `vqdna.benchmark.trials`."""
-    raise TypeError("an average is made of outcomes, it has no run of its own")
-
-
-def _probe_system(name: str, argument: str) -> System:
-    tokenizer, at, dimensions = argument.rpartition("@")
-    if at and tokenizer and re.fullmatch(r"[1-9]\d*", dimensions):
-        return _token_system(name, _built_in_or_named(tokenizer), most_features=int(dimensions))
-    return _token_system(name, _built_in_or_named(argument))
-
-
-def _network_system(name: str, epochs: int, tokenizer: str | None = None) -> System:
-    run, once = (partial(run_network, passes, tokenizer=tokenizer) for passes in (epochs, 1))
-    return System(name, run, tuple(STRANDS), tokenizer=tokenizer, epochs=epochs, trial=once)
-
-
 def _token_system(name: str, tokenizer: str, most_features: int | None = None) -> System:
-    run = partial(run_tokens, tokenizer, most_features=most_features)
-    return System(name, run, is_seedless=True, tokenizer=tokenizer, epochs=1)
+    spec = _built_in_or_named(tokenizer)
+    run = partial(run_tokens, spec, most_features=most_features)
+    return System(name, run, is_seedless=True, tokenizer=spec, epochs=1)
 
 
 def _built_in_or_named(tokenizer: str) -> str:
@@ -182,5 +152,4 @@ def _encoder_system(name: str, folder: str, config: str, budget: Budget) -> Syst
     if not config:
         return System(name, partial(run_budgeted, source, budget.finetune), tuple(STRANDS))
     epochs = load_config(FinetuneConfig, config, "finetune").training.epochs
-    run, once = (partial(run_encoder, source, config, changes) for changes in ((), ("training.epochs=1",)))
-    return System(name, run, epochs=epochs, trial=once)
+    return System(name, partial(run_encoder, source, config), epochs=epochs)

@@ -8,7 +8,7 @@ made first, by the same engine. It must not know how a system works.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ from vqdna.benchmark.blending import averaged
 from vqdna.benchmark.confidence import packed_classes, score_intervals
 from vqdna.benchmark.encoders import is_ready, prepare_encoder
 from vqdna.benchmark.grid import Grid, Trial
-from vqdna.benchmark.outcomes import RUNS, Outcome, kept_or_made
+from vqdna.benchmark.outcomes import RUNS, Outcome, Predictions, kept_or_made
 from vqdna.benchmark.protocols import TaskData
 from vqdna.benchmark.results import Choice, Deduplicated, PartScores, Scores, Search, TrialRecord, TrialScores
+from vqdna.benchmark.running import Order
 from vqdna.benchmark.summary import read_trial
 from vqdna.benchmark.systems import System
 from vqdna.devices import own_device, peak_memory, reset_peak_memory
@@ -104,23 +105,23 @@ class _TrialCell(Cell[TrialRecord]):
 
     @property
     def is_ready(self) -> bool:
-        return all(is_ready(name, self.grid.out) for name in self.grid.system(self.trial.system).encoders)
+        return all(is_ready(name, self.grid.out) for name in self.grid.encoders([self.trial.system]))
 
     def known(self) -> TrialRecord | None:
         return known_record(self.trial, self.grid.out)
 
+    @property
+    def data(self) -> TaskData:
+        return self.grid.data(self.trial.protocol, self.trial.dataset)
+
     def run(self) -> TrialRecord:
         system = self.grid.system(self.trial.system)
         choice, outcome = self._outcome(system)
-        seed = self._seed_of(system)
-        data = self.grid.data(self.trial.protocol, self.trial.dataset)
+        seed, data = self._seed_of(system), self.data
         record = TrialRecord.model_validate(
             {
                 "stage": "benchmark",
-                "protocol": self.trial.protocol,
-                "system": self.trial.system,
-                "dataset": self.trial.dataset,
-                "seed": self.trial.seed,
+                **asdict(self.trial),
                 "command": command_line(),
                 **choice.model_dump(exclude_unset=True),
                 **({"same_as_seed": seed} if seed != self.trial.seed else {}),
@@ -141,14 +142,13 @@ class _TrialCell(Cell[TrialRecord]):
 
     def _outcome(self, system: System) -> tuple[Choice, Outcome]:
         """What was chosen, and the outcome; that of an average is made of its members' trials."""
-        data = self.grid.data(self.trial.protocol, self.trial.dataset)
         if system.members:
             made = {one.name: replace(self, trial=replace(self.trial, system=one.name))._outcome(one)
                     for one in system.members}  # fmt: skip
             choices = {name: choice for name, (choice, _) in made.items()}
-            return Choice(members=choices), averaged({name: one for name, (_, one) in made.items()}, data.dev)
+            return Choice(members=choices), averaged({name: one for name, (_, one) in made.items()}, self.data.dev)
         choice = self._choice(system)
-        return choice, kept_outcome(self.grid, system, data, choice.candidate or "", self._seed_of(system))
+        return choice, kept_outcome(self.grid, system, self.data, choice.candidate or "", self._seed_of(system))
 
     def _seed_of(self, system: System) -> int:
         """Seed by which the trial is run: one for all where none changes anything."""
@@ -162,14 +162,14 @@ class _TrialCell(Cell[TrialRecord]):
         """
         if len(system.candidates) == 1:
             return Choice(candidate=system.candidates[0])
-        own, protocol = self.trial.dataset, self.trial.protocol
+        own = self.trial.dataset
         named = own if own in self.grid.splits else self.grid.budget.search.get(dataset(own).group, own)
         found = self._known_search(named)  # before anything is read: most trials find it
         if found is None:
             try:
-                data = self.grid.data(protocol, named)
+                data = self.grid.data(self.trial.protocol, named)
             except InputError:
-                data = self.grid.data(protocol, own)
+                data = self.data
             found = self._known_search(data.dataset) or self._search(data, system)
         return Choice(candidate=found.best, searched=found)
 
@@ -181,13 +181,10 @@ class _TrialCell(Cell[TrialRecord]):
         return Search.model_validate(read_json(path)) if path.is_file() else None
 
     def _search(self, data: TaskData, system: System) -> Search:
-        seed = self.grid.budget.search_seed
-        scores = {
-            candidate: primary_score(
-                data.dev.task, data.dev.labels, kept_outcome(self.grid, system, data, candidate, seed).dev
-            )
-            for candidate in system.candidates
-        }
+        dev, seed, scores = data.dev, self.grid.budget.search_seed, {}
+        for candidate in system.candidates:
+            outcome = kept_outcome(self.grid, system, data, candidate, seed)
+            scores[candidate] = primary_score(dev.task, dev.labels, outcome.dev)
         best = max(system.candidates, key=lambda candidate: scores[candidate])
         found = Search(dataset=data.dataset, seed=seed, dev=scores, best=best)
         found.write(self._search_file(data.dataset))
@@ -203,8 +200,9 @@ def kept_outcome(grid: Grid, system: System, data: TaskData, candidate: str, see
     folder = grid.out / RUNS / data.protocol / slug(system.name) / data.dataset / f"{candidate}-seed-{seed}"
 
     def run() -> Outcome:
+        assert system.run is not None  # an average has members' outcomes, and no run of its own
         measures = reset_peak_memory(own_device())
-        outcome = system.run(data, candidate, seed, folder)
+        outcome = system.run(Order(data, candidate, seed, folder, system.epochs))
         peak = peak_memory(own_device()) if measures else None
         return replace(outcome, details=outcome.details.more(peak_memory=peak))
 
@@ -217,16 +215,18 @@ def _scores_of(outcome: Outcome, data: TaskData) -> TrialScores:
     # A test record that train or dev holds too is answered from memory: scores without these stand beside.
     kept = data.test.subset(np.flatnonzero(data.unseen))
     unseen = task_metrics(task, kept.labels, outcome.test[data.unseen]) if len(kept) else {}
+
+    def on_dev_and_test(dev: Predictions, test: Predictions) -> PartScores:
+        return PartScores(
+            dev=Scores(**task_metrics(task, data.dev.labels, dev)), test=Scores(**task_metrics(task, labels, test))
+        )
+
+    whole = on_dev_and_test(outcome.dev, outcome.test)
     scores = TrialScores(
-        dev=Scores(**task_metrics(task, data.dev.labels, outcome.dev)),
-        test=Scores(**task_metrics(task, labels, outcome.test)),
+        dev=whole.dev,
+        test=whole.test,
         deduplicated=Deduplicated.model_validate({"dropped": len(data.test) - len(kept), **unseen}),
-        parts={
-            name: PartScores(
-                dev=Scores(**task_metrics(task, data.dev.labels, dev)), test=Scores(**task_metrics(task, labels, test))
-            )
-            for name, (dev, test) in outcome.parts.items()
-        },
+        parts={name: on_dev_and_test(*predictions) for name, predictions in outcome.parts.items()},
     )
     if task != "classification":
         return scores
