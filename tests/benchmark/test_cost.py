@@ -14,7 +14,7 @@ from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.finetune.settings import NetworkSettings
-from vqdna.finetune.starting_weights import fresh_network
+from vqdna.finetune.starting_weights import random_network
 from vqdna.models import load
 from vqdna.operations import counted_operations
 from vqdna.tasks.published import poster_rows, published_systems
@@ -62,7 +62,7 @@ def network(num_classes: int, **shape: Any) -> GenomeEncoderForSequenceClassific
     settings = NetworkSettings(
         reads="bases", backbone={**backbone, "kernel_size": 3, **shape}, code_embedding="one-hot"
     )
-    encoder = fresh_network(bert_encoder("nucleotide"), settings)
+    encoder = random_network(bert_encoder("nucleotide"), settings)
     names = [str(number) for number in range(num_classes)]
     return GenomeEncoderForSequenceClassification.from_encoder(
         encoder, class_names=names, pooling="mean+max", head_hidden_size=6, shares_strands=True

@@ -8,7 +8,7 @@ from transformers import AutoModel, AutoTokenizer, pipeline
 import vqdna
 from vqdna.genome.bases import reverse_complement, to_base_ids
 from vqdna.tokenizers import load_tokenizer
-from vqdna.weights import shipped
+from vqdna.weights import built_in_folder
 
 MAX_BYTES = 25_000_000
 DNA = "ACGTTGCATATAAAGGCCGGCATGACGTACGTTTAACCGGATCGATCGGCTAAAGCTNNACGT"
@@ -24,7 +24,7 @@ def base_ids(text):
 
 
 def test_it_is_small_enough_and_has_a_card():
-    folder = shipped("small", "encoder").parent
+    folder = built_in_folder("small", "encoder").parent
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= MAX_BYTES
     card = (folder / "README.md").read_text()
     for part in ("## Training", "## Limits", "nats per masked base", "bases seen"):
@@ -39,7 +39,7 @@ def test_states_differ_by_sequence_and_come_in_full_precision(encoder):
 
 
 def test_its_vocabulary_is_the_one_that_ships_beside_it(encoder):
-    whole = load_tokenizer(f"vq:{shipped('small', 'vocabulary')}")
+    whole = load_tokenizer(f"vq:{built_in_folder('small', 'vocabulary')}")
     few = encoder.tokenizer
     codes = whole.encode(base_ids(DNA)).codes
     assert torch.equal(few.encode(base_ids(DNA)).codes, codes[..., : len(few.level_sizes)])
@@ -56,7 +56,7 @@ def test_the_levels_that_share_strands_give_both_strands_the_same_codes(encoder)
 
 
 def test_transformers_opens_it_and_takes_text(encoder):
-    folder = str(shipped("small", "encoder"))
+    folder = str(built_in_folder("small", "encoder"))
     model, text = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     inputs = text([DNA, DNA[:20].lower()], padding=True, return_tensors="pt")
     states = model.eval()(**inputs).last_hidden_state

@@ -14,7 +14,7 @@ from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.tokenizers.kmer import KmerTokenizer
-from vqdna.weights import part_folder, shipped, shipped_names
+from vqdna.weights import built_in_folder, built_in_names, part_folder
 
 BACKBONE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 
@@ -36,18 +36,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_lies_in_the_package_is_listed(folder: Path):
-    assert shipped_names() == ["small", "words"]
-    assert shipped_names("encoder") == ["small"]
-    assert shipped("small", "encoder") == folder / "small" / "encoder"
+    assert built_in_names() == ["small", "words"]
+    assert built_in_names("encoder") == ["small"]
+    assert built_in_folder("small", "encoder") == folder / "small" / "encoder"
 
 
 def test_an_unknown_name_gets_the_nearest(folder: Path):
     with pytest.raises(
         InputError, match="no built-in vocabulary 'smal', expected small or words; did you mean 'small'"
     ):
-        shipped("smal", "vocabulary")
+        built_in_folder("smal", "vocabulary")
     with pytest.raises(InputError, match="no built-in encoder 'words'"):
-        shipped("words", "encoder")
+        built_in_folder("words", "encoder")
     with pytest.raises(InputError, match=r"^smal: no such folder nor a built-in encoder \(small\); did you mean"):
         part_folder("smal", "encoder")
 
@@ -55,7 +55,7 @@ def test_an_unknown_name_gets_the_nearest(folder: Path):
 def test_without_built_in_models_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     with pytest.raises(InputError, match="none comes with this installation"):
-        shipped("small", "encoder")
+        built_in_folder("small", "encoder")
 
 
 def test_a_name_goes_before_a_folder_of_that_name_and_a_path_is_a_path(

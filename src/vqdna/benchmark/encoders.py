@@ -21,7 +21,7 @@ from vqdna.finetune.starting_weights import save_encoder
 from vqdna.pretrain.train import PretrainConfig, frozen_tokenizer, run_pretrain, untrained_model
 from vqdna.results import RESULTS_FILE
 from vqdna.tokenizers.learning import kept_bpe
-from vqdna.weights import DEFAULT, shipped
+from vqdna.weights import DEFAULT, built_in_folder
 
 VOCABULARIES, ENCODERS = "vocabularies", "encoders"
 BPE_WORDS, BPE_BASES = 4096, 4_000_000
@@ -110,7 +110,7 @@ def tokenizer_spec(encoder: OwnEncoder, budget: Budget, genomes: Sequence[Path],
     """Spec of the system's tokenizer, which is learned first where it has to be."""
     kind, _, config = encoder.tokenizer.partition(":")
     if kind == "shipped":
-        return f"vq:{shipped(DEFAULT, 'vocabulary')}"
+        return f"vq:{built_in_folder(DEFAULT, 'vocabulary')}"
     if kind == "vocabulary":
         from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
 

@@ -27,7 +27,7 @@ from vqdna.benchmark.results import Details
 from vqdna.config import load_config
 from vqdna.errors import InputError
 from vqdna.experiments.records import slug
-from vqdna.finetune.starting_weights import fresh_encoder
+from vqdna.finetune.starting_weights import random_encoder
 from vqdna.genome.bases import from_base_ids
 from vqdna.results import RESULTS_FILE, read_json
 from vqdna.tasks.loading import LabelledSequences, Splits
@@ -210,7 +210,7 @@ def run_own_encoder(name: str, budget: Budget, out: Path, order: Order) -> Outco
         known = read_json(source / RESULTS_FILE)
         pretraining = {"pretraining_bases": known["bases_seen"], "pretraining_seconds": known["seconds"]}
     else:
-        source = fresh_encoder(source, order.folder / "encoder", order.seed)
+        source = random_encoder(source, order.folder / "encoder", order.seed)
     tuned = run_budgeted(source, budget.finetune, order)
     shutil.rmtree(order.folder / "encoder", ignore_errors=True)
     details = tuned.details.more(**pretraining)

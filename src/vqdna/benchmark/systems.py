@@ -139,9 +139,9 @@ def _token_system(name: str, tokenizer: str, most_features: int | None = None) -
 
 def _built_in_or_named(tokenizer: str) -> str:
     """Spec of the built-in vocabulary of that name, else the spec itself."""
-    from vqdna.weights import shipped, shipped_names
+    from vqdna.weights import built_in_folder, built_in_names
 
-    return f"vq:{shipped(tokenizer, 'vocabulary')}" if tokenizer in shipped_names("vocabulary") else tokenizer
+    return f"vq:{built_in_folder(tokenizer, 'vocabulary')}" if tokenizer in built_in_names("vocabulary") else tokenizer
 
 
 def _encoder_system(name: str, folder: str, config: str, budget: Budget) -> System:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from vqdna.data_root import find_data_root
-from vqdna.weights import PARTS, Part, shipped, shipped_names
+from vqdna.weights import PARTS, Part, built_in_folder, built_in_names
 
 REQUIRED = (
     "torch",
@@ -43,8 +43,8 @@ def inspect_installation() -> dict[str, Any]:
         "training_precision": "bf16" if uses_bfloat16("auto") else "fp32",
         "data_root": str(root) if root else None,
         "models": {
-            name: {part: _megabytes(part, name) for part in PARTS if name in shipped_names(part)}
-            for name in shipped_names()
+            name: {part: _megabytes(part, name) for part in PARTS if name in built_in_names(part)}
+            for name in built_in_names()
         },
         "packages": packages,
         "extras": {extra: all(importlib.util.find_spec(name) for name in names) for extra, names in EXTRAS.items()},
@@ -71,7 +71,7 @@ def show_installation(facts: dict[str, Any]) -> str:
 
 def _megabytes(part: Part, name: str) -> float:
     """Size of a part of a built-in model."""
-    return round(sum(file.stat().st_size for file in shipped(name, part).rglob("*") if file.is_file()) / 1e6, 1)
+    return round(sum(file.stat().st_size for file in built_in_folder(name, part).rglob("*") if file.is_file()) / 1e6, 1)
 
 
 def _model_line(name: str, parts: dict[str, float]) -> str:

@@ -72,9 +72,9 @@ def vocabulary_spec(vocabulary: str | None) -> str:
     Raises:
         InputError: it is neither.
     """
-    from vqdna.weights import DEFAULT, part_folder, shipped
+    from vqdna.weights import DEFAULT, built_in_folder, part_folder
 
-    folder = shipped(DEFAULT, "vocabulary") if vocabulary is None else part_folder(vocabulary, "vocabulary")
+    folder = built_in_folder(DEFAULT, "vocabulary") if vocabulary is None else part_folder(vocabulary, "vocabulary")
     return f"vq:{folder}"
 
 

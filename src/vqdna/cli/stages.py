@@ -140,10 +140,10 @@ def finetune(
     from vqdna.config import load_config
     from vqdna.finetune.files import finetune_files, plan_files
     from vqdna.finetune.settings import FinetuneConfig
-    from vqdna.weights import part_folder, shipped_names
+    from vqdna.weights import built_in_names, part_folder
 
     prepare(quiet)
-    suited = encoder if encoder in shipped_names("encoder") else "cpu"
+    suited = encoder if encoder in built_in_names("encoder") else "cpu"
     resolved = load_config(FinetuneConfig, config or suited, "finetune", overrides or ())
     source = part_folder(encoder, "encoder")
     if plan:

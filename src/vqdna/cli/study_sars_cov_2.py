@@ -51,7 +51,7 @@ def sars_cov_2(
         list[str] | None, Option("--vocabulary", help="A vocabulary of your own as NAME=DIR. May be repeated.")
     ] = None,
     encoder: Annotated[
-        str, Option("--encoder", help="Encoder that is fine-tuned: a shipped one, a run folder, or none.")
+        str, Option("--encoder", help="Encoder that is fine-tuned: a built-in one, a run folder, or none.")
     ] = "small",
     knowledge: Annotated[
         Path | None, Option("--knowledge", help="YAML of genes, variants and mutations; SARS-CoV-2's without it.")
@@ -94,11 +94,7 @@ def sars_cov_2(
 
 
 def three_counts(text: str) -> tuple[int, int, int]:
-    """Counts written as `60,20,40`.
-
-    Raises:
-        InputError: they are not three whole numbers of one or more.
-    """
+    """Counts written as `60,20,40` (InputError: they are not three whole numbers of one or more)."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
         raise InputError(f"--per-variant '{text}': expected three whole numbers for train, dev and test, as 60,20,40")
@@ -128,7 +124,7 @@ def resolve_inputs(
     from vqdna.studies.sars_cov_2.study import Inputs
     from vqdna.studies.sars_cov_2.systems import SHIPPED
     from vqdna.tasks.covid_windows import REFERENCE_FILE, SUBSTITUTIONS_FILE, VARIANTS_FILE
-    from vqdna.weights import part_folder, shipped
+    from vqdna.weights import built_in_folder, part_folder
 
     root = find_data_root()
     if root is None and (genomes is None or reference is None):
@@ -137,7 +133,7 @@ def resolve_inputs(
     if genomes is None and labels is None:
         labels = place / SUBSTITUTIONS_FILE
     learned_from = training or ([place / ("genomes/viruses" if quick else "genomes")] if root else [])
-    folders = {SHIPPED: shipped(SHIPPED, "vocabulary")}
+    folders = {SHIPPED: built_in_folder(SHIPPED, "vocabulary")}
     folders |= {name: part_folder(folder, "vocabulary") for name, folder in named_folders(vocabularies).items()}
     return Inputs(
         genomes=tuple(sequence_files(genomes or [place / VARIANTS_FILE])),

@@ -38,7 +38,7 @@ def species(
     ] = None,
     encoder: Annotated[
         list[str] | None,
-        Option("--encoder", help="NAME=DIR or shipped name: its pooled hidden states. May be repeated."),
+        Option("--encoder", help="NAME=DIR or built-in name: its pooled hidden states. May be repeated."),
     ] = None,
     finetune_up_to: Annotated[
         str | None, Option("--finetune-up-to", help="Also fine-tune encoders on windows up to this length, such as 1k.")

@@ -14,7 +14,7 @@ from typing import Any
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.results import read_json
 from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings
-from vqdna.weights import shipped, shipped_names
+from vqdna.weights import built_in_folder, built_in_names
 
 CLASSES = {
     "nucleotide": ("vqdna.tokenizers.nucleotide", "NucleotideTokenizer"),
@@ -46,7 +46,7 @@ def load_tokenizer(spec: str | Path) -> Tokenizer:
     """
     text = str(spec)
     kind, separator, rest = text.partition(":")
-    built_in = shipped_names("vocabulary")
+    built_in = built_in_names("vocabulary")
     if text == "nucleotide":
         return _made(_class("nucleotide")())
     if kind == "kmer":
@@ -55,7 +55,7 @@ def load_tokenizer(spec: str | Path) -> Tokenizer:
             raise InputError(f"tokenizer '{spec}': expected kmer:K or kmer:K:STRIDE with whole numbers, such as kmer:6")
         return _made(_class("kmer")(*map(int, numbers)))
     if text in built_in or (kind == "vq" and rest in built_in):
-        return _made(_class("vq").from_directory(shipped(rest or text, "vocabulary")))
+        return _made(_class("vq").from_directory(built_in_folder(rest or text, "vocabulary")))
     if kind in ("bpe", "vq") and separator:
         if not rest or not Path(rest).is_dir():
             raise InputError(f"tokenizer '{spec}': '{rest}' is no directory, expected {GRAMMAR}")

@@ -19,19 +19,19 @@ DEFAULT = "small"
 """Model that commands take where none is named."""
 
 
-def shipped_names(part: Part | None = None) -> list[str]:
+def built_in_names(part: Part | None = None) -> list[str]:
     """Names of the built-in models, of all or of those with the part, in order."""
     wanted = PARTS if part is None else (part,)
     return sorted({path.parents[1].name for kind in wanted for path in FOLDER.glob(f"*/{kind}/config.json")})
 
 
-def shipped(name: str, part: Part) -> Path:
+def built_in_folder(name: str, part: Part) -> Path:
     """Folder of a part of a built-in model.
 
     Raises:
         InputError: no built-in model of that name has the part; names those that have.
     """
-    known = shipped_names(part)
+    known = built_in_names(part)
     if name not in known:
         listed = f"expected {' or '.join(known)}" if known else "none comes with this installation"
         raise InputError(f"no built-in {part} '{name}', {listed}{nearest_name_hint(name, known)}")
@@ -44,7 +44,7 @@ def part_folder(name_or_path: str | Path, part: Part) -> Path:
     Raises:
         InputError: it is neither; names the nearest built-in one.
     """
-    name, known = str(name_or_path), shipped_names(part)
+    name, known = str(name_or_path), built_in_names(part)
     if name in known:
         return FOLDER / name / part
     if not Path(name).exists():

@@ -24,7 +24,7 @@ from vqdna.errors import InputError
 from vqdna.experiments.cells import Cell, run_cells
 from vqdna.experiments.records import known_record
 from vqdna.finetune.settings import FinetuneConfig
-from vqdna.finetune.starting_weights import fresh_encoder
+from vqdna.finetune.starting_weights import random_encoder
 from vqdna.finetune.train import run_finetune
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.studies.pretraining.results import STUDY, PretrainingResult, PretrainingRow
@@ -195,7 +195,7 @@ class PretrainingRun(Cell[PretrainingResult]):
         found = run_finetune(
             self.study.config_of(self.encoder),
             self.study.splits(self.dataset),
-            encoder=fresh_encoder(source, self.lock / "encoder", self.seed) if is_new else source,
+            encoder=random_encoder(source, self.lock / "encoder", self.seed) if is_new else source,
             out=self.lock / "run",
             seed=self.seed,
             announces=False,
