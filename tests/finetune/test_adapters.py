@@ -6,8 +6,11 @@ import pytest
 import torch
 from example_tasks import BERT, MODERNBERT, config, tiny_encoder, tiny_vocabulary
 from torch import nn
+from transformers import AutoConfig, AutoModel, BertConfig, BertModel
 
+from vqdna.encoder import backbones
 from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.errors import InputError
 from vqdna.finetune.adapters import (
     has_adapter,
     load_adapter,
@@ -135,6 +138,38 @@ def test_saved_adapter_with_the_first_encoder_is_the_fine_tuned_model(tmp_path: 
     loaded = load_adapter(encoder, tmp_path / "adapter")
     assert torch.allclose(loaded(BASES).logits, model(BASES).logits, atol=1e-6)
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+
+
+class NormalizedBert(BertModel):
+    """BERT whose hidden states go through batch normalization: linear layers beside running statistics."""
+
+    config_class = type("NormalizedBertConfig", (BertConfig,), {"model_type": "normalized_bert"})
+
+    def __init__(self, config, **options):
+        super().__init__(config, **options)
+        self.norm = nn.BatchNorm1d(config.hidden_size)
+
+    def forward(self, *arguments, **named):
+        output = super().forward(*arguments, **named)
+        output.last_hidden_state = self.norm(output.last_hidden_state.transpose(1, 2)).transpose(1, 2)
+        return output
+
+
+def test_a_saved_adapter_holds_the_statistics_of_batch_normalization(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    AutoConfig.register("normalized_bert", NormalizedBert.config_class)
+    AutoModel.register(NormalizedBert.config_class, NormalizedBert)
+    monkeypatch.setattr(backbones, "BACKBONES", ("normalized_bert",))
+    backbone = {**BERT, "model_type": "normalized_bert"}
+    encoder = tiny_encoder(tiny_vocabulary(), backbone)
+    model = trained(prepared(config(), backbone=backbone))
+    save_adapter(model, tmp_path / "adapter")
+    loaded = load_adapter(encoder, tmp_path / "adapter")
+    torch.testing.assert_close(loaded(BASES).logits, model(BASES).logits, atol=1e-6, rtol=1e-5)
+
+
+def test_lora_is_refused_where_no_layer_could_take_an_adapter():
+    with pytest.raises(InputError, match="method: got 'lora', expected 'full' or 'linear': the vqdna_convolutions"):
+        prepared(config(), backbone={"model_type": "vqdna_convolutions", "hidden_size": 8})
 
 
 def test_merging_without_an_adapter_changes_nothing():

@@ -5,8 +5,7 @@ from example_tasks import MODERNBERT, config, tiny_encoder, tiny_vocabulary
 from vqdna.encoder.encoded_sequences import EncodedSequences
 from vqdna.finetune.adapters import load_adapter, merge_adapter, prepare_trainable, save_adapter
 from vqdna.finetune.evaluation import coding_batches
-from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, pool_positions
-from vqdna.finetune.standardizing import Standardizer
+from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, Standardizer, pool_positions
 
 BASES = torch.randint(0, 4, (30, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

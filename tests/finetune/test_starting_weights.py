@@ -15,7 +15,7 @@ from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.files import finetune_files, plan_files
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
 from vqdna.finetune.settings import FinetuneConfig, NetworkSettings
-from vqdna.finetune.starting_weights import fresh_network
+from vqdna.finetune.starting_weights import random_network
 from vqdna.inference.predict import predict_file
 from vqdna.tokenizers import tokenizer_name
 from vqdna.tokenizers.base_words import BaseWordTokenizer, words_at_bases
@@ -27,7 +27,7 @@ LEARNS: dict[str, Any] = {"method": "full", "head": {"pooling": "mean+max"}, "tr
 
 def network(encoder: GenomeEncoder, **changes: Any) -> GenomeEncoder:
     torch.manual_seed(3)
-    return fresh_network(encoder, NetworkSettings(**{**WORDS_BESIDE_BASES, **changes})).eval()
+    return random_network(encoder, NetworkSettings(**{**WORDS_BESIDE_BASES, **changes})).eval()
 
 
 def test_the_vocabulary_is_the_encoders_and_nothing_else():
@@ -155,11 +155,11 @@ def test_fresh_weights_have_nothing_to_adapt(method):
 
 def test_the_presets_have_the_shape_and_the_training_that_were_measured():
     both, bases = (load_config(FinetuneConfig, name, "finetune") for name in ("cnn-words", "cnn"))
-    made = fresh_network(tiny_encoder(tiny_vocabulary()), both.network)
+    made = random_network(tiny_encoder(tiny_vocabulary()), both.network)
     assert (made.config.hidden_size, made.backbone.config.dilations) == (96, [1, 4])
     assert made.backbone.config.stem_kernel_size == 15
     assert made.backbone.config.embedding_size == 4 + 16
     assert both.network.code_dropout == 0.5
     assert (both.head.hidden_size, both.head.dropout) == (64, 0.3)
     assert (both.training.schedule, both.training.learning_rate) == ("one-cycle", 2e-3)
-    assert tokenizer_name(fresh_network(tiny_encoder(), bases.network).tokenizer) == "nucleotide"
+    assert tokenizer_name(random_network(tiny_encoder(), bases.network).tokenizer) == "nucleotide"

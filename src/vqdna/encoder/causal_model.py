@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float, Int, Shaped, UInt8
+from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 from transformers.utils import ModelOutput
 
 from vqdna.encoder.backbones import looks_ahead
-from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, given_bases
 from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, DnaModel, load_model, register_model
 from vqdna.encoder.spans import positions_over_unknown
 from vqdna.errors import InputError
@@ -68,11 +68,7 @@ class GenomeEncoderForCausalModeling(DnaModel):
 
     @classmethod
     def from_encoder(cls, encoder: GenomeEncoder) -> GenomeEncoderForCausalModeling:
-        """A head with random weights on an encoder, used as it is.
-
-        Raises:
-            InputError: an encoder with several codes a token, with a stem, or one that looks ahead.
-        """
+        """A head with random weights on an encoder, used as it is."""
         return cls(CausalModelingConfig(**encoder.config.encoder_settings()), encoder)
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -85,25 +81,16 @@ class GenomeEncoderForCausalModeling(DnaModel):
         *,
         input_ids: Int[Tensor, "batch base"] | None = None,
     ) -> CausalModelingOutput:
-        """Loss, logits and log-likelihoods; a row's first token is not predicted, for nothing stands before it.
-
-        Args:
-            base_ids: the bases.
-            attention_mask: False on padding at the rows' ends.
-            input_ids: another name of `base_ids`.
-
-        Raises:
-            ValueError: no bases were given.
-        """
-        bases = base_ids if input_ids is None else input_ids
-        if bases is None:
-            raise ValueError("give base_ids (or input_ids)")
+        """Loss, logits and log-likelihoods; a row's first token is not predicted, for nothing stands before it."""
+        bases = given_bases(base_ids, input_ids)
         tokens = self.encoder.tokens_of(bases, attention_mask)
         output = self.encoder(codes=tokens.codes, position_mask=tokens.attention_mask)
         logits = self.prediction(output.last_hidden_state)
         predicted = tokens.attention_mask & ~positions_over_unknown(bases, tokens.spans)
         predicted[:, :1] = False
-        likelihoods = _of_words(logits, tokens.codes[..., 0]).masked_fill(~predicted, 0.0)
+        words = tokens.codes[..., 0]
+        told = logits[:, :-1].float().log_softmax(dim=-1).gather(2, words[:, 1:, None])[..., 0]
+        likelihoods = nn.functional.pad(told, (1, 0))[:, : words.shape[1]].masked_fill(~predicted, 0.0)
         return CausalModelingOutput(
             loss=-likelihoods.sum() / predicted.sum().clamp_min(1),
             logits=logits,
@@ -113,20 +100,8 @@ class GenomeEncoderForCausalModeling(DnaModel):
 
 
 def load_causal_model(path: Path) -> GenomeEncoderForCausalModeling:
-    """Published encoder with its head, in the `causal_model/` of the folder `path`.
-
-    Raises:
-        InputError: none lies there, or its files are damaged.
-    """
+    """Published encoder with its head, in the `causal_model/` of the folder `path`."""
     return load_model(GenomeEncoderForCausalModeling, path / CAUSAL_MODEL_FOLDER, CausalModelingConfig.model_type)
-
-
-def _of_words(
-    logits: Float[Tensor, "batch token word"], words: Int[Tensor, "batch token"]
-) -> Float[Tensor, "batch token"]:
-    """Log-probability of each token by the logits before it; 0 for a row's first."""
-    known = logits[:, :-1].float().log_softmax(dim=-1).gather(2, words[:, 1:, None])[..., 0]
-    return nn.functional.pad(known, (1, 0))[:, : words.shape[1]]
 
 
 register_model(GenomeEncoderForCausalModeling, AutoModelForCausalLM, GenomeEncoder)

@@ -25,7 +25,7 @@ from vqdna.encoder.code_embedding import CODE_EMBEDDINGS, CodeEmbedding, code_em
 from vqdna.encoder.long_rows import in_chunks, reach_of_layers, recomputed_layers
 from vqdna.encoder.saved_models import DnaModel, load_model, register_model
 from vqdna.encoder.stem import SpecialTokens, Stem, StemSettings, surrounded
-from vqdna.errors import InputError, nearest_name_hint
+from vqdna.errors import InputError, check_name
 from vqdna.tokenizers import Tokenizer, Tokens, tokenizer_from_settings
 
 
@@ -54,11 +54,7 @@ class GenomeEncoderConfig(PreTrainedConfig):
         code_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        if code_embedding not in CODE_EMBEDDINGS:
-            raise InputError(
-                f"code_embedding: got '{code_embedding}', expected one of {', '.join(CODE_EMBEDDINGS)}"
-                f"{nearest_name_hint(code_embedding, CODE_EMBEDDINGS)}"
-            )
+        check_name("code_embedding", code_embedding, CODE_EMBEDDINGS)
         self.code_embedding, self.code_dropout = code_embedding, code_dropout
         self.tokenizer = dict(tokenizer or {"kind": "nucleotide"})
         self.backbone = dict(backbone or {"model_type": "modernbert"})
@@ -138,7 +134,7 @@ class GenomeEncoder(DnaModel):
         return encoder
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Normal weights of deviation 0.02 for the embedding; stem, backbone and tokenizer set their own."""
+        """Random weights of the embedding; stem, backbone and tokenizer set their own."""
         if isinstance(module, CodeEmbedding):
             module.reset_parameters()
 
@@ -156,21 +152,15 @@ class GenomeEncoder(DnaModel):
 
         Args:
             base_ids: bases, with `attention_mask` False on padding at the row's end.
-            attention_mask: which bases are no padding.
             input_ids: another name of `base_ids`, by which scripts of the transformers ecosystem know it.
             codes: instead of `base_ids`; needs `position_mask`, True where there is a token.
-            position_mask: see `codes`.
             hidden_positions: True where a token's embedding is replaced by the mask embedding.
 
         Raises:
-            ValueError: neither bases nor codes were given.
             InputError: a row makes more positions than the backbone has.
         """
         if codes is None:
-            bases = base_ids if input_ids is None else input_ids
-            if bases is None:
-                raise ValueError("give base_ids (or input_ids), or codes with position_mask")
-            tokens = self.tokens_of(bases, attention_mask)
+            tokens = self.tokens_of(given_bases(base_ids, input_ids), attention_mask)
             codes, position_mask = tokens.codes, tokens.attention_mask
         if position_mask is None:
             position_mask = torch.ones(codes.shape[:2], dtype=torch.bool, device=codes.device)
@@ -217,9 +207,8 @@ class GenomeEncoder(DnaModel):
             )
         rows, mask = embeddings, position_mask
         if self.special_tokens:
-            rows, mask = surrounded(
-                embeddings, position_mask, *map(self._special_embeddings, self.special_tokens.parts)
-            )
+            around = (self.special_tokens.first, self.special_tokens.last)
+            rows, mask = surrounded(embeddings, position_mask, *map(self._special_embeddings, around))
         with recomputed_layers(self.backbone, num_positions):
             hidden = self.backbone(inputs_embeds=rows, attention_mask=mask.long()).last_hidden_state
         before = len(self.special_tokens.first)
@@ -233,55 +222,47 @@ class GenomeEncoder(DnaModel):
     def tokens_of(
         self, base_ids: Shaped[Tensor, "batch base"], attention_mask: Shaped[Tensor, "batch base"] | None
     ) -> Tokens:
-        """Tokens of bases in any type of numbers, as scripts of the transformers ecosystem have them.
-
-        Args:
-            base_ids: or `input_ids`.
-            attention_mask: false or 0 on padding at the rows' ends; None where there is none.
-        """
+        """Tokens of bases and masks in any type of numbers, as scripts of the transformers ecosystem have them."""
         kept = None if attention_mask is None else attention_mask.bool()
         return self.tokenizer.encode(base_ids.to(torch.uint8), kept)
 
     def token_states(self, output: GenomeEncoderOutput, num_tokens: int) -> Float[Tensor, "batch token token_width"]:
         """State of each of the `num_tokens` tokens of a row; without a stem the hidden states themselves."""
-        hidden: Tensor = _given(output.last_hidden_state)
+        hidden = output.last_hidden_state
+        if hidden is None:
+            raise ValueError("the encoder's output lacks its hidden states")
         return hidden if self.stem is None else self.stem.split(hidden, num_tokens)
 
 
-def load_encoder(path: Path) -> GenomeEncoder:
-    """Pre-trained encoder in the run folder `path` or in its `model/`.
+def given_bases(
+    base_ids: Shaped[Tensor, "batch base"] | None, input_ids: Shaped[Tensor, "batch base"] | None
+) -> Shaped[Tensor, "batch base"]:
+    """Bases under either of their names; a ValueError where there are none."""
+    bases = base_ids if input_ids is None else input_ids
+    if bases is None:
+        raise ValueError("give base_ids (or input_ids), or codes with position_mask")
+    return bases
 
-    Raises:
-        InputError: no encoder lies there, or its files are damaged.
-    """
+
+def load_encoder(path: Path) -> GenomeEncoder:
+    """Pre-trained encoder in the run folder `path` or in its `model/`; InputError where none lies there."""
     return load_model(GenomeEncoder, path, GenomeEncoderConfig.model_type)
 
 
 def _special_tokens(config: GenomeEncoderConfig, tokenizer: Tokenizer, embedding: CodeEmbedding) -> SpecialTokens:
-    """The configuration's special tokens, checked against what is to embed them.
-
-    Raises:
-        InputError: there is no table of one level for them, they are none of its codes, or a stem would merge them.
-    """
+    """The configuration's special tokens, checked against what is to embed them."""
     around = SpecialTokens(**(config.special_tokens or {}))
     if not around:
         return around
     if config.stem is not None or embedding.uses_vectors or len(tokenizer.level_sizes) > 1:
         raise InputError("special_tokens: expected a tokenizer of one level with a table of embeddings, and no stem")
-    foreign = [code for part in around.parts for code in part if not 0 <= code < tokenizer.level_sizes[0]]
+    foreign = [code for code in (*around.first, *around.last) if not 0 <= code < tokenizer.level_sizes[0]]
     if foreign:
         raise InputError(f"special_tokens: got code {foreign[0]}, expected 0 to {tokenizer.level_sizes[0] - 1}")
     return around
 
 
-def _given(value: Tensor | None) -> Tensor:
-    if value is None:
-        raise ValueError("the encoder's output lacks its hidden states")
-    return value
-
-
 register_model(GenomeEncoder, AutoModel)
-
 
 POOLINGS = ("mean", "mean+max")
 

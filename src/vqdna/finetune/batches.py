@@ -33,7 +33,6 @@ class EpochDataset(Dataset[Item]):
         encoded: with both strands where `augment` or `pairs`.
         labels: class ids, 0/1 sets or scores, a row each.
         batch_size: rows of a batch, which order keeps together.
-        seed: of order and strands.
         augment: each epoch draws the strand of each row.
         pairs: items have both strands.
     """
@@ -92,7 +91,6 @@ def collate(items: Sequence[Item]) -> dict[str, Any]:
 
 
 def label_tensor(labels: Sequence[Any]) -> Shaped[Tensor, "batch ..."]:
-    """Class ids as integers; sets and scores as float32."""
     stacked = np.stack(labels)
     is_class_id = stacked.ndim == 1 and np.issubdtype(stacked.dtype, np.integer)
     return torch.from_numpy(stacked.astype(np.int64 if is_class_id else np.float32))

@@ -45,11 +45,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
     random_state: int
 
     def fit(self, X: Any, y: Any, dev: tuple[Any, Any] | None = None) -> SequenceClassifier:
-        """Learns sequences X (text, or arrays of base ids) and their labels y.
+        """Learns sequences X (text, or arrays of base ids, in a list, an array or a column) and their labels y.
 
         Args:
-            X: a list, an array or a column.
-            y: as many labels.
             dev: sequences and labels by which epochs and settings are chosen; None holds `dev_fraction` of X out.
 
         Raises:
@@ -80,7 +78,6 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):
         return self._probabilities(labelled((texts, ["0"] * len(texts)), "X", task="classification").base_ids)
 
     def predict(self, X: Any) -> Shaped[ndarray, "row"]:
-        """Most probable class of each sequence."""
         probabilities = self.predict_proba(X)
         predicted: Shaped[ndarray, "row"] = self.classes_[probabilities.argmax(axis=1)]
         return predicted
@@ -137,10 +134,15 @@ class VqdnaClassifier(SequenceClassifier):
         self.out = out
 
     def _fit(self, train: LabelledSequences, dev: LabelledSequences) -> None:
+        config = self.config
+        if not isinstance(config, FinetuneConfig):
+            config = load_config(FinetuneConfig, str(config), "finetune", self.overrides)
+        elif self.overrides:
+            raise InputError("overrides go with a configuration's name or path, not with a FinetuneConfig")
         with tempfile.TemporaryDirectory(prefix="vqdna-") as temporary:
             folder = Path(self.out) if self.out else Path(temporary) / "run"
             self.results_ = run_finetune(
-                self._configuration(),
+                config,
                 Splits(train, dev, None),
                 encoder=self.model if isinstance(self.model, GenomeEncoder) else part_folder(self.model, "encoder"),
                 out=folder,
@@ -152,16 +154,8 @@ class VqdnaClassifier(SequenceClassifier):
     def _probabilities(self, base_ids: list[UInt8[ndarray, "_"]]) -> Float[ndarray, "row class"]:
         return predict_sequences(self.model_, base_ids, lambda row: f"X: record {row}")
 
-    def _configuration(self) -> FinetuneConfig:
-        if not isinstance(self.config, FinetuneConfig):
-            return load_config(FinetuneConfig, str(self.config), "finetune", self.overrides)
-        if self.overrides:
-            raise InputError("overrides go with a configuration's name or path, not with a FinetuneConfig")
-        return self.config
-
 
 def _texts(X: Any) -> list[Any]:
-    """Sequences of a list, a column, or a table of one column."""
     if getattr(X, "ndim", 1) == 2 and X.shape[1] == 1:
         X = X.iloc[:, 0] if hasattr(X, "iloc") else X[:, 0]
     if isinstance(X, str):

@@ -8,6 +8,7 @@ neither padding nor the order of the records changes them. It must not know file
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar, cast
 
 import numpy as np
@@ -22,12 +23,11 @@ from vqdna.devices import uses_bfloat16
 from vqdna.encoder.encoded_sequences import EncodedSequences, encode_sequences
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.quiet import is_watched
-from vqdna.tasks.loading import LabelledSequences, Task
+from vqdna.tasks.loading import LabelledSequences
 from vqdna.tasks.metrics import Metrics, task_metrics
 from vqdna.tokenizers.padding import BATCH_SIZE, TOKENS_PER_BATCH, pad_codes, similar_batches
 
 Item = TypeVar("Item")
-
 
 ON_GPU = 8
 """Times as many at once there, where small batches leave most of it idle."""
@@ -51,7 +51,6 @@ def predict_sequences(
 
     Args:
         model: in evaluation mode.
-        base_ids: one array per record.
         place: where record i comes from, for messages.
         batch_size: sequences at once; fewer where they are long.
         precision: "fp32", "bf16", or "auto" for the fastest that the processor has.
@@ -65,8 +64,8 @@ def predict_sequences(
     both_strands = model.config.reads_both_strands
     chunks = []
     for chunk in bar:
-        rows, shown = base_ids[chunk], _moved(place, chunk.start)
-        encoded = encode_sequences(model.encoder, rows, shown, both_strands=both_strands, keep=keep)
+        names = partial(_later_record, place, chunk.start)
+        encoded = encode_sequences(model.encoder, base_ids[chunk], names, both_strands=both_strands, keep=keep)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=uses_bfloat16(precision)):
             chunks.append(predict_codes(model, encoded, batch_size=batch_size))
     return np.concatenate(chunks)
@@ -84,8 +83,8 @@ def _chunks(lengths: Sequence[int]) -> Iterator[slice]:
         yield slice(start, len(lengths))
 
 
-def _moved(place: Callable[[int], str], start: int) -> Callable[[int], str]:
-    return lambda row: place(start + row)
+def _later_record(place: Callable[[int], str], start: int, row: int) -> str:
+    return place(start + row)
 
 
 def predict_codes(
@@ -95,15 +94,12 @@ def predict_codes(
     read = [encoded]
     if model.config.reverse_complement_average and encoded.reverse_codes is not None:
         read.append(EncodedSequences(encoded.reverse_codes))
-    averaged = np.mean([_predict(model, strand, batch_size) for strand in read], axis=0)
+
+    def predictions(**batch: Tensor) -> Tensor:
+        return model.predictions(model(**batch).logits)
+
+    averaged = np.mean([in_batches(model, strand, predictions, batch_size).cpu().numpy() for strand in read], axis=0)
     return cast(ndarray, averaged.astype(np.float32))
-
-
-def _predict(
-    model: GenomeEncoderForSequenceClassification, encoded: EncodedSequences, batch_size: int
-) -> Float[ndarray, "row class"]:
-    predictions = in_batches(model, encoded, lambda **batch: model.predictions(model(**batch).logits), batch_size)
-    return predictions.cpu().numpy()
 
 
 @torch.no_grad()
@@ -117,9 +113,8 @@ def in_batches(
     """What `compute` gives for the codes of each record, in the order given, records of similar length together.
 
     Args:
-        model: whose device is computed on.
         encoded: with both strands where the model shares them.
-        compute: takes `codes` and `position_mask` of a batch.
+        compute: takes `codes` and `position_mask` of a batch, on the model's device.
         batch_size: records at once; fewer where they are long, more on a GPU.
         description: shows a progress bar of this name on a terminal.
     """
@@ -152,6 +147,4 @@ def coding_batches(encoded: EncodedSequences, most: int, *, pairs: bool = False)
 
 
 def score(labelled: LabelledSequences, predictions: Float[ndarray, "row class"]) -> Metrics:
-    """Metrics of the predictions against the labels."""
-    task: Task = labelled.task
-    return task_metrics(task, labelled.labels, predictions.astype(np.float64))
+    return task_metrics(labelled.task, labelled.labels, predictions.astype(np.float64))

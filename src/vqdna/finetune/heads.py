@@ -1,8 +1,10 @@
 """The genome encoder with a task head: DNA in, one row of logits per sequence out.
 
 Flow: base_ids [batch, base] (or codes [batch, position, level]) -> hidden states [batch, position, width] -> pooled
-over the positions that hold a token [batch, width] -> MLP -> logits [batch, class]. One saved directory is complete and
-opens with `AutoModelForSequenceClassification`. It must not know training, adapters or files. Paper: Fig. 2c.
+over the positions that hold a token [batch, width] -> MLP -> logits [batch, class]. Where a label holds for both
+strands, both may go through at once: pooled [2 * batch, width] -> maximum and mean over the strands
+[batch, 2 * width]; averaged predictions leave it to each strand alone to see a motif. One saved directory is complete
+and opens with `AutoModelForSequenceClassification`. It must not know training, adapters or files. Paper: Fig. 2c.
 """
 
 from __future__ import annotations
@@ -25,8 +27,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from vqdna.encoder.genome_encoder import POOLINGS, GenomeEncoder, GenomeEncoderConfig, pool_positions
 from vqdna.encoder.saved_models import DnaModel, load_model, register_beside, register_model
 from vqdna.errors import check_name
-from vqdna.finetune.standardizing import Standardizer
-from vqdna.finetune.strands import joined_strands, strand_pairs
+from vqdna.genome.bases import N
 
 TASKS = ("classification", "multilabel", "regression")
 PROBLEM_TYPES = dict(
@@ -48,8 +49,8 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
         head_hidden_size: width of the hidden layer; 0 means a single linear layer.
         head_dropout: before each linear layer.
         reverse_complement_average: predictions are to be averaged over both strands.
-        standardize: pooled features are standardized, see `vqdna.finetune.standardizing`.
-        shares_strands: both strands go through the encoder, see `vqdna.finetune.strands`.
+        standardize: pooled features are standardized, see `Standardizer`.
+        shares_strands: both strands go through the encoder, see the head of this module.
     """
 
     model_type = "vqdna_sequence_classifier"
@@ -84,7 +85,7 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
     def around(cls, config: GenomeEncoderConfig) -> SequenceClassifierConfig:
         """The configuration itself; around a bare encoder's one a head with as many outputs as its `num_labels`.
 
-        So `AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=3)` makes a fresh head, as scripts
+        So `AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=3)` makes a new head, as scripts
         that fine-tune any model do. A single output is a score.
         """
         if isinstance(config, cls):
@@ -95,26 +96,21 @@ class SequenceClassifierConfig(GenomeEncoderConfig):
 
     @property
     def class_names(self) -> list[str]:
-        """Name of each class; empty for regression."""
         return [] if self.task == "regression" else output_names(self)
 
     @property
     def reads_both_strands(self) -> bool:
-        """Predictions take the codes of the reverse complement too."""
         return self.reverse_complement_average or self.shares_strands
 
     @property
     def num_outputs(self) -> int:
-        """Number of classes, or 1 for regression."""
         return max(1, len(self.class_names))
 
 
 def outputs_named(names: Sequence[str] | None, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a configuration with the names of its outputs, in the form that transformers reads them.
+    """Keyword arguments of `PreTrainedConfig` with the names of its outputs, in the form that transformers reads them.
 
-    Args:
-        names: None leaves those that the settings have, and gives "0" and "1" to settings that have none.
-        settings: keyword arguments of `PreTrainedConfig`, which may name outputs already.
+    None leaves the names that the settings have, and gives "0" and "1" to settings that have none.
     """
     own = {name: value for name, value in settings.items() if name != "problem_type"}
     if names is None and own.keys() & {"id2label", "num_labels"}:
@@ -125,18 +121,36 @@ def outputs_named(names: Sequence[str] | None, settings: Mapping[str, Any]) -> d
 
 
 def output_names(config: PreTrainedConfig) -> list[str]:
-    """Names of a configuration's outputs, in their order."""
     return [str(name) for name in (config.id2label or {}).values()]
 
 
-class GenomeEncoderForSequenceClassification(DnaModel):
+class EncoderWithHead(DnaModel):
+    """What classifiers of sequences and of bases share: a genome encoder, copied, under a new head."""
+
+    base_model_prefix = "encoder"
+    main_input_name = "base_ids"
+    _supports_sdpa = True
+    encoder: GenomeEncoder
+
+    @classmethod
+    def from_encoder(cls, encoder: GenomeEncoder, **settings: Any) -> Any:
+        """The model: a copy of the trained encoder under a new head; `settings` are those of its configuration."""
+        config_class: Any = cls.config_class
+        model = cls(config_class(**encoder.config.encoder_settings(), **settings))
+        model.encoder.load_state_dict(encoder.state_dict())
+        return model
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """PyTorch's own for layers of a head that a loaded folder lacks; the encoder sets its own."""
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
+
+
+class GenomeEncoderForSequenceClassification(EncoderWithHead):
     """Genome encoder with an MLP head over pooled positions."""
 
     config_class = SequenceClassifierConfig
-    base_model_prefix = "encoder"
-    main_input_name = "base_ids"
     config: SequenceClassifierConfig
-    _supports_sdpa = True
 
     def __init__(self, config: GenomeEncoderConfig) -> None:
         config = SequenceClassifierConfig.around(config)
@@ -146,19 +160,6 @@ class GenomeEncoderForSequenceClassification(DnaModel):
         self.standardizer = Standardizer(pooled_size) if config.standardize else None
         self.head = MlpHead(pooled_size, config.head_hidden_size, config.num_outputs, config.head_dropout)
         self.post_init()
-
-    @classmethod
-    def from_encoder(cls, encoder: GenomeEncoder, **settings: Any) -> GenomeEncoderForSequenceClassification:
-        """A copy of the trained encoder under a fresh head; `settings` are those of `SequenceClassifierConfig`."""
-        shape: dict[str, Any] = encoder.config.encoder_settings()
-        model = cls(SequenceClassifierConfig(**shape, **settings))
-        model.encoder.load_state_dict(encoder.state_dict())
-        return model
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """PyTorch's own for layers of a head that a loaded folder lacks; the encoder sets its own."""
-        if isinstance(module, nn.Linear):
-            module.reset_parameters()
 
     def forward(
         self,
@@ -173,15 +174,10 @@ class GenomeEncoderForSequenceClassification(DnaModel):
     ) -> SequenceClassifierOutput:
         """Logits of each sequence, from bases or from codes, and the loss where there are labels.
 
-        They are those of the strand given, unless the model shares strands.
+        They are those of the strand given, unless the model shares strands. The rest is as in `GenomeEncoder.forward`.
 
         Args:
-            base_ids: see `GenomeEncoder.forward`.
-            attention_mask: see `GenomeEncoder.forward`.
-            input_ids: see `GenomeEncoder.forward`.
-            codes: see `GenomeEncoder.forward`; where strands are shared, a row for each sequence and behind those one
-                for each reverse complement.
-            position_mask: see `GenomeEncoder.forward`.
+            codes: where strands are shared, a row for each sequence and behind those one for each reverse complement.
             labels: class ids `[batch]`, 0/1 sets `[batch class]`, or scores `[batch]` on their own scale.
             loss_shares: factor of the loss; for a batch that is one pass of several, see `loss_items`.
         """
@@ -218,11 +214,8 @@ class GenomeEncoderForSequenceClassification(DnaModel):
             return
         was_training = self.training
         self.eval()
-        pooled = [
-            self._features(codes=codes.to(self.device), position_mask=position_mask.to(self.device))
-            for codes, position_mask in rows
-        ]
-        self.standardizer.fit(torch.cat(pooled))
+        moved = ((codes.to(self.device), mask.to(self.device)) for codes, mask in rows)
+        self.standardizer.fit(torch.cat([self._features(codes=codes, position_mask=mask) for codes, mask in moved]))
         self.train(was_training)
 
     def loss_items(self, labels: Shaped[Tensor, "batch ..."], **batch: Any) -> dict[str, Tensor | int]:
@@ -277,12 +270,62 @@ class MlpHead(nn.Module):
             layer._is_hf_initialized = not layer.weight.is_meta  # type: ignore[assignment]
 
     def forward(self, states: Float[Tensor, "*row width"]) -> Float[Tensor, "*row output"]:
-        """Logits of each state."""
         features = self.dropout(states)
         if self.hidden is not None:
             features = self.dropout(functional.gelu(self.hidden(features)))
         logits: Tensor = self.output(features)
         return logits
+
+
+SMALLEST_DEVIATION = 1e-3
+"""Of a feature, as a share of the mean deviation: smaller ones would only blow up noise."""
+
+
+class Standardizer(nn.Module):
+    """Features less their mean, over their deviation; as they are until `fit`.
+
+    A pre-trained encoder's pooled states lie close together, far from the origin; a new head sees nearly the same
+    vector for every sequence and needs many steps to find what differs. Mean and deviation are measured once and kept,
+    so that no score depends on what else is in a batch.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(size))
+
+    @torch.no_grad()
+    def fit(self, features: Float[Tensor, "row feature"]) -> None:
+        deviation = features.std(dim=0, correction=0)
+        least = SMALLEST_DEVIATION * deviation.mean()
+        self.mean.copy_(features.mean(dim=0))
+        self.deviation.copy_(deviation.clamp_min(least) if least > 0 else torch.ones_like(deviation))
+
+    def forward(self, features: Float[Tensor, "row feature"]) -> Float[Tensor, "row feature"]:
+        return (features - self.mean) / self.deviation
+
+
+def strand_pairs(
+    base_ids: Shaped[Tensor, "batch base"], attention_mask: Shaped[Tensor, "batch base"] | None = None
+) -> tuple[UInt8[Tensor, "pair base"], Bool[Tensor, "pair base"]]:
+    """Rows, behind them their reverse complements, and the mask of both; padding stays behind each row."""
+    bases = base_ids.to(torch.uint8)
+    mask = torch.ones_like(bases, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+    positions = torch.arange(bases.shape[1], device=bases.device)
+    lengths = mask.sum(dim=1, keepdim=True)
+    backwards = torch.where(positions < lengths, lengths - 1 - positions, positions)
+    turned = bases.gather(1, backwards)
+    complement = torch.where(turned < N, N - 1 - turned, turned)
+    return torch.cat([bases, complement]), torch.cat([mask, mask])
+
+
+def joined_strands(pooled: Float[Tensor, "pair feature"]) -> Float[Tensor, "batch joined"]:
+    """Maximum and mean over the two strands of each sequence, the strands given in the first half of the rows."""
+    given, reverse = pooled.chunk(2)
+    return torch.cat([torch.maximum(given, reverse), (given + reverse) / 2], dim=1)
 
 
 register_model(GenomeEncoderForSequenceClassification, AutoModelForSequenceClassification, GenomeEncoder)

@@ -29,15 +29,7 @@ def probe_head(
     start: LinearProbing,
     seed: int,
 ) -> None:
-    """Trains the head in place on the strand as given; the rate falls to zero.
-
-    Args:
-        model: its encoder and standardizer are taken as they are.
-        encoded: training sequences.
-        labels: class ids, 0/1 sets or scores, a row each.
-        start: how long, and how fast.
-        seed: of the order of the sequences.
-    """
+    """Trains the head in place on the strand as given; the rate falls to zero. `seed` orders the sequences."""
     features, wanted = pooled_features(model, encoded), label_tensor(list(labels)).to(model.device)
     starts = range(0, len(features), start.batch_size)
     optimizer = torch.optim.AdamW(model.head.parameters(), start.learning_rate)
@@ -59,7 +51,6 @@ def probe_head(
 def pooled_features(
     model: GenomeEncoderForSequenceClassification, encoded: EncodedSequences
 ) -> Float[Tensor, "row feature"]:
-    """What the head reads of each sequence, in the order given."""
     # Without dropout: the same features serve every epoch, and a draw of them would be learned by heart.
     was_training = model.training
     model.train(False)

@@ -15,7 +15,7 @@ from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.splits import GivenSplits, as_splits
 from vqdna.finetune.train import run_finetune
 from vqdna.tasks.loading import task_named
-from vqdna.weights import DEFAULT, part_folder, shipped_names
+from vqdna.weights import DEFAULT, built_in_names, part_folder
 
 OTHER_CONFIG = "cpu"
 """Configuration for an encoder that does not come with the package."""
@@ -58,7 +58,7 @@ def finetune(
             "finetune needs splits and out: vqdna.finetune(model, {'train': (sequences, labels)}, out=...)"
         )
     chosen = suited_config(model) if config is None else config
-    results = run_finetune(
+    return run_finetune(
         chosen if isinstance(chosen, FinetuneConfig) else load_config(FinetuneConfig, str(chosen), "finetune"),
         as_splits(splits, task=None if task is None else task_named(task), seed=seed),
         encoder=model if isinstance(model, GenomeEncoder) else part_folder(model, "encoder"),
@@ -67,9 +67,8 @@ def finetune(
         dataset=dataset,
         announces=announces,
     )
-    return results
 
 
 def suited_config(model: str | Path | GenomeEncoder) -> str:
     """Name of the configuration for an encoder where none is asked for: that of a built-in encoder has its name."""
-    return str(model) if str(model) in shipped_names("encoder") else OTHER_CONFIG
+    return str(model) if str(model) in built_in_names("encoder") else OTHER_CONFIG

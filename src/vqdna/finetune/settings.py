@@ -20,7 +20,6 @@ class LoraSettings(StrictModel):
     """Low-rank adapters on every linear layer of the backbone.
 
     Attributes:
-        rank: rank of each update.
         alpha: the update is scaled by alpha / rank.
         dropout: on the input of each update.
         train_embedding: also trains the projection of the code vectors (for hand-made tokenizers their embedding
@@ -38,7 +37,6 @@ class LinearProbing(StrictModel):
 
     Attributes:
         epochs: passes over the training sequences' features; 0 leaves it out.
-        batch_size: sequences of a step.
         learning_rate: at the first step, falling to zero.
     """
 
@@ -51,7 +49,7 @@ class HeadSettings(StrictModel):
     """From hidden states to outputs.
 
     Attributes:
-        pooling: "mean" over a sequence's positions, or "mean+max" side by side.
+        pooling: over a sequence's positions; "mean+max" has both side by side.
         hidden_size: width of the one hidden layer; 0 means a single linear layer.
         dropout: before each linear layer.
         standardize: the pooled features are first standardized by those of training sequences before training; a
@@ -105,7 +103,7 @@ class EpochSettings(StrictModel):
         )
 
     def _num_passes(self, longest: int) -> int:
-        """Accumulated passes of a rank such that none has too many positions, or more than one row."""
+        """Accumulated passes of a rank such that none has too many positions, or but one row."""
         rows = self.batch_size // (launched_ranks() * self.gradient_accumulation)
         fitting = max(1, self.max_positions_per_pass // longest)
         # The loader deals equal parts, so the rows must divide evenly; the fewest parts that fit waste least.
@@ -119,7 +117,7 @@ class ReverseComplementSettings(StrictModel):
     Attributes:
         augment: each training sequence is read from a strand drawn anew every epoch.
         average: predictions are the mean of those for both strands; saved with the model.
-        share: both strands are read together in training and after it, see `vqdna.finetune.strands`; in place of the
+        share: both strands are read together in training and after it, see `vqdna.finetune.heads`; in place of the
             other two, and takes twice the time of one strand.
     """
 
@@ -140,9 +138,7 @@ class NetworkSettings(StrictModel):
     Attributes:
         reads: tokens of the encoder's tokenizer ("words"); single "bases"; or both ("bases+words"), see
             `BaseWordTokenizer`.
-        backbone: as in pre-training: a configuration with its `model_type`.
-        code_embedding: see `GenomeEncoderConfig`.
-        code_dropout: see `GenomeEncoderConfig`.
+        backbone: as in pre-training: a configuration with its `model_type`; the rest see `GenomeEncoderConfig`.
     """
 
     reads: Literal["words", "bases", "bases+words"] = "bases+words"
@@ -172,7 +168,7 @@ class FinetuneConfig(StrictModel):
     class_weights: Literal["none", "balanced"] = "none"
 
     @model_validator(mode="after")
-    def _fresh_weights_learn(self) -> FinetuneConfig:
+    def _random_weights_learn(self) -> FinetuneConfig:
         if self.network is not None and self.method != "full":
-            raise ValueError(f"method: got '{self.method}', expected 'full' for a network of fresh weights")
+            raise ValueError(f"method: got '{self.method}', expected 'full' for a network of random initialization")
         return self

@@ -56,11 +56,7 @@ def as_splits(given: GivenSplits, *, task: Task | None = None, seed: int = 0) ->
 def labelled(
     given: GivenSplit, place: str, *, task: Task | None = None, like: LabelledSequences | None = None
 ) -> LabelledSequences:
-    """One split in any of its forms, with the task and classes of `like`; messages call it `place`.
-
-    Raises:
-        InputError: see `as_splits`.
-    """
+    """One split in any of its forms, with the task and classes of `like`; messages call it `place`."""
     if isinstance(given, LabelledSequences):
         if like is not None and (given.task, given.class_names) != (like.task, like.class_names):
             raise InputError(f"{place}: its task or classes are not those of train; read it with like=train")
@@ -79,7 +75,6 @@ def labelled(
 
 
 def _pair(given: GivenSplit, place: str) -> tuple[list[Any], list[Any]]:
-    """Sequences and labels of a pair, or of two columns."""
     try:
         if isinstance(given, tuple | list):
             sequences, labels = given
@@ -90,26 +85,22 @@ def _pair(given: GivenSplit, place: str) -> tuple[list[Any], list[Any]]:
             f"{place}: got {type(given).__name__}, expected a pair (sequences, labels), columns 'sequence' and"
             " 'label', LabelledSequences or a path"
         ) from None
-    # A missing label is empty text in a table; None and NaN of columns are told by labelled_from_text alike.
-    return _listed(sequences), ["" if label is None else label for label in _listed(labels)]
-
-
-def _listed(column: Any) -> list[Any]:
-    """A list of a column of pandas, pyarrow or numpy, whose elements are Python's."""
-    if hasattr(column, "to_pylist"):
-        return list(column.to_pylist())
-    return list(column)
+    # Columns of pyarrow give Python's values by a method of their own. A missing label is empty text in a table; None
+    # and NaN of columns are told by labelled_from_text alike.
+    texts, told = (list(part.to_pylist() if hasattr(part, "to_pylist") else part) for part in (sequences, labels))
+    return texts, ["" if label is None else label for label in told]
 
 
 def data_inputs(source: Path | GenomeEncoder | Tokenizer, splits: Splits, dataset: str | None) -> dict[str, str]:
     """What run.yaml records of a run on data in memory: its source, the data's name, count and hash of each split."""
-    given = {"train": splits.train, "dev": splits.dev, "test": splits.test}
-    counted = {name: split for name, split in given.items() if split is not None}
-    return {
-        "encoder": str(source) if isinstance(source, Path) else _weights_hash(source),
-        **({"dataset": dataset} if dataset else {}),
-        **{name: f"{len(split)} sequences, sha256 {_hash(split)}" for name, split in counted.items()},
-    }
+    found = {"encoder": str(source) if isinstance(source, Path) else _weights_hash(source)}
+    if dataset:
+        found["dataset"] = dataset
+    for name in SPLIT_NAMES:
+        split = getattr(splits, name)
+        if split is not None:
+            found[name] = f"{len(split)} sequences, sha256 {_hash(split)}"
+    return found
 
 
 def _hash(records: LabelledSequences) -> str:

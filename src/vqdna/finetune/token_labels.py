@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, AutoModelForTokenClassification
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig
-from vqdna.encoder.saved_models import DnaModel, register_beside, register_model
-from vqdna.finetune.heads import MlpHead, output_names, outputs_named
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, given_bases
+from vqdna.encoder.saved_models import register_beside, register_model
+from vqdna.finetune.heads import EncoderWithHead, MlpHead, output_names, outputs_named
 from vqdna.tokenizers import Tokens
 
 IGNORED_LABEL = -100
@@ -60,18 +60,14 @@ class TokenClassifierConfig(GenomeEncoderConfig):
 
     @property
     def class_names(self) -> list[str]:
-        """Name of each class."""
         return output_names(self)
 
 
-class GenomeEncoderForTokenClassification(DnaModel):
+class GenomeEncoderForTokenClassification(EncoderWithHead):
     """Genome encoder with an MLP head over the state of each token, whose logits its bases take over."""
 
     config_class = TokenClassifierConfig
-    base_model_prefix = "encoder"
-    main_input_name = "base_ids"
     config: TokenClassifierConfig
-    _supports_sdpa = True
 
     def __init__(self, config: GenomeEncoderConfig) -> None:
         config = TokenClassifierConfig.around(config)
@@ -80,19 +76,6 @@ class GenomeEncoderForTokenClassification(DnaModel):
         num_classes = len(config.class_names)
         self.head = MlpHead(self.encoder.token_width, config.head_hidden_size, num_classes, config.head_dropout)
         self.post_init()
-
-    @classmethod
-    def from_encoder(cls, encoder: GenomeEncoder, **settings: Any) -> GenomeEncoderForTokenClassification:
-        """A copy of the trained encoder under a fresh head; `settings` are those of `TokenClassifierConfig`."""
-        shape: dict[str, Any] = encoder.config.encoder_settings()
-        model = cls(TokenClassifierConfig(**shape, **settings))
-        model.encoder.load_state_dict(encoder.state_dict())
-        return model
-
-    def _init_weights(self, module: nn.Module) -> None:
-        """PyTorch's own for layers of a head that a loaded folder lacks; the encoder sets its own."""
-        if isinstance(module, nn.Linear):
-            module.reset_parameters()
 
     def forward(
         self,
@@ -105,21 +88,15 @@ class GenomeEncoderForTokenClassification(DnaModel):
         """Logits of every base, and their mean loss where there are labels; those of padding mean nothing.
 
         Args:
-            base_ids: see `GenomeEncoder.forward`.
-            attention_mask: see `GenomeEncoder.forward`.
-            input_ids: see `GenomeEncoder.forward`.
             labels: class id of each base; -100 where none is to be learned.
-
-        Raises:
-            ValueError: no bases were given.
         """
-        bases = base_ids if input_ids is None else input_ids
-        if bases is None:
-            raise ValueError("give base_ids or input_ids")
+        bases = given_bases(base_ids, input_ids)
         tokens: Tokens = self.encoder.tokens_of(bases, attention_mask)
         encoded = self.encoder(codes=tokens.codes, position_mask=tokens.attention_mask)
         states = self.encoder.token_states(encoded, tokens.codes.shape[1])
-        logits = spread_over_bases(self.head(states), speaking_tokens(tokens, bases.shape[1])).float()
+        per_token = self.head(states)
+        speaking = speaking_tokens(tokens, bases.shape[1])[..., None].expand(-1, -1, per_token.shape[2])
+        logits = per_token.gather(1, speaking).float()
         return TokenClassifierOutput(loss=None if labels is None else self.loss(logits, labels), logits=logits)
 
     def loss(self, logits: Float[Tensor, "batch base class"], labels: Int[Tensor, "batch base"]) -> Float[Tensor, ""]:
@@ -143,13 +120,6 @@ def speaking_tokens(tokens: Tokens, num_bases: int) -> Int[Tensor, "batch base"]
     first = torch.searchsorted(ends.contiguous(), base, right=True)
     final = tokens.attention_mask.sum(dim=1, keepdim=True) - 1
     return torch.minimum((first + last) // 2, final).clamp(min=0)
-
-
-def spread_over_bases(
-    values: Float[Tensor, "batch token class"], speaking: Int[Tensor, "batch base"]
-) -> Float[Tensor, "batch base class"]:
-    """Value of each base's token, see `speaking_tokens`."""
-    return values.gather(1, speaking[..., None].expand(-1, -1, values.shape[2]))
 
 
 register_model(GenomeEncoderForTokenClassification, AutoModelForTokenClassification, GenomeEncoder)

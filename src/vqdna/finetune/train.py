@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from transformers import PreTrainedModel, set_seed
 
 from vqdna.devices import own_device
-from vqdna.encoder.encoded_sequences import EncodedSequences, encode_sequences
+from vqdna.encoder.encoded_sequences import encode_sequences
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, load_encoder
 from vqdna.encoder.saved_models import model_folder
 from vqdna.errors import InputError
@@ -30,10 +31,9 @@ from vqdna.finetune.linear_probing import probe_head
 from vqdna.finetune.results import FinetuneResults
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.splits import data_inputs
-from vqdna.finetune.starting_weights import fresh_network, mix_with_random
+from vqdna.finetune.starting_weights import mix_with_random, random_network
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Splits, check_trainable
-from vqdna.tasks.metrics import Metrics
 from vqdna.tokenizers.loading import tokenizer_name
 from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process
@@ -46,7 +46,6 @@ ADAPTER_FOLDER = "adapter"
 BEST_FILE = "best.safetensors"
 STANDARDIZED_ON = 512
 """Training sequences whose pooled features the head is standardized by."""
-
 
 SPLIT_NAMES = {"train": "train", "dev": "dev", "test": "test"}
 
@@ -86,7 +85,7 @@ def run_finetune(
     started = time.monotonic()
     check_trainable(splits.train, places["train"])
     weights = class_weights(splits.train, config.class_weights)
-    source = encoder if isinstance(encoder, GenomeEncoder) else model_folder(encoder, GenomeEncoderConfig.model_type)
+    source = _source(encoder)
     folder = RunFolder(out)
     # A network in the encoder's place takes its tokenizer alone, so nothing else of it tells one run from another.
     counts = source.tokenizer if isinstance(source, GenomeEncoder) and config.network is not None else encoder
@@ -102,34 +101,32 @@ def run_finetune(
     set_seed(seed)
     model = _untrained_model(config, source, splits.train, weights, seed)
     sizes = num_parameters(model)
-    best = _fit(model, config, splits, folder, seed, places, announces=announces)
-    scores: dict[str, Metrics | None] = {"dev": {}, "test": None}
+    best = _fit(_Start(config, splits, places, model, seed), folder, announces=announces)
+    scores: dict[str, Any] = {"dev": {}, "test": None}
     if is_main_process():
         _save_best(model, best, folder)
         # The scores are those of the model as it was saved, applied to DNA: what a user of the folder will get.
         saved = load_classifier(folder.model_folder)
         saved.to(model.device)  # type: ignore[arg-type]
-        scores = {
-            name: None if split is None else _final_score(saved, split, places[name])
-            for name, split in (("dev", splits.dev), ("test", splits.test))
-        }
-    results = FinetuneResults.model_validate(
-        {
-            "system": tokenizer_name(model.encoder.tokenizer),
-            "dataset": dataset,
-            "command": command_line(),
-            "seed": seed,
-            "seconds": round(time.monotonic() - started, 1),
-            "method": config.method,
-            "task": splits.train.task,
-            "num_classes": splits.train.num_classes,
-            "best_epoch": best.epoch,
-            "epochs": config.training.epochs,
-            "parameters": sizes,
-            "sequences": {"train": len(splits.train), "dev": len(splits.dev), "test": len(splits.test or ())},
-            **scores,
-            "folder": out,
-        }
+        for name, split in (("dev", splits.dev), ("test", splits.test)):
+            if split is not None:
+                names = record_names(split, places[name])
+                scores[name] = score(split, predict_sequences(saved, split.base_ids, names, keep=True))
+    results = FinetuneResults(
+        system=tokenizer_name(model.encoder.tokenizer),
+        dataset=dataset,
+        command=command_line(),
+        seed=seed,
+        seconds=round(time.monotonic() - started, 1),
+        method=config.method,
+        task=splits.train.task,
+        num_classes=splits.train.num_classes,
+        best_epoch=best.epoch,
+        epochs=config.training.epochs,
+        parameters=sizes,
+        sequences={"train": len(splits.train), "dev": len(splits.dev), "test": len(splits.test or ())},
+        **scores,
+        folder=out,
     )
     if is_main_process():
         folder.write_results(results.to_json())
@@ -144,16 +141,12 @@ def plan_finetune(
     seed: int,
     places: Mapping[str, str] = SPLIT_NAMES,
 ) -> Plan:
-    """What `run_finetune` with the same arguments will take; leaves no run folder.
-
-    Raises:
-        InputError: no encoder, a sequence too long for it.
-    """
-    source = encoder if isinstance(encoder, GenomeEncoder) else model_folder(encoder, GenomeEncoderConfig.model_type)
+    """What `run_finetune` with the same arguments will take; leaves no run folder, and raises what it raises."""
     set_seed(seed)
-    model = _untrained_model(config, source, splits.train, class_weights(splits.train, config.class_weights), seed)
-    dataset = _training_items(model, config, splits.train, record_names(splits.train, places["train"]), seed)
-    return _plan(model, config, splits.train, dataset)
+    weights = class_weights(splits.train, config.class_weights)
+    model = _untrained_model(config, _source(encoder), splits.train, weights, seed)
+    start = _Start(config, splits, places, model, seed)
+    return start.plan(start.items())
 
 
 def class_weights(train: LabelledSequences, kind: Literal["none", "balanced"]) -> list[float] | None:
@@ -179,6 +172,10 @@ def record_names(records: LabelledSequences, place: str) -> Callable[[int], str]
     return lambda row: f"{place}: record " + (f"'{names[row]}'" if names else f"{row + 1}")
 
 
+def _source(encoder: Path | GenomeEncoder) -> Path | GenomeEncoder:
+    return encoder if isinstance(encoder, GenomeEncoder) else model_folder(encoder, GenomeEncoderConfig.model_type)
+
+
 def _untrained_model(
     config: FinetuneConfig,
     source: Path | GenomeEncoder,
@@ -189,9 +186,9 @@ def _untrained_model(
     """Pre-trained encoder, or a network in its place, under a new head, with the trainable weights of the method."""
     encoder = source if isinstance(source, GenomeEncoder) else load_encoder(source)
     if config.network is not None:
-        encoder = fresh_network(encoder, config.network)
+        encoder = random_network(encoder, config.network)
     scale = {"label_mean": float(train.labels.mean()), "label_deviation": float(train.labels.std())}
-    model = GenomeEncoderForSequenceClassification.from_encoder(
+    model: GenomeEncoderForSequenceClassification = GenomeEncoderForSequenceClassification.from_encoder(
         encoder,
         task=train.task,
         class_names=train.class_names,
@@ -209,92 +206,80 @@ def _untrained_model(
     return model
 
 
-def _fit(
-    model: GenomeEncoderForSequenceClassification,
-    config: FinetuneConfig,
-    splits: Splits,
-    folder: RunFolder,
-    seed: int,
-    places: Mapping[str, str],
-    *,
-    announces: bool,
-) -> BestEpoch:
+@dataclass(frozen=True)
+class _Start:
+    """What a run starts from: the model as it is before training, and its data."""
+
+    config: FinetuneConfig
+    splits: Splits
+    places: Mapping[str, str]
+    model: GenomeEncoderForSequenceClassification
+    seed: int
+
+    def items(self) -> EpochDataset:
+        """Codes and labels of the training sequences, in the order of each epoch."""
+        strands, train = self.config.reverse_complement, self.splits.train
+        names, both = record_names(train, self.places["train"]), strands.augment or strands.share
+        codes = encode_sequences(self.model.encoder, train.base_ids, names, both_strands=both, keep=True)
+        return EpochDataset(
+            codes, train.labels, batch_size=self.config.training.batch_size, seed=self.seed,
+            augment=strands.augment, pairs=strands.share,
+        )  # fmt: skip
+
+    def in_steps(self, items: EpochDataset) -> TrainingSettings:
+        longest = -(-int(items.lengths.max()) // self.model.encoder.merge)
+        return self.config.training.in_steps(len(items), longest * (2 if items.pairs else 1))
+
+    def plan(self, items: EpochDataset, within: float | None = None) -> Plan:
+        """What the run will take, see `plan_training`."""
+        bases, stride = sum(map(len, self.splits.train.base_ids)), self.model.encoder.tokenizer.bases_per_position
+        share = 0.5 if items.pairs else 1.0  # of a batch's bases, for those of a pair count once
+        reading = Reading(
+            self.config.training.epochs * bases,
+            bases,
+            stride,
+            lambda batch: float(batch["position_mask"].sum()) * stride * share,
+        )
+        return plan_training(
+            f"finetune ({self.config.method})", self.model, items, self.in_steps(items), reading,
+            collate=collate, parameters=parameters_by_part(self.model), within=within,
+        )  # fmt: skip
+
+
+def _fit(start: _Start, folder: RunFolder, *, announces: bool) -> BestEpoch:
     """Trains the model in place and returns the keeper of its best epoch."""
+    model, head, dev, train = start.model, start.config.head, start.splits.dev, start.splits.train
     model.to(own_device())  # type: ignore[arg-type]  # codes and the standardizer are worked out there too
-    both_strands = model.config.reads_both_strands
-    dataset = _training_items(model, config, splits.train, record_names(splits.train, places["train"]), seed)
-    dev_names = record_names(splits.dev, places["dev"])
-    dev_codes = encode_sequences(model.encoder, splits.dev.base_ids, dev_names, both_strands=both_strands, keep=True)
-    settings = _in_steps(config, model, dataset)
-    model.fit_standardizer(coding_batches(dataset.encoded, STANDARDIZED_ON, pairs=dataset.pairs))
+    items = start.items()
+    dev_names, both_strands = record_names(dev, start.places["dev"]), model.config.reads_both_strands
+    dev_codes = encode_sequences(model.encoder, dev.base_ids, dev_names, both_strands=both_strands, keep=True)
+    settings = start.in_steps(items)
+    model.fit_standardizer(coding_batches(items.encoded, STANDARDIZED_ON, pairs=items.pairs))
     if announces:
-        announce(lambda within: _plan(model, config, splits.train, dataset, within))
-    best = BestEpoch(folder.checkpoints / BEST_FILE, splits.train.task)
+        announce(lambda within: start.plan(items, within))
+    best = BestEpoch(folder.checkpoints / BEST_FILE, train.task)
+    checkpoint = folder.last_checkpoint()
     # A resumed run has a checkpoint, whose head has learned already: probing again would only cost time.
-    if config.head.start.epochs and folder.last_checkpoint() is None:
-        probe_head(model, dataset.encoded, splits.train.labels, config.head.start, seed)
+    if head.start.epochs and checkpoint is None:
+        probe_head(model, items.encoded, train.labels, head.start, start.seed)
         model.train(False)
         # Epoch 0: where the fine-tuning after it only spoils things, the probed head is what is kept.
-        best.offer(0, score(splits.dev, predict_codes(model, dev_codes)), model)
+        best.offer(0, score(dev, predict_codes(model, dev_codes)), model)
+    # Epochs are counted here, not by the Trainer: a resumed run goes on after those that its checkpoint has seen.
+    epochs_done = int(checkpoint.name.split("-")[1]) // settings.evaluate_every if checkpoint else 0
+    epochs = count(epochs_done + 1)
+
+    def evaluate(trained: PreTrainedModel) -> Mapping[str, float]:
+        classifier = cast(GenomeEncoderForSequenceClassification, trained)
+        metrics = score(dev, predict_codes(classifier, dev_codes))
+        best.offer(next(epochs), metrics, classifier)
+        return {name: value for name, value in metrics.items() if value is not None}
+
     train_model(
-        model,
-        dataset,
-        settings,
-        folder,
-        seed=seed,
-        collate=collate,
-        loss_terms=(),
-        evaluate=_epoch_evaluation(splits.dev, dev_codes, best, folder, settings),
-        evaluation_prefix="dev_",
-        description="finetune",
-    )
+        model, items, settings, folder, seed=start.seed, collate=collate, loss_terms=(),
+        evaluate=evaluate, evaluation_prefix="dev_", description="finetune",
+    )  # fmt: skip
     return best
-
-
-def _training_items(
-    model: GenomeEncoderForSequenceClassification,
-    config: FinetuneConfig,
-    train: LabelledSequences,
-    place: Callable[[int], str],
-    seed: int,
-) -> EpochDataset:
-    """Codes and labels of the training sequences, in the order of each epoch."""
-    strands = config.reverse_complement
-    both = strands.augment or strands.share
-    codes = encode_sequences(model.encoder, train.base_ids, place, both_strands=both, keep=True)
-    return EpochDataset(
-        codes, train.labels, batch_size=config.training.batch_size, seed=seed,
-        augment=strands.augment, pairs=strands.share,
-    )  # fmt: skip
-
-
-def _in_steps(
-    config: FinetuneConfig, model: GenomeEncoderForSequenceClassification, dataset: EpochDataset
-) -> TrainingSettings:
-    longest = -(-int(dataset.lengths.max()) // model.encoder.merge)
-    return config.training.in_steps(len(dataset), longest * (2 if dataset.pairs else 1))
-
-
-def _plan(
-    model: GenomeEncoderForSequenceClassification,
-    config: FinetuneConfig,
-    train: LabelledSequences,
-    dataset: EpochDataset,
-    within: float | None = None,
-) -> Plan:
-    """What the run will take, see `plan_training`."""
-    bases, stride = sum(map(len, train.base_ids)), model.encoder.tokenizer.bases_per_position
-    share = 0.5 if dataset.pairs else 1.0  # of a batch's bases, for those of a pair count once
-    reading = Reading(
-        config.training.epochs * bases,
-        bases,
-        stride,
-        lambda batch: float(batch["position_mask"].sum()) * stride * share,
-    )
-    return plan_training(
-        f"finetune ({config.method})", model, dataset, _in_steps(config, model, dataset), reading,
-        collate=collate, parameters=parameters_by_part(model), within=within,
-    )  # fmt: skip
 
 
 def parameters_by_part(model: GenomeEncoderForSequenceClassification) -> dict[str, int]:
@@ -307,24 +292,6 @@ def parameters_by_part(model: GenomeEncoderForSequenceClassification) -> dict[st
     }
 
 
-def _epoch_evaluation(
-    dev: LabelledSequences, codes: EncodedSequences, best: BestEpoch, folder: RunFolder, settings: TrainingSettings
-) -> Callable[[PreTrainedModel], Mapping[str, float]]:
-    """Scores an epoch on dev, offers it as the best, and gives the numbers for the log."""
-    # Epochs are counted here, not by the Trainer: a resumed run goes on after those that its checkpoint has seen.
-    checkpoint = folder.last_checkpoint()
-    epochs_done = int(checkpoint.name.split("-")[1]) // settings.evaluate_every if checkpoint else 0
-    epochs = count(epochs_done + 1)
-
-    def evaluate(model: PreTrainedModel) -> Mapping[str, float]:
-        classifier = cast(GenomeEncoderForSequenceClassification, model)
-        metrics = score(dev, predict_codes(classifier, codes))
-        best.offer(next(epochs), metrics, classifier)
-        return {name: value for name, value in metrics.items() if value is not None}
-
-    return evaluate
-
-
 def _save_best(model: GenomeEncoderForSequenceClassification, best: BestEpoch, folder: RunFolder) -> None:
     """Writes `adapter/`, where there is one, and `model/` with the best epoch's weights."""
     best.restore(model)
@@ -332,7 +299,3 @@ def _save_best(model: GenomeEncoderForSequenceClassification, best: BestEpoch, f
         save_adapter(model, folder.path / ADAPTER_FOLDER)
         merge_adapter(model)
     folder.save_model(model)
-
-
-def _final_score(model: GenomeEncoderForSequenceClassification, records: LabelledSequences, place: str) -> Metrics:
-    return score(records, predict_sequences(model, records.base_ids, record_names(records, place), keep=True))
