@@ -44,15 +44,9 @@ def blocked_attention(
     """Attention of every position to the tokens within its window, or to all where the layer has none.
 
     Args:
-        module: the attention layer that calls.
-        query: one vector per head and position.
-        key: likewise.
-        value: likewise.
         attention_mask: which positions are tokens, as `padding_mask` gave it; None where all are.
         scaling: of the scores; None is one over the root of the vectors' size.
-        dropout: share of the attention weights dropped.
         sliding_window: one more than the positions seen on either side, as transformers counts it.
-        unused: what other implementations take.
     """
     del module, unused
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -95,7 +89,6 @@ def _attend_in_blocks(
     scale: float,
     dropout: float,
 ) -> Attended:
-    """Attention of blocks of positions to their own and the neighboring blocks."""
     batch, _, length, _ = query.shape
     if keep is None:
         keep = torch.ones(batch, length, dtype=torch.bool, device=query.device)

@@ -24,7 +24,6 @@ BESIDE_ONE_HOT = 0.01
 
 
 def code_embedding(tokenizer: Tokenizer, width: int, kind: str, dropout: float) -> CodeEmbedding:
-    """Embedding of the kind that a configuration names."""
     return OneHotEmbedding(tokenizer, width, dropout) if kind == ONE_HOT else CodeEmbedding(tokenizer, width, kind)
 
 
@@ -46,7 +45,6 @@ class CodeEmbedding(nn.Module):
         self.mask_vector = nn.Parameter(torch.zeros(width))
 
     def reset_parameters(self) -> None:
-        """Sets random weights."""
         for table in self.tables.parameters():
             nn.init.normal_(table, std=0.02)
         if self.uses_vectors:
@@ -69,7 +67,6 @@ class CodeEmbedding(nn.Module):
     def embedded(
         self, codes: Int[Tensor, "batch position level"], tokenizer: Tokenizer
     ) -> Float[Tensor, "batch position width"]:
-        """Embedding of each position, none hidden."""
         parts = [table(codes[..., level]) for level, table in enumerate(self.tables)]
         if self.uses_vectors:
             parts.append(self.projection(self.norm(tokenizer.code_vectors(codes))))
@@ -83,12 +80,8 @@ class OneHotEmbedding(CodeEmbedding):
     vectors of whole positions are hidden, for what a rare token says of a training sequence is soon learned by heart.
 
     Args:
-        tokenizer: whose codes are read.
         width: channels and vectors together.
         dropout: fraction of positions whose vectors are hidden in training.
-
-    Raises:
-        InputError: fewer channels than the first level needs, or no room for vectors of the others.
     """
 
     def __init__(self, tokenizer: Tokenizer, width: int, dropout: float = 0.0) -> None:
@@ -102,7 +95,6 @@ class OneHotEmbedding(CodeEmbedding):
         self.tables.extend(nn.Embedding(size, width - self.num_channels) for size in others)
 
     def reset_parameters(self) -> None:
-        """Sets random weights."""
         super().reset_parameters()
         for table in self.tables.parameters():
             nn.init.normal_(table, std=BESIDE_ONE_HOT)
@@ -110,7 +102,6 @@ class OneHotEmbedding(CodeEmbedding):
     def embedded(
         self, codes: Int[Tensor, "batch position level"], tokenizer: Tokenizer
     ) -> Float[Tensor, "batch position width"]:
-        """Embedding of each position, none hidden."""
         del tokenizer
         channels = functional.one_hot(codes[..., 0], self.num_channels + 1)[..., :-1].float()
         if not self.tables:

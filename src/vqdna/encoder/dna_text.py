@@ -29,11 +29,6 @@ class DnaText(PreTrainedTokenizerFast):
     """Letters to base ids, padded on the right with N; a letter that is no base is refused with its place."""
 
     def __call__(self, text: str | Sequence[str], *args: Any, **kwargs: Any) -> BatchEncoding:
-        """Encoding of one text or of several; the arguments are those of `PreTrainedTokenizerFast`.
-
-        Raises:
-            InputError: a character is no nucleotide letter; says which, where and in which text.
-        """
         for number, letters in enumerate([text] if isinstance(text, str) else text):
             try:
                 to_base_ids(letters)

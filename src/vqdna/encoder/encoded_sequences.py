@@ -22,13 +22,7 @@ from vqdna.tokenizers.padding import CodeRows
 
 @dataclass(frozen=True)
 class EncodedSequences:
-    """Codes of each record, without padding.
-
-    Attributes:
-        codes: of the strand as given.
-        reverse_codes: of the reverse complement, or None where nothing needs it.
-        spans: first base and end of each position of `codes`, or None where nothing needs them.
-    """
+    """Codes of each record without padding; `spans` are first base and end of each position of `codes`."""
 
     codes: CodeRows
     reverse_codes: CodeRows | None = None
@@ -55,10 +49,7 @@ def encode_sequences(
     """Codes of all sequences by the encoder's tokenizer, in the order given.
 
     Args:
-        encoder: its tokenizer and its backbone's number of positions count.
-        base_ids: one array per record.
         place: where record i comes from, for messages.
-        both_strands: also encodes the reverse complements.
         keep: looks the codes up in the cache on disk, and puts them there.
         with_spans: also gives the bases of each position; the cache, which has none, is then left alone.
 

@@ -18,7 +18,6 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def num_layers(encoder: GenomeEncoder) -> int:
-    """Layers of the backbone."""
     return len(_layers(encoder.backbone))
 
 
@@ -28,11 +27,7 @@ def up_to_layer(encoder: GenomeEncoder, layer: int) -> GenomeEncoder:
     What a backbone does behind its last layer (ModernBERT's norm) belongs to that layer alone.
 
     Args:
-        encoder: stays as it is.
         layer: 0 to the number of layers; negative numbers count from the last one, -1.
-
-    Raises:
-        InputError: no such layer.
     """
     last = num_layers(encoder)
     number = layer if layer >= 0 else last + 1 + layer
@@ -58,7 +53,6 @@ def _cut_backbone(backbone: nn.Module, number: int) -> nn.Module:
 
 
 def _layers(backbone: nn.Module) -> nn.ModuleList:
-    """Its layers, which BERT keeps a step deeper than others."""
     place = "layers" if hasattr(backbone, "layers") else "encoder.layer"
     return cast(nn.ModuleList, backbone.get_submodule(place))
 

@@ -58,8 +58,6 @@ def in_chunks(
 
     Args:
         encode: tokens of some rows to states and mask of their positions.
-        codes: of whole rows.
-        token_mask: which tokens are no padding.
         hidden_tokens: tokens that the encoder is not to see.
         merge: tokens in a position.
         reach: tokens on either side of a position's own that can change its state.
@@ -77,7 +75,6 @@ def in_chunks(
 
 
 def _row_in_chunks(encode: Callable[..., States], tokens: list[Tensor | None], merge: int, reach: int) -> States:
-    """States of one long row."""
     num_tokens = next(part.shape[1] for part in tokens if part is not None)
     # Chunks and margins are whole positions: a chunk that began inside a position would merge other tokens than the
     # whole row does.

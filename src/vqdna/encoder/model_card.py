@@ -76,12 +76,11 @@ def model_card(
         model: an encoder, or a model with one in `encoder`.
         name: what to load it by: its name on the Hub, or a folder.
         results: `results.json` of the run that trained these weights, where it is known.
-        tags: beside our own.
         notes: sentences about using this very model.
         title: headline; None makes one of the name.
-        license: of the weights, by the Hub's name for it.
     """
     task = hub_task(model)
+    title = title or (type(model).__name__ if name == "." else name.rpartition("/")[2])
     metadata = {
         "library_name": "transformers",
         "license": license,
@@ -89,7 +88,7 @@ def model_card(
         "tags": list(dict.fromkeys((*TAGS, *tags))),
     }
     sections = [
-        f"# {title or _title(model, name)}\n\n{DESCRIPTIONS[task]}",
+        f"# {title}\n\n{DESCRIPTIONS[task]}",
         _table(("", ""), _facts(model)),
         "## Use\n\nWhere the Python package `vqdna` is installed:\n\n" + _snippet(task, name),
         *notes,
@@ -98,12 +97,7 @@ def model_card(
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False)}---\n\n" + "\n\n".join(sections) + "\n"
 
 
-def _title(model: PreTrainedModel, name: str) -> str:
-    return type(model).__name__ if name == "." else name.rpartition("/")[2]
-
-
 def _facts(model: PreTrainedModel) -> list[tuple[str, str]]:
-    """What the model is, a row for each."""
     encoder: Any = getattr(model, "encoder", model)
     names: Any = model.config.id2label
     tokenizer, backbone = encoder.tokenizer, encoder.backbone.config
@@ -140,7 +134,13 @@ inputs = text(["ACGTTGCANNacgtRYacgtgattaca", "GATTACAGATTACA"], padding=True, r
 
 def _results_sections(results: Mapping[str, Any]) -> list[str]:
     """What the run trained on and how it scored; a section is left out where the record has nothing for it."""
-    training, scores = _training(results), _scores(results)
+    training = _training(results)
+    scores = [
+        (split, metric.replace("_", " "), _shown(value))
+        for split in SPLITS
+        for metric, value in (results.get(split) or {}).items()
+        if isinstance(value, int | float)
+    ]
     sections = ["## Training\n\n" + "\n".join(f"- {line}" for line in training)] if training else []
     return sections + (["## Scores\n\n" + _table(("split", "metric", "value"), scores)] if scores else [])
 
@@ -158,15 +158,6 @@ def _training(results: Mapping[str, Any]) -> list[str]:
         lines.append("sequences: " + ", ".join(f"{count:,} {split}" for split, count in results["sequences"].items()))
     counts = ("steps", "bases_seen", "epochs", "best_epoch", "method", "seed")
     return lines + [f"{key.replace('_', ' ')}: {_shown(results[key])}" for key in counts if key in results]
-
-
-def _scores(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    return [
-        (split, metric.replace("_", " "), _shown(value))
-        for split in SPLITS
-        for metric, value in (results.get(split) or {}).items()
-        if isinstance(value, int | float)
-    ]
 
 
 def _shown(value: Any) -> str:

@@ -58,9 +58,7 @@ class DnaModel(PreTrainedModel):
         """Folder with all that loads the model again; a card that is there already stays.
 
         Args:
-            save_directory: the folder; made where missing.
             is_main_process: False on ranks other than the first, which write no text and no card.
-            state_dict: instead of the model's own weights.
             push_to_hub: also uploads, as `push_to_hub`; `repo_id` names the place, by default as the folder is named.
             kwargs: those of `PreTrainedModel.save_pretrained` and of `push_to_hub`.
         """
@@ -90,11 +88,9 @@ class DnaModel(PreTrainedModel):
         """README.md in the folder that holds this model's weights, in place of one that is there.
 
         Args:
-            folder: where the model was saved.
             name: what the card's code loads the model by.
             results: of the run that trained the weights; None looks for them beside the folder the model came from,
                 and takes them if its weights are still the same.
-            tags: beside our own.
             notes: sentences beside those of `card_notes`.
             license: of the weights, by the Hub's name for it.
         """
@@ -165,10 +161,7 @@ def register_model(
 ) -> None:
     """Lets transformers open folders of the model: `auto_class` the model itself, `AutoTokenizer` the text beside it.
 
-    Args:
-        model_class: the model; its configuration's `model_type` is the name it is known by.
-        auto_class: where it is listed.
-        encoder_class: what `AutoModel` makes of the folder, as of any model with a head; None where that is the model.
+    `AutoModel` makes an `encoder_class` of the folder, as of any model with a head; None where that is the model.
     """
     config_class: Any = model_class.config_class
     AutoConfig.register(config_class.model_type, config_class)
@@ -179,13 +172,7 @@ def register_model(
 
 
 def register_beside(config_class: type[PreTrainedConfig], models: Any, model_class: type[PreTrainedModel]) -> None:
-    """Lists a model that is also made from a configuration not its own, which `AutoModel.register` would refuse.
-
-    Args:
-        config_class: configuration of the folder.
-        models: one of transformers' mappings, such as `MODEL_MAPPING`.
-        model_class: what is made of the folder.
-    """
+    """Lists a model in one of transformers' mappings that is also made from a configuration not its own."""
     models.register(config_class, model_class)
 
 
@@ -196,11 +183,7 @@ def saved_model_type(path: Path) -> str | None:
 
 
 def model_folder(path: Path, model_type: str) -> Path:
-    """Folder with the config.json of a `model_type`: `path/model` or `path`.
-
-    Raises:
-        InputError: neither has one; says what lies there instead.
-    """
+    """Folder with the config.json of a `model_type`: `path/model` or `path` (an InputError says what lies there)."""
     wanted = f"a model that `{WRITTEN_BY[model_type]}` wrote"
     if not path.is_dir():
         raise InputError(f"{path}: no such folder, expected {wanted}")
@@ -218,11 +201,7 @@ def model_folder(path: Path, model_type: str) -> Path:
 
 
 def load_model(kind: type[Model], path: Path, model_type: str) -> Model:
-    """Saved model of a kind, in evaluation mode.
-
-    Raises:
-        InputError: none of this type lies in the folder, or its files are damaged.
-    """
+    """Saved model of a kind, in evaluation mode; InputError where none lies in the folder, or a damaged one."""
     folder = model_folder(path, model_type)
     try:
         with no_bars_unwatched(logging):

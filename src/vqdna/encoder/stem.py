@@ -43,10 +43,7 @@ class StemSettings(StrictModel):
 class Stem(nn.Module):
     """A residual convolution over tokens, their merging, and its counterpart.
 
-    Args:
-        settings: shape.
-        width: of the embeddings that the backbone reads.
-        state_width: of the states that it gives.
+    The backbone reads embeddings of `width` and gives states of `state_width`.
     """
 
     def __init__(self, settings: StemSettings, width: int, state_width: int) -> None:
@@ -87,23 +84,12 @@ class Stem(nn.Module):
 
 
 class SpecialTokens(StrictModel):
-    """Codes of the tokens around each row.
-
-    Attributes:
-        first: before a row's first token.
-        last: behind its last one, wherever padding begins.
-    """
+    """Codes of the tokens before each row's first token, and behind its last one, wherever padding begins."""
 
     first: tuple[int, ...] = ()
     last: tuple[int, ...] = ()
 
-    @property
-    def parts(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """What stands before and what behind."""
-        return self.first, self.last
-
     def __len__(self) -> int:
-        """Positions that they take."""
         return len(self.first) + len(self.last)
 
 

@@ -40,11 +40,7 @@ WITHOUT_WORDS = {
 
 
 def backbone_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
-    """Configuration of the backbone; its own word embeddings are shrunk, for codes replace them.
-
-    Raises:
-        InputError: an unknown `model_type`.
-    """
+    """Configuration of the backbone; its own word embeddings are shrunk, for codes replace them."""
     options = dict(settings)
     model_type = options.pop("model_type", "modernbert")
     check_name("backbone.model_type", model_type, BACKBONES)
@@ -65,7 +61,6 @@ def build_backbone(config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def embedding_width(config: PreTrainedConfig) -> int:
-    """Width of the embeddings that the backbone reads."""
     return int(getattr(config, "embedding_size", config.hidden_size))
 
 

@@ -22,11 +22,9 @@ class Backbone(PreTrainedModel):
     word_embeddings: nn.Embedding
 
     def get_input_embeddings(self) -> nn.Module:
-        """The table that `input_ids` are looked up in."""
         return self.word_embeddings
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:  # type: ignore[override]
-        """Replaces that table."""
         self.word_embeddings = value
 
     def forward(
@@ -40,10 +38,6 @@ class Backbone(PreTrainedModel):
         Args:
             input_ids: words, instead of `inputs_embeds`.
             attention_mask: true or 1 where a position is no padding; None where none is.
-            inputs_embeds: embeddings of the positions.
-
-        Raises:
-            ValueError: both or neither of words and embeddings were given.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
@@ -55,20 +49,17 @@ class Backbone(PreTrainedModel):
     def hidden_states(
         self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
     ) -> Float[Tensor, "batch position width"]:
-        """What `forward` gives, from embeddings."""
         raise TypeError(f"{type(self).__name__} has no layers")
 
 
 def heads_of(
     states: Float[Tensor, "batch position width"], num_heads: int
 ) -> Float[Tensor, "batch head position head_width"]:
-    """States cut into the parts that the attention heads see."""
     heads: Tensor = states.unflatten(2, (num_heads, -1))
     return heads.transpose(1, 2)
 
 
 def joined_heads(states: Float[Tensor, "batch head position head_width"]) -> Float[Tensor, "batch position width"]:
-    """Undoes `heads_of`."""
     return states.transpose(1, 2).flatten(2)
 
 

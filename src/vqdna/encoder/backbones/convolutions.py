@@ -24,12 +24,10 @@ class ConvolutionsConfig(PreTrainedConfig):
     """Shape of a convolutional backbone.
 
     Args:
-        hidden_size: channels of every convolution, and width of the hidden states.
         embedding_size: width of the embeddings that it reads; None for `hidden_size`.
         stem_kernel_size: positions that the first convolution sees, an odd number.
         kernel_size: steps that the later convolutions see, an odd number; a step is two positions.
         dilations: one residual convolution for each.
-        initializer_range: deviation of random word embeddings.
     """
 
     model_type = "vqdna_convolutions"
@@ -56,7 +54,6 @@ class ConvolutionsConfig(PreTrainedConfig):
 
     @property
     def num_hidden_layers(self) -> int:
-        """Residual convolutions."""
         return len(self.dilations)
 
 
@@ -77,7 +74,6 @@ class Convolutions(Backbone):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """PyTorch's own for convolutions and their normalization."""
         if isinstance(module, nn.Conv1d | nn.BatchNorm1d):
             module.reset_parameters()
         elif isinstance(module, nn.Embedding):
@@ -86,7 +82,6 @@ class Convolutions(Backbone):
     def hidden_states(
         self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
     ) -> Float[Tensor, "batch position hidden"]:
-        """What `forward` gives, from embeddings."""
         keep = attention_mask.unsqueeze(1).to(embeddings.dtype)
         # Features are never negative and padding is zero, so the plain maximum is that of the kept positions.
         features = functional.max_pool1d(self.stem(embeddings.transpose(1, 2) * keep, keep), 2, ceil_mode=True)
@@ -108,7 +103,6 @@ class MaskedConvolution(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch channel step"], keep: Float[Tensor, "batch 1 step"]
     ) -> Float[Tensor, "batch width step"]:
-        """Features of the same length, zero where `keep` is."""
         return functional.relu(self.norm(self.convolution(features))) * keep
 
 
@@ -122,7 +116,6 @@ class ResidualConvolution(GradientCheckpointingLayer):
     def forward(
         self, features: Float[Tensor, "batch width step"], keep: Float[Tensor, "batch 1 step"]
     ) -> Float[Tensor, "batch width step"]:
-        """Features of the same length."""
         summed: Tensor = features + self.added(features, keep)
         return summed
 

@@ -114,7 +114,7 @@ class Hyena(Backbone):
     def hidden_states(
         self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
     ) -> Float[Tensor, "batch position width"]:
-        """See `Backbone.forward`; padding belongs at the row's end where the model is causal."""
+        """Padding belongs at the row's end where the model is causal."""
         states = embeddings
         for layer in self.layers:
             states = layer(states, attention_mask)
@@ -140,7 +140,6 @@ class HyenaLayer(GradientCheckpointingLayer):
     def forward(
         self, states: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
     ) -> Float[Tensor, "batch position width"]:
-        """States after the layer."""
         states = states + self.operator(self.operator_norm(states), attention_mask)
         expanded = functional.gelu(self.expand(self.mlp_norm(states)), approximate="tanh")
         contracted: Tensor = self.contract(expanded)
@@ -214,7 +213,7 @@ class LongFilter(nn.Module):
         return weighed
 
     def forward(self, values: Float[Tensor, "batch channel position"]) -> Float[Tensor, "batch channel position"]:
-        """Convolved values, in float32 whatever the precision around."""
+        """Computed in float32 whatever the precision around."""
         num_positions = values.shape[-1]
         weights = self.weights(num_positions).float().T
         # A product of Fourier transforms is a circular convolution; as many zeros as values keep it from wrapping

@@ -70,7 +70,7 @@ class MosaicBert(Backbone):
     def hidden_states(
         self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
     ) -> Float[Tensor, "batch position width"]:
-        """See `Backbone.forward`; every position is of token type 0."""
+        """Every position is of token type 0."""
         states: Tensor = self.dropout(self.embedding_norm(embeddings + self.token_type_embeddings.weight[0]))
         bias = distance_bias(attention_mask, self.config.num_attention_heads).to(states.dtype)
         for layer in self.layers:
@@ -96,7 +96,6 @@ class MosaicBertLayer(GradientCheckpointingLayer):
     def forward(
         self, states: Float[Tensor, "batch position width"], bias: Float[Tensor, "batch head position position"]
     ) -> Float[Tensor, "batch position width"]:
-        """States after the layer."""
         states = self.attention_norm(self.dropout(self._attended(states, bias)) + states)
         gate, value = self.expand(states).chunk(2, dim=-1)
         mixed = self.contract(self.dropout(functional.gelu(gate) * value))

@@ -82,7 +82,6 @@ class NucleotideTransformer(Backbone):
     def hidden_states(
         self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
     ) -> Float[Tensor, "batch position width"]:
-        """See `Backbone.forward`."""
         states, rotation = embeddings, None
         if self.position_embeddings is None:
             rotation = self._rotation(embeddings)
@@ -125,10 +124,14 @@ class NucleotideTransformerLayer(GradientCheckpointingLayer):
         attention_mask: Bool[Tensor, "batch position"],
         rotation: Float[Tensor, "2 position head_width"] | None,
     ) -> Float[Tensor, "batch position width"]:
-        """States after the layer."""
         attended = self._attended(self.attention_norm(states), attention_mask, rotation)
         states = states + self.dropout(self.attention_output(attended))
-        contracted: Tensor = self.dropout(self.contract(self._expanded(self.mlp_norm(states))))
+        if self.gated:
+            gate, value = self.expand(self.mlp_norm(states)).chunk(2, dim=-1)
+            expanded = functional.silu(gate) * value
+        else:
+            expanded = functional.gelu(self.expand(self.mlp_norm(states)))
+        contracted: Tensor = self.dropout(self.contract(expanded))
         return states + contracted
 
     def _attended(
@@ -148,13 +151,6 @@ class NucleotideTransformerLayer(GradientCheckpointingLayer):
             dropout_p=self.attention_dropout if self.training else 0.0,
         )
         return joined_heads(attended)
-
-    def _expanded(self, states: Float[Tensor, "batch position width"]) -> Float[Tensor, "batch position inner"]:
-        if not self.gated:
-            return functional.gelu(self.expand(states))
-        gate, value = self.expand(states).chunk(2, dim=-1)
-        expanded: Tensor = functional.silu(gate) * value
-        return expanded
 
 
 def rotated(
