@@ -4,7 +4,7 @@
 
 A step is forward, backward and AdamW on simulated genomes, over a vocabulary as fast as a trained one. Its
 floating-point operations are counted; the ceiling is the fastest of several matrix products of the same precision,
-measured between the steps. The input is what the training loop waits for: windows of the corpus, their masks and crops.
+measured between the steps. The input is what the training loop waits for: windows of the corpus, their masks and views.
 bfloat16 is left out on processors that do not multiply it natively. With a GPU the steps run there.
 """
 
@@ -57,7 +57,7 @@ class PretrainingStep:
         self.batch = {name: value.to(DEVICE) for name, value in self.next_batch().items()}
 
     def next_batch(self) -> dict[str, Tensor]:
-        """The next windows with their masks and crops."""
+        """The next windows with their masks and views."""
         numbers = range(self.drawn, self.drawn + self.batch_size)
         self.drawn += self.batch_size
         return self.collate(self.dataset.__getitems__(numbers))

@@ -3,7 +3,7 @@
     python pretraining_on_ranks.py RANK NUM_RANKS FOLDER
 
 FOLDER holds `vocabulary/` and `genomes/`; each run leaves its folder in FOLDER. Windows hold unequally many N, so that
-the ranks mask unequally many tokens; and pairs of windows are masked and cut into crops by turns, so that in passes of
+the ranks mask unequally many tokens; and pairs of windows are masked and cut into views by turns, so that in passes of
 two windows a rank does one or the other.
 """
 

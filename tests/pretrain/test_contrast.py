@@ -11,8 +11,8 @@ from vqdna.genome.bases import reverse_complement
 from vqdna.pretrain.contrast import (
     NO_GROUP,
     ContrastSettings,
-    contrast_crops,
     contrast_loss,
+    contrast_views,
     is_contrasted,
 )
 from vqdna.pretrain.evaluation import evaluate_question
@@ -52,34 +52,34 @@ def test_whole_groups_are_taken_in_equal_measure_all_along(fraction):
     assert (taken[:, 0].reshape(-1, 4).mean(axis=1) == fraction).all()
 
 
-def test_uncut_and_unchanged_the_first_view_is_the_stretch_and_the_second_its_other_strand():
+def test_uncut_and_unchanged_the_first_view_is_the_span_and_the_second_its_other_strand():
     given = windows()
-    crops, groups = contrast_crops(STILL, 0, range(8), given)
-    stretches = given[:, :64].reshape(-1, 32)
-    assert np.array_equal(crops[:, 0], stretches)
-    assert np.array_equal(crops[:, 1], reverse_complement(stretches))
-    assert not np.array_equal(crops[:, 2], stretches)
+    views, groups = contrast_views(STILL, 0, range(8), given)
+    spans = given[:, :64].reshape(-1, 32)
+    assert np.array_equal(views[:, 0], spans)
+    assert np.array_equal(views[:, 1], reverse_complement(spans))
+    assert not np.array_equal(views[:, 2], spans)
     assert groups.tolist() == [number // 2 for number in range(8) for _ in range(2)]
 
 
 def test_the_drawn_view_has_the_pairs_of_the_first_and_no_others():
     given = np.tile(np.array([0, 1], dtype=np.uint8), (40, 32))
-    crops, _ = contrast_crops(STILL, 0, range(40), given)
-    pairs = {tuple(pair) for row in crops[:, 2] for pair in pairwise(row)}
+    views, _ = contrast_views(STILL, 0, range(40), given)
+    pairs = {tuple(pair) for row in views[:, 2] for pair in pairwise(row)}
     assert pairs == {(0, 1), (1, 0)}
 
 
-def test_views_are_stretches_of_the_window_with_so_many_bases_substituted_and_n_kept():
+def test_views_are_spans_of_the_window_with_so_many_bases_substituted_and_n_kept():
     settings = ContrastSettings(fraction=1, stretch=64, crop=48, substituted=0.2)
     given = windows(200, 64)
     given[:, 20:30] = 4
-    crops, _ = contrast_crops(settings, 3, range(200), given)
+    views, _ = contrast_views(settings, 3, range(200), given)
     rates, starts = [], set()
-    for window, crop in zip(given, crops[:, 0], strict=True):
-        placed = min(range(17), key=lambda start: int((window[start : start + 48] != crop).sum()))
+    for window, view in zip(given, views[:, 0], strict=True):
+        placed = min(range(17), key=lambda start: int((window[start : start + 48] != view).sum()))
         cut = window[placed : placed + 48]
-        assert np.array_equal(cut == 4, crop == 4)
-        rates.append(np.mean(cut[cut < 4] != crop[cut < 4]))
+        assert np.array_equal(cut == 4, view == 4)
+        rates.append(np.mean(cut[cut < 4] != view[cut < 4]))
         starts.add(placed)
     assert starts == set(range(17))
     assert np.mean(rates) == pytest.approx(0.1, abs=0.02)
@@ -89,14 +89,14 @@ def test_views_are_stretches_of_the_window_with_so_many_bases_substituted_and_n_
 
 def test_a_windows_views_depend_on_seed_and_number_alone():
     settings, given = ContrastSettings(fraction=1, stretch=32, crop=24), windows()
-    whole, _ = contrast_crops(settings, 0, range(8), given)
-    part, _ = contrast_crops(settings, 0, [5, 6], given[5:7])
+    whole, _ = contrast_views(settings, 0, range(8), given)
+    part, _ = contrast_views(settings, 0, [5, 6], given[5:7])
     assert np.array_equal(whole[10:14], part)
-    assert not np.array_equal(whole, contrast_crops(settings, 1, range(8), given)[0])
+    assert not np.array_equal(whole, contrast_views(settings, 1, range(8), given)[0])
 
 
-def test_a_view_longer_than_its_stretch_is_refused():
-    with pytest.raises(ValueError, match="crop: 64 bases, expected at most those of a stretch"):
+def test_a_view_longer_than_its_span_is_refused():
+    with pytest.raises(ValueError, match="crop: 64 bases, expected at most those of a span"):
         ContrastSettings(stretch=32, crop=64)
 
 
@@ -123,7 +123,7 @@ def test_a_pass_of_one_kind_has_a_row_of_the_other_that_does_not_count(chosen, c
 
 
 def vectors(*angles):
-    """Unit vectors of the plane, [stretch, crop, 2]."""
+    """Unit vectors of the plane, [span, view, 2]."""
     radians = torch.tensor(angles) * math.pi / 180
     return torch.stack([radians.cos(), radians.sin()], dim=-1)
 
@@ -136,10 +136,10 @@ def test_loss_and_accuracy_by_hand():
     backward = [math.cos(math.radians(angle)) / 0.5 for angle in (60, 120, 30, 150)]
     second = math.log(sum(map(math.exp, backward))) - backward[0]
     assert loss.item() == pytest.approx((first + second) / 2, abs=1e-6)
-    assert found.item() == 0.5  # the second crop of each lies nearer to the drawn one
+    assert found.item() == 0.5  # the second view of each lies nearer to the drawn one
 
 
-def test_stretches_of_other_groups_and_rows_that_do_not_count_change_nothing():
+def test_spans_of_other_groups_and_rows_that_do_not_count_change_nothing():
     torch.manual_seed(0)
     given = torch.nn.functional.normalize(torch.randn(6, 3, 8), dim=-1)
     apart = [contrast_loss(given[part], torch.zeros(3, dtype=torch.long), 0.1)[0] for part in (slice(3), slice(3, 6))]
@@ -195,6 +195,6 @@ def test_the_plan_counts_the_bases_of_viewed_windows(tmp_path):
         ({"fraction": 0.5, "group": 2, "stretch": 128}, {}, r"contrast\.stretch: got 128 bases, expected at most"),
     ],
 )
-def test_groups_that_passes_would_tear_and_stretches_that_do_not_fit_are_refused(tmp_path, contrast, training, message):
+def test_groups_that_passes_would_tear_and_spans_that_do_not_fit_are_refused(tmp_path, contrast, training, message):
     with pytest.raises(InputError, match=message):
         plan_of(tmp_path, contrast, **training)

@@ -17,19 +17,19 @@ def runs_of(row):
 def test_mean_share_is_the_fraction_asked_for(fraction, unit, span):
     settings = MaskingSettings(fraction=fraction, unit=unit, span=span)
     masks = draw_masked_bases(settings, 0, range(400), 300, 1)
-    # standard error of the mean share: a stretch more or less per row of 300, over 400 rows
+    # standard error of the mean share: a span more or less per row of 300, over 400 rows
     assert masks.mean() == pytest.approx(fraction, abs=4 * span / 300 / np.sqrt(400) / 2 + 1e-3)
 
 
-def test_stretches_have_the_asked_length_or_touch():
+def test_spans_have_the_asked_length_or_touch():
     masks = draw_masked_bases(MaskingSettings(span=12), 0, range(50), 512, 1)
     for row in masks:
-        start = int(np.flatnonzero(~row)[0])  # a visible base, so that no stretch runs over the end
+        start = int(np.flatnonzero(~row)[0])  # a visible base, so that no span runs over the end
         assert all(length % 12 == 0 for length in runs_of(np.roll(row, -start)))
 
 
 @pytest.mark.parametrize("stride", [3, 6])
-def test_stretches_start_at_positions(stride):
+def test_spans_start_at_positions(stride):
     masks = draw_masked_bases(MaskingSettings(span=12), 0, range(20), 120, stride)
     by_position = masks.reshape(20, -1, stride)
     assert ((by_position.all(axis=2)) | (~by_position.any(axis=2))).all()

@@ -5,7 +5,7 @@ from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.pretrain.evaluation import evaluate_question
 from vqdna.pretrain.masking import MaskingSettings
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
-from vqdna.pretrain.shuffling import DRAWN, NOT_ASKED, REAL, ShufflingSettings, chain_of_pairs, shuffled_windows
+from vqdna.pretrain.shuffling import NOT_ASKED, REAL, SHUFFLED, ShufflingSettings, chain_of_pairs, shuffled_windows
 from vqdna.pretrain.train import MaskedCollator
 from vqdna.tokenizers import load_tokenizer
 
@@ -19,16 +19,16 @@ def windows(rows=40, length=96, seed=0):
     return np.random.default_rng(seed).integers(0, 4, (rows, length)).astype(np.uint8)
 
 
-def test_half_of_the_asked_stretches_are_drawn_and_the_rest_is_untouched():
+def test_half_of_the_asked_spans_are_drawn_and_the_rest_is_untouched():
     settings = ShufflingSettings(fraction=0.5, segment=24)
     given = windows(400)
     mixed, kinds = shuffled_windows(settings, 3, range(400), given)
     asked = (kinds != NOT_ASKED).any(axis=1)
     assert 0.4 < asked.mean() < 0.6
     assert (kinds[asked] != NOT_ASKED).all()
-    assert 0.45 < (kinds[asked] == DRAWN).mean() < 0.55
-    assert (mixed[kinds != DRAWN] == given[kinds != DRAWN]).all()
-    assert (mixed[kinds == DRAWN] != given[kinds == DRAWN]).mean() > 0.6
+    assert 0.45 < (kinds[asked] == SHUFFLED).mean() < 0.55
+    assert (mixed[kinds != SHUFFLED] == given[kinds != SHUFFLED]).all()
+    assert (mixed[kinds == SHUFFLED] != given[kinds == SHUFFLED]).mean() > 0.6
     assert all(len(set(row)) == 1 for row in kinds.reshape(-1, 24))
 
 
@@ -43,31 +43,31 @@ def test_a_row_depends_on_its_number_alone():
     assert (other != alone).any()
 
 
-def test_a_chain_has_no_pair_that_its_stretch_lacks():
+def test_a_chain_has_no_pair_that_its_span_lacks():
     random = np.random.default_rng(1)
-    stretch = np.array([[0, 1, 0, 1, 2, 0, 1, 2, 0, 1, 0, 1]], dtype=np.uint8)
+    span = np.array([[0, 1, 0, 1, 2, 0, 1, 2, 0, 1, 0, 1]], dtype=np.uint8)
     allowed = {(0, 1), (1, 0), (1, 2), (2, 0)}
     for _ in range(20):
-        (chain,) = chain_of_pairs(stretch, random.random(stretch.shape))
+        (chain,) = chain_of_pairs(span, random.random(span.shape))
         assert set(zip(chain[:-1].tolist(), chain[1:].tolist())) <= allowed
 
 
 def test_pairs_are_drawn_as_often_as_they_stand_there():
     random = np.random.default_rng(2)
-    stretch = random.choice(4, (1, 20_000), p=[0.5, 0.2, 0.2, 0.1]).astype(np.uint8)
-    chain = chain_of_pairs(stretch, random.random(stretch.shape))
+    span = random.choice(4, (1, 20_000), p=[0.5, 0.2, 0.2, 0.1]).astype(np.uint8)
+    chain = chain_of_pairs(span, random.random(span.shape))
 
     def frequencies(row):
         pairs = np.zeros((4, 4))
         np.add.at(pairs, (row[:-1], row[1:]), 1 / (len(row) - 1))
         return pairs
 
-    np.testing.assert_allclose(frequencies(chain[0]), frequencies(stretch[0]), atol=0.015)
+    np.testing.assert_allclose(frequencies(chain[0]), frequencies(span[0]), atol=0.015)
 
 
 def test_a_letter_that_stands_last_alone_does_not_end_the_chain():
-    stretch = np.array([[0, 0, 0, 0, 0, 0, 0, 3]], dtype=np.uint8)
-    chain = chain_of_pairs(np.repeat(stretch, 50, axis=0), np.random.default_rng(0).random((50, 8)))
+    span = np.array([[0, 0, 0, 0, 0, 0, 0, 3]], dtype=np.uint8)
+    chain = chain_of_pairs(np.repeat(span, 50, axis=0), np.random.default_rng(0).random((50, 8)))
     assert set(np.unique(chain)) <= {0, 3}
 
 
@@ -86,7 +86,7 @@ def test_loss_and_accuracy_are_over_the_asked_positions_by_hand():
     model = GenomeEncoderForMaskedModeling.from_encoder(encoder, shuffling_weight=2.0).eval()
     base_ids = torch.from_numpy(windows(2, 16))
     kinds = torch.full((2, 16), NOT_ASKED, dtype=torch.uint8)
-    kinds[0], kinds[0, 8:] = REAL, DRAWN
+    kinds[0], kinds[0, 8:] = REAL, SHUFFLED
     nothing = torch.zeros(2, 16, dtype=torch.bool)
     output = model(base_ids, nothing, shuffled_bases=kinds)
     logits = model.detection(encoder(base_ids).last_hidden_state)[0, :, 0]

@@ -1,9 +1,9 @@
-"""Two augmented views (crops) of one span are told from those of other spans, so that similar DNA gets similar states.
+"""Two augmented views of one span are told from those of other spans, so that similar DNA gets similar states.
 
-Flow: windows [batch, base] + their numbers -> spans -> per span two crops, each cut at a place of its own and with some
+Flow: windows [batch, base] + their numbers -> spans -> per span two views, each cut at a place of its own and with some
 bases substituted, the second read from the other strand, and a dinucleotide-shuffled one of the first [span, 3, base]
--> pooled states -> projections -> the first crop must find the second among all crops of its group, and back.
-Composition does not help against the shuffled crop, and single bases are not reliable. The paper has no such objective.
+-> pooled states -> projections -> the first view must find the second among all views of its group, and back.
+Composition does not help against the shuffled view, and single bases are not reliable. The paper has no such objective.
 It must not know tokenizers.
 
 Reference: Chen et al. 2020, "A simple framework for contrastive learning of visual representations" (SimCLR).
@@ -36,11 +36,11 @@ class ContrastSettings(StrictModel):
 
     Attributes:
         fraction: share of the windows; the others are masked, or asked about shuffling.
-        group: windows with consecutive numbers whose stretches are told apart from each other; with 1 each window is
-            by itself, and nothing tells its stretches apart but what stands in them.
-        stretch: bases of a stretch; a window is cut into as many as fit.
-        crop: bases of a crop.
-        substituted: share of a crop's bases that become another base, at most; each crop draws its own share.
+        group: windows with consecutive numbers whose spans are told apart from each other; with 1 each window is
+            by itself, and nothing tells its spans apart but what stands in them.
+        stretch: bases of a span; a window is cut into as many as fit.
+        crop: bases of a view.
+        substituted: share of a view's bases that become another base, at most; each view draws its own share.
         temperature: of the similarities.
         weight: of its loss beside that of masked modelling.
     """
@@ -54,9 +54,9 @@ class ContrastSettings(StrictModel):
     weight: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> ContrastSettings:
+    def _view_fits(self) -> ContrastSettings:
         if self.crop > self.stretch:
-            raise ValueError(f"crop: {self.crop} bases, expected at most those of a stretch ({self.stretch})")
+            raise ValueError(f"crop: {self.crop} bases, expected at most those of a span ({self.stretch})")
         return self
 
 
@@ -69,12 +69,12 @@ def is_contrasted(settings: ContrastSettings, numbers: Sequence[int]) -> Bool[np
     return chosen
 
 
-def contrast_crops(
+def contrast_views(
     settings: ContrastSettings, seed: int, numbers: Sequence[int], windows: UInt8[np.ndarray, "batch base"]
-) -> tuple[UInt8[np.ndarray, "stretch crop crop_base"], Int[np.ndarray, "stretch"]]:
-    """Crops of every span of the windows, at least one, and its group; pure functions of (seed, window number)."""
+) -> tuple[UInt8[np.ndarray, "span view view_base"], Int[np.ndarray, "span"]]:
+    """Views of every span of the windows, at least one, and its group; pure functions of (seed, window number)."""
     pairs, uniform = zip(
-        *(_pair_of_crops(settings, seed, number, row) for number, row in zip(numbers, windows)), strict=True
+        *(_pair_of_views(settings, seed, number, row) for number, row in zip(numbers, windows)), strict=True
     )
     first, second = np.concatenate(pairs, axis=1)
     drawn = chain_of_pairs(first, np.concatenate(uniform))
@@ -82,23 +82,23 @@ def contrast_crops(
     return np.stack([first, reverse_complement(second), drawn], axis=1), groups
 
 
-def _pair_of_crops(
+def _pair_of_views(
     settings: ContrastSettings, seed: int, number: int, window: UInt8[np.ndarray, "base"]
-) -> tuple[UInt8[np.ndarray, "2 stretch crop_base"], Float[np.ndarray, "stretch crop_base"]]:
-    """First and second crop of each span of a window, on its own strand, and the random numbers that make the third."""
+) -> tuple[UInt8[np.ndarray, "2 span view_base"], Float[np.ndarray, "span view_base"]]:
+    """First and second view of each span of a window, on its own strand, and the random numbers that make the third."""
     generator = np.random.default_rng((seed, number, _STREAM))
     count = len(window) // settings.stretch
-    stretches = window[: count * settings.stretch].reshape(count, settings.stretch)
-    crops = [_changed(_cut(stretches, settings.crop, generator), settings, generator) for _ in range(2)]
-    return np.stack(crops), generator.random((count, settings.crop))
+    spans = window[: count * settings.stretch].reshape(count, settings.stretch)
+    views = [_changed(_cut(spans, settings.crop, generator), settings, generator) for _ in range(2)]
+    return np.stack(views), generator.random((count, settings.crop))
 
 
 def _cut(
-    stretches: UInt8[np.ndarray, "row stretch"], size: int, generator: np.random.Generator
+    spans: UInt8[np.ndarray, "row span"], size: int, generator: np.random.Generator
 ) -> UInt8[np.ndarray, "row base"]:
     """So many bases of each row, from a place of its own."""
-    starts = generator.integers(0, stretches.shape[1] - size + 1, len(stretches))
-    cut: UInt8[np.ndarray, "row base"] = np.take_along_axis(stretches, starts[:, None] + np.arange(size), axis=1)
+    starts = generator.integers(0, spans.shape[1] - size + 1, len(spans))
+    cut: UInt8[np.ndarray, "row base"] = np.take_along_axis(spans, starts[:, None] + np.arange(size), axis=1)
     return cut
 
 
@@ -113,28 +113,22 @@ def _changed(
 
 
 class Projection(nn.Module):
-    """Pooled states to unit vectors whose products are compared; serves this question alone.
-
-    Args:
-        width: of the pooled states.
-        size: of the vectors.
-    """
+    """Pooled states to unit vectors whose products are compared; serves this question alone."""
 
     def __init__(self, width: int, size: int = 128) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, size))
 
     def forward(self, pooled: Float[Tensor, "row width"]) -> Float[Tensor, "row size"]:
-        """Vectors of length one."""
         return functional.normalize(self.layers(pooled).float(), dim=-1)
 
 
 def contrast_loss(
-    vectors: Float[Tensor, "stretch crop size"], groups: Int[Tensor, "stretch"], temperature: float
+    vectors: Float[Tensor, "span view size"], groups: Int[Tensor, "span"], temperature: float
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Mean cross-entropy in nats, and the share of crops that found their partner.
+    """Mean cross-entropy in nats, and the share of views that found their partner.
 
-    A first crop is compared with all second and shuffled crops of its group, a second one with all first and shuffled.
+    A first view is compared with all second and shuffled views of its group, a second one with all first and shuffled.
     Rows of `NO_GROUP` do not count; without any other both numbers are zero, with a gradient of zero.
     """
     # Rows of other groups stay out of the comparison: windows far apart in the genomes would be told by composition

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vqdna.encoder.spans import UNKNOWN_BASE
@@ -22,6 +22,7 @@ from vqdna.pretrain.objective import (
     MAX_TARGET_BASES,
     GenomeEncoderForMaskedModeling,
     MaskedModelingOutput,
+    bases_of_spans,
 )
 
 Batch = dict[str, Tensor]
@@ -39,7 +40,6 @@ class BaseFrequencies:
     def add(
         self, codes: Int[Tensor, "token"], bases: Int[Tensor, "token place"], known: Bool[Tensor, "token place"]
     ) -> None:
-        """Counts tokens whose bases are known."""
         for place in range(MAX_TARGET_BASES):
             here = known[:, place]
             joint = codes[here] * UNKNOWN_BASE + bases[here, place]
@@ -59,20 +59,8 @@ class BaseFrequencies:
         return -(probability.log() * known).sum()
 
 
-def bases_of_spans(
-    base_ids: UInt8[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"]
-) -> tuple[Int[Tensor, "batch position place"], Bool[Tensor, "batch position place"]]:
-    """First MAX_TARGET_BASES bases of each span, and which of them exist and are no N."""
-    places = spans[..., :1] + torch.arange(MAX_TARGET_BASES)
-    rows = torch.arange(len(base_ids))[:, None, None]
-    bases = base_ids.long()[rows, places.clamp_max(base_ids.shape[1] - 1)]
-    known = (places < spans[..., 1:]) & (bases < UNKNOWN_BASE)
-    return bases.clamp_max(UNKNOWN_BASE - 1), known
-
-
 @torch.no_grad()
 def count_base_frequencies(model: GenomeEncoderForMaskedModeling, batches: Iterable[Batch]) -> list[BaseFrequencies]:
-    """Base frequencies of the codes of each level over clean windows."""
     tables = [BaseFrequencies(size) for size in model.encoder.tokenizer.level_sizes]
     for batch in batches:
         tokens = model.encoder.tokenizer.encode(batch["base_ids"].to(model.device))
@@ -102,7 +90,6 @@ class MaskedTotals:
         self.distance_count = torch.zeros(max_distance + 1, dtype=torch.long)
 
     def add(self, output: MaskedModelingOutput, batch: Batch, tables: list[BaseFrequencies]) -> None:
-        """Adds one evaluated batch."""
         masked = _present(output.masked_positions).cpu()
         targets = _present(output.targets).cpu()
         bases, known = (part[masked] for part in bases_of_spans(batch["base_ids"], _present(output.spans).cpu()))
@@ -123,7 +110,6 @@ class MaskedTotals:
             self.distance_correct[:, level].index_add_(0, distance, right)
 
     def evaluation(self) -> dict[str, Any]:
-        """Accuracy per level and nats."""
         positions, span_bases = max(1, self.positions), max(1, self.span_bases)
         # With bases as targets a "level" is a place of the span, and each base is in one of them alone.
         base_nats = self.base_nats.sum() if self.predicts_bases else self.base_nats.min()

@@ -21,10 +21,10 @@ from transformers.utils import ModelOutput
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput, pool_positions
 from vqdna.encoder.saved_models import MASKED_MODEL_FOLDER, DnaModel, load_model, register_model
 from vqdna.encoder.spans import UNKNOWN_BASE, positions_over_unknown, positions_touching
-from vqdna.errors import InputError, nearest_name_hint
+from vqdna.errors import check_name
 from vqdna.pretrain.contrast import NO_GROUP, Projection, contrast_loss
 from vqdna.pretrain.masking import hide_bases, widened
-from vqdna.pretrain.shuffling import DRAWN, NOT_ASKED
+from vqdna.pretrain.shuffling import NOT_ASKED, SHUFFLED
 from vqdna.tokenizers import Tokenizer, Tokens
 
 TARGETS = ("levels", "joint", "bases")
@@ -45,9 +45,9 @@ class MaskedModelingConfig(GenomeEncoderConfig):
         hide_from_tokenizer: masked bases reach a tokenizer whose codes look beyond their span as N.
         hide_fields: the encoder sees no token whose code looks at a masked base.
         target: one of `TARGETS`.
-        shuffling_weight: of the question whether a position is real or drawn; 0 never asks it.
-        contrast_weight: of the question which crops are of one stretch; 0 never asks it.
-        contrast_temperature: of the similarities of crops.
+        shuffling_weight: of the question whether a position is real or shuffled; 0 never asks it.
+        contrast_weight: of the question which views are of one span; 0 never asks it.
+        contrast_temperature: of the similarities of views.
         head_norm_eps: what the heads' norm adds to a variance.
     """
 
@@ -64,9 +64,7 @@ class MaskedModelingConfig(GenomeEncoderConfig):
         head_norm_eps: float = 1e-5,
         **kwargs: Any,
     ) -> None:
-        if target not in TARGETS:
-            hint = nearest_name_hint(target, TARGETS)
-            raise InputError(f"target: got '{target}', expected one of {', '.join(TARGETS)}{hint}")
+        check_name("target", target, TARGETS)
         self.hide_from_tokenizer, self.hide_fields, self.target = hide_from_tokenizer, hide_fields, target
         self.shuffling_weight, self.head_norm_eps = shuffling_weight, head_norm_eps
         self.contrast_weight, self.contrast_temperature = contrast_weight, contrast_temperature
@@ -78,12 +76,12 @@ class MaskedModelingOutput(ModelOutput):
     """Losses in nats.
 
     Attributes:
-        loss: cross-entropy per masked token, summed over levels, and what is asked about shuffling and crops, weighted.
+        loss: cross-entropy per masked token, summed over levels, and what is asked about shuffling and views, weighted.
         loss_level: the same for each level, [level]; with the target "bases" for each base of the span.
-        shuffling: cross-entropy per position of whether it is real or drawn.
+        shuffling: cross-entropy per position of whether it is real or shuffled.
         shuffling_accuracy: share of the positions that were told right; 0 where none was asked about.
-        contrast: cross-entropy per crop of which other crop is of its stretch.
-        contrast_accuracy: share of the crops that found their partner; 0 where none was asked about.
+        contrast: cross-entropy per view of which other view is of its span.
+        contrast_accuracy: share of the views that found their partner; 0 where none was asked about.
         masked_accuracy_level: share of masked tokens whose code was the most probable one, [level].
         logits: one [masked, size] per level, for "bases" one [masked, 4] per base of the span.
         targets: true codes of the masked tokens, [masked, level]; for "bases" true bases, -100 beyond the span.
@@ -122,23 +120,21 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         if encoder is None:
             encoder = GenomeEncoder(GenomeEncoderConfig(**config.encoder_settings()))
         self.encoder = encoder
-        self.prediction = PredictionHeads(
-            encoder.token_width,
-            _output_sizes(config.target, encoder.tokenizer),
-            chained=config.target == "joint",
-            norm_eps=config.head_norm_eps,
-        )
+        sizes, chained = encoder.tokenizer.level_sizes, config.target == "joint"
+        if config.target == "bases":
+            sizes = (UNKNOWN_BASE,) * _span_bases(encoder.tokenizer)
+        self.prediction = PredictionHeads(encoder.token_width, sizes, chained=chained, norm_eps=config.head_norm_eps)
         self.detection = nn.Linear(config.hidden_size, 1) if config.shuffling_weight else None
         self.projection = Projection(2 * config.hidden_size) if config.contrast_weight else None
         self.post_init()
 
     @classmethod
     def from_encoder(cls, encoder: GenomeEncoder, **settings: Any) -> GenomeEncoderForMaskedModeling:
-        """Fresh prediction heads on an encoder, used as it is; `settings` are those of `MaskedModelingConfig`."""
+        """New prediction heads on an encoder, used as it is; `settings` are those of `MaskedModelingConfig`."""
         return cls(MaskedModelingConfig(**encoder.config.encoder_settings(), **settings), encoder)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """The heads draw their own fresh weights; the encoder keeps its weights."""
+        """The heads draw their own random weights; the encoder keeps its weights."""
 
     def forward(
         self,
@@ -147,18 +143,16 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         attention_mask: Bool[Tensor, "batch base"] | None = None,
         loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
         shuffled_bases: UInt8[Tensor, "batch base"] | None = None,
-        contrast_crops: UInt8[Tensor, "stretch crop crop_base"] | None = None,
-        contrast_groups: Int[Tensor, "stretch"] | None = None,
+        contrast_views: UInt8[Tensor, "span view view_base"] | None = None,
+        contrast_groups: Int[Tensor, "span"] | None = None,
     ) -> MaskedModelingOutput:
         """Loss and logits of the masked tokens; tokens over an N are never predicted.
 
         Args:
-            base_ids: the clean bases.
             masked_bases: True where a base is to be predicted.
-            attention_mask: False on padding at the rows' ends.
             loss_shares: factor of each loss and accuracy; for a batch that is one pass of several, see `loss_items`.
             shuffled_bases: what each base is, see `vqdna.pretrain.shuffling`.
-            contrast_crops: of other windows than `base_ids`, see `vqdna.pretrain.contrast`.
+            contrast_views: of other windows than `base_ids`, see `vqdna.pretrain.contrast`.
             contrast_groups: which of them are told apart.
         """
         # Codes of the clean bases are what is predicted. What the encoder reads may not be made of them: a learned code
@@ -178,7 +172,7 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         losses = level_losses(logits, targets) * share
         shuffling, told_right = self._shuffling(output, truth, shuffled_bases)
         shuffling = shuffling * shares.get("shuffling", 1)
-        contrast, found = self._contrast(contrast_crops, contrast_groups)
+        contrast, found = self._contrast(contrast_views, contrast_groups)
         contrast = contrast * shares.get("contrast", 1)
         asked = self.config.shuffling_weight * shuffling + self.config.contrast_weight * contrast
         return MaskedModelingOutput(
@@ -203,11 +197,11 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         masked_bases: Bool[Tensor, "batch base"],
         attention_mask: Bool[Tensor, "batch base"] | None = None,
         shuffled_bases: UInt8[Tensor, "batch base"] | None = None,
-        contrast_crops: UInt8[Tensor, "stretch crop crop_base"] | None = None,
-        contrast_groups: Int[Tensor, "stretch"] | None = None,
+        contrast_views: UInt8[Tensor, "span view view_base"] | None = None,
+        contrast_groups: Int[Tensor, "span"] | None = None,
     ) -> dict[str, Int[Tensor, ""]]:
-        """How many tokens, positions and crops each loss is a mean over."""
-        del contrast_crops
+        """How many tokens, positions and views each loss is a mean over."""
+        del contrast_views
         nothing = torch.zeros((), dtype=torch.long, device=base_ids.device)
         truth = self.encoder.tokenizer.encode(base_ids, attention_mask)
         masked = positions_touching(masked_bases, truth.spans) & truth.attention_mask
@@ -230,30 +224,30 @@ class GenomeEncoderForMaskedModeling(DnaModel):
     def _shuffling(
         self, output: GenomeEncoderOutput, truth: Tokens, shuffled_bases: UInt8[Tensor, "batch base"] | None
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Loss and accuracy of telling real positions from drawn ones."""
+        """Loss and accuracy of telling real positions from shuffled ones."""
         asked = self._asked(truth, shuffled_bases)
         if asked is None or self.detection is None or output.last_hidden_state is None:
             nothing = torch.zeros((), device=truth.codes.device)
             return nothing, nothing
         kept = asked != NOT_ASKED
         logits = self.detection(output.last_hidden_state)[..., 0][kept].float()
-        truly = (asked[kept] == DRAWN).float()
+        truly = (asked[kept] == SHUFFLED).float()
         count = max(1, len(truly))
         loss = nn.functional.binary_cross_entropy_with_logits(logits, truly, reduction="sum") / count
         return loss, ((logits > 0) == (truly > 0)).float().sum().detach() / count
 
     def _contrast(
         self,
-        crops: UInt8[Tensor, "stretch crop crop_base"] | None,
-        groups: Int[Tensor, "stretch"] | None,
+        views: UInt8[Tensor, "span view view_base"] | None,
+        groups: Int[Tensor, "span"] | None,
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """Loss and accuracy of finding the other crop of a stretch."""
-        if self.projection is None or crops is None or groups is None:
+        """Loss and accuracy of finding the other view of a span."""
+        if self.projection is None or views is None or groups is None:
             nothing = torch.zeros((), device=self.device)
             return nothing, nothing
-        output = self.encoder(crops.flatten(0, 1))
+        output = self.encoder(views.flatten(0, 1))
         pooled = pool_positions(output.last_hidden_state, output.attention_mask, "mean+max")
-        vectors = self.projection(pooled).unflatten(0, crops.shape[:2])
+        vectors = self.projection(pooled).unflatten(0, views.shape[:2])
         return contrast_loss(vectors, groups, self.config.contrast_temperature)
 
     def _looking_at(self, masked_bases: Bool[Tensor, "batch base"], truth: Tokens) -> Bool[Tensor, "batch token"]:
@@ -269,11 +263,8 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         """True codes of the masked tokens, or the bases of their spans."""
         if self.config.target != "bases":
             return truth.codes[predicted]
-        places = _span_bases(self.encoder.tokenizer)
-        rows, spans = predicted.nonzero()[:, 0], truth.spans[predicted]
-        at = spans[:, :1] + torch.arange(places, device=spans.device)
-        bases = base_ids.long()[rows[:, None], at.clamp_max(base_ids.shape[1] - 1)]
-        return bases.masked_fill(at >= spans[:, 1:], IGNORED)
+        bases, known = bases_of_spans(base_ids, truth.spans, _span_bases(self.encoder.tokenizer))
+        return bases.masked_fill(~known, IGNORED)[predicted]
 
     def _visible_tokens(
         self,
@@ -288,14 +279,23 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         return self.encoder.tokenizer.encode(hide_bases(base_ids, masked_bases), attention_mask)
 
 
+def bases_of_spans(
+    base_ids: UInt8[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"], num_places: int = MAX_TARGET_BASES
+) -> tuple[Int[Tensor, "batch position place"], Bool[Tensor, "batch position place"]]:
+    """First `num_places` bases of each span, and which of them exist and are no N."""
+    places = spans[..., :1] + torch.arange(num_places, device=spans.device)
+    rows = torch.arange(len(base_ids), device=spans.device)[:, None, None]
+    bases = base_ids.long()[rows, places.clamp_max(base_ids.shape[1] - 1)]
+    known = (places < spans[..., 1:]) & (bases < UNKNOWN_BASE)
+    return bases.clamp_max(UNKNOWN_BASE - 1), known
+
+
 class PredictionHeads(nn.Module):
     """Shared transform, then a linear layer to each level's codes (the transform is BERT's).
 
     Args:
-        width: of the states.
         sizes: number of codes of each level.
         chained: each level is also told the true codes of the levels before it.
-        norm_eps: what the norm adds to a variance.
     """
 
     def __init__(self, width: int, sizes: Sequence[int], *, chained: bool = False, norm_eps: float = 1e-5) -> None:
@@ -312,7 +312,6 @@ class PredictionHeads(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "masked width"], targets: Int[Tensor, "masked level"]
     ) -> list[Float[Tensor, "masked size"]]:
-        """Logits of each level."""
         state = self.transform(hidden)
         logits = []
         for level, head in enumerate(self.levels):
@@ -322,12 +321,7 @@ class PredictionHeads(nn.Module):
         return logits
 
 
-def _output_sizes(target: str, tokenizer: Tokenizer) -> tuple[int, ...]:
-    return (UNKNOWN_BASE,) * _span_bases(tokenizer) if target == "bases" else tokenizer.level_sizes
-
-
 def _span_bases(tokenizer: Tokenizer) -> int:
-    """Bases of a token's span that are predicted."""
     return min(MAX_TARGET_BASES, tokenizer.max_span)
 
 
@@ -352,9 +346,5 @@ register_model(GenomeEncoderForMaskedModeling, AutoModelForMaskedLM, GenomeEncod
 
 
 def load_masked_model(path: Path) -> GenomeEncoderForMaskedModeling:
-    """Encoder with the heads of its pre-training, in the `masked_model/` of the run folder `path`.
-
-    Raises:
-        InputError: none lies there, or its files are damaged.
-    """
+    """Encoder with the heads of its pre-training, in the `masked_model/` of the run folder `path`."""
     return load_model(GenomeEncoderForMaskedModeling, path / MASKED_MODEL_FOLDER, MaskedModelingConfig.model_type)

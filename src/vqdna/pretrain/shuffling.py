@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from pydantic import Field
 
 from vqdna.config import StrictModel
 
-REAL, DRAWN, NOT_ASKED = 0, 1, 2
+REAL, SHUFFLED, NOT_ASKED = 0, 1, 2
 _LETTERS = 5
 _STREAM = 1
 
@@ -27,7 +27,7 @@ class ShufflingSettings(StrictModel):
     """How many windows are asked about, and in what pieces.
 
     Attributes:
-        fraction: share of the windows that serve this question, of those not cut into crops; the others are masked.
+        fraction: share of the windows that serve this question, of those not cut into views; the others are masked.
         segment: bases of a span, real or shuffled with equal probability.
         weight: of its loss beside that of masked modelling.
     """
@@ -59,40 +59,29 @@ def shuffled_windows(
     for start in sorted(set(pieces)):
         chosen = [place for place, piece in enumerate(pieces) if piece == start]
         at = np.array([rows[place] for place in chosen])
-        stretch = slice(start, min(start + settings.segment, num_bases))
-        uniform = np.stack([draws[place] for place in chosen])[:, : stretch.stop - start]
-        mixed[at, stretch] = chain_of_pairs(windows[at, stretch], uniform)
-        kinds[at, stretch] = DRAWN
+        span = slice(start, min(start + settings.segment, num_bases))
+        uniform = np.stack([draws[place] for place in chosen])[:, : span.stop - start]
+        mixed[at, span] = chain_of_pairs(windows[at, span], uniform)
+        kinds[at, span] = SHUFFLED
     return mixed, kinds
 
 
 def chain_of_pairs(
-    stretches: UInt8[np.ndarray, "row base"], uniform: Float[np.ndarray, "row base"]
+    spans: UInt8[np.ndarray, "row base"], uniform: Float[np.ndarray, "row base"]
 ) -> UInt8[np.ndarray, "row base"]:
-    """Rows drawn from the first-order Markov chain of each row's own neighboring bases.
-
-    Args:
-        stretches: rows of one length.
-        uniform: a draw in [0, 1) for each base.
-    """
-    num_rows, length = stretches.shape
+    """Rows drawn from the first-order Markov chain of each row's own neighboring bases, by a draw in [0, 1) a base."""
+    num_rows, length = spans.shape
     row = np.arange(num_rows)
     pairs: Float[np.ndarray, "row letter letter"] = np.zeros((num_rows, _LETTERS, _LETTERS))
-    np.add.at(pairs, (row[:, None], stretches[:, :-1], stretches[:, 1:]), 1.0)
+    np.add.at(pairs, (row[:, None], spans[:, :-1], spans[:, 1:]), 1.0)
     # A letter that only stands last has no follower: the chain then goes on as from anywhere.
     anywhere = pairs.sum(axis=1, keepdims=True)
     pairs = np.where(pairs.sum(axis=2, keepdims=True) > 0, pairs, np.where(anywhere.sum() > 0, anywhere, 1.0))
     ends = np.cumsum(pairs, axis=2)
-    drawn = np.empty_like(stretches)
-    drawn[:, 0] = stretches[row, (uniform[:, 0] * length).astype(np.int64)]
+    drawn = np.empty_like(spans)
+    drawn[:, 0] = spans[row, (uniform[:, 0] * length).astype(np.int64)]
     for place in range(1, length):
         last = ends[row, drawn[:, place - 1]]
-        drawn[:, place] = _first_above(last, uniform[:, place] * last[:, -1])
+        above = last > (uniform[:, place] * last[:, -1])[:, None]
+        drawn[:, place] = above.argmax(axis=1)  # the first letter whose cumulative count is above the draw
     return drawn
-
-
-def _first_above(ends: Float[np.ndarray, "row letter"], value: Float[np.ndarray, "row"]) -> UInt8[np.ndarray, "row"]:
-    """Number of the first letter whose cumulative count is above the value."""
-    above: Bool[np.ndarray, "row letter"] = ends > value[:, None]
-    letters: UInt8[np.ndarray, "row"] = above.argmax(axis=1).astype(np.uint8)
-    return letters

@@ -10,13 +10,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from pydantic import Field
-from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
 
 from vqdna.config import StrictModel
 from vqdna.encoder.genome_encoder import GenomeEncoder
@@ -24,8 +24,8 @@ from vqdna.encoder.saved_models import MASKED_MODEL_FOLDER
 from vqdna.encoder.stem import StemSettings
 from vqdna.errors import InputError
 from vqdna.genome.corpus import Corpus
-from vqdna.pretrain.contrast import NO_GROUP, ContrastSettings, contrast_crops, is_contrasted
-from vqdna.pretrain.evaluation import Batch, evaluate_masked, evaluate_question, term_names
+from vqdna.pretrain.contrast import NO_GROUP, ContrastSettings, contrast_views, is_contrasted
+from vqdna.pretrain.evaluation import ACCURACIES, Batch, evaluate_masked, evaluate_question, term_names
 from vqdna.pretrain.masking import MaskingSettings, draw_masked_bases
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.pretrain.shuffling import NOT_ASKED, ShufflingSettings, shuffled_windows
@@ -44,9 +44,11 @@ from vqdna.training.window_batches import (
     window_sampler,
 )
 
-EVALUATION_BATCH = 16
+EVALUATION_BATCH, LOGGED_BATCHES = 16, 4
 NO_SHUFFLING, NO_CONTRAST = ShufflingSettings(), ContrastSettings()
 SNAPSHOT = "snapshot"
+
+NumberedWindow = tuple[int, UInt8[np.ndarray, "base"]]
 
 
 class PretrainConfig(StrictModel):
@@ -59,13 +61,10 @@ class PretrainConfig(StrictModel):
             them): learned ones make words alike that stand in like surroundings, and forget which word is which.
         stem: what merges neighboring tokens, see `StemSettings`; None for one position per token.
         num_levels: the encoder reads (and predicts) the first so many levels of the vocabulary; None for all.
-        masking: what is hidden.
         shuffling: which windows ask what is real and what is shuffled, instead of what is masked.
-        contrast: which windows ask what crops are of one stretch, instead of what is masked or shuffled.
+        contrast: which windows ask what views are of one span, instead of what is masked or shuffled.
         target: what is predicted, see `vqdna.pretrain.objective.TARGETS`.
-        data: which windows.
         snapshot_every: the encoder is kept in `snapshot-N` every so many steps; 0 keeps none.
-        training: how long and how fast.
     """
 
     backbone: dict[str, Any]
@@ -83,11 +82,7 @@ class PretrainConfig(StrictModel):
 
 
 class MaskedCollator:
-    """Batches of numbered windows, each masked, shuffled in part, or cut into crops, by its number.
-
-    A batch always has a row to mask and, where crops are asked for, one of crops: where there is none, another window
-    fills the place and does not count.
-    """
+    """Batches of numbered windows, each masked, shuffled in part, or cut into augmented views, by its number."""
 
     def __init__(
         self,
@@ -100,22 +95,26 @@ class MaskedCollator:
         self.masking, self.seed, self.shuffling, self.contrast = masking, seed, shuffling, contrast
         self.stride = max(1, round(tokenizer.bases_per_position)) if tokenizer.kind != "bpe" else 1
 
-    def __call__(self, items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> Batch:
-        """`base_ids` and `masked_bases`; `shuffled_bases`, `contrast_crops` and `contrast_groups` where asked for."""
+    def __call__(self, items: Sequence[NumberedWindow]) -> Batch:
+        """`base_ids` and `masked_bases`; `shuffled_bases`, `contrast_views` and `contrast_groups` where asked for."""
         # Every batch must feed every head: a head without a row has no gradient, and DDP waits for one on each rank.
         # So another window fills the place, masks and groups saying that it does not count.
-        cropped = is_contrasted(self.contrast, [number for number, _ in items])
-        rest = [item for item, taken in zip(items, cropped, strict=True) if not taken]
+        contrasted = is_contrasted(self.contrast, [number for number, _ in items])
+        to_match = [item for item, taken in zip(items, contrasted, strict=True) if taken]
+        rest = [item for item, taken in zip(items, contrasted, strict=True) if not taken]
         batch = self._masked(rest or items[:1])
         if not rest:
             batch["masked_bases"][:] = False
             if "shuffled_bases" in batch:
                 batch["shuffled_bases"][:] = NOT_ASKED
         if self.contrast.fraction:
-            batch |= self._cropped([item for item, taken in zip(items, cropped, strict=True) if taken], items[:1])
+            numbers, windows = zip(*(to_match or items[:1]), strict=True)
+            views, groups = contrast_views(self.contrast, self.seed, numbers, np.stack(windows))
+            batch["contrast_views"] = views
+            batch["contrast_groups"] = groups if to_match else np.full_like(groups, NO_GROUP)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
-    def _masked(self, items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> dict[str, np.ndarray]:
+    def _masked(self, items: Sequence[NumberedWindow]) -> dict[str, np.ndarray]:
         windows = np.stack([window for _, window in items])
         numbers = [number for number, _ in items]
         masks = draw_masked_bases(self.masking, self.seed, numbers, windows.shape[1], self.stride)
@@ -124,15 +123,6 @@ class MaskedCollator:
         windows, kinds = shuffled_windows(self.shuffling, self.seed, numbers, windows)
         masks &= kinds == NOT_ASKED
         return {"base_ids": windows, "masked_bases": masks, "shuffled_bases": kinds}
-
-    def _cropped(
-        self,
-        items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]],
-        instead: Sequence[tuple[int, UInt8[np.ndarray, "base"]]],
-    ) -> dict[str, np.ndarray]:
-        numbers, windows = zip(*(items or instead), strict=True)
-        crops, groups = contrast_crops(self.contrast, self.seed, numbers, np.stack(windows))
-        return {"contrast_crops": crops, "contrast_groups": groups if items else np.full_like(groups, NO_GROUP)}
 
 
 @dataclass(frozen=True)
@@ -158,26 +148,8 @@ class Start:
 
     def _bases_of(self, batch: Batch) -> float:
         """Bases of the windows that a batch is made of."""
-        crops = batch.get("contrast_crops")
-        cropped = 0 if crops is None else len(crops) // (self.config.data.window // self.config.contrast.stretch)
-        return float(batch["base_ids"].numel() + cropped * self.config.data.window)
-
-
-def _check_groups(config: PretrainConfig) -> None:
-    """Refuses passes that would tear the groups of windows whose crops are told apart.
-
-    Raises:
-        InputError: they would; says what to change.
-    """
-    batch_size, parts, group = config.training.batch_size, config.training.parts, config.contrast.group
-    if config.contrast.fraction and batch_size % (parts * group):
-        raise InputError(
-            f"contrast.group: {group} windows stay together, but training.batch_size {batch_size} in {parts} "
-            f"part(s) (ranks x gradient_accumulation) is no multiple of that; choose another group or batch size"
-        )
-    stretch, window = config.contrast.stretch, config.data.window
-    if config.contrast.fraction and stretch > window:
-        raise InputError(f"contrast.stretch: got {stretch} bases, expected at most data.window ({window})")
+        window, num_spans = self.config.data.window, len(batch.get("contrast_views", ()))
+        return float(batch["base_ids"].numel() + num_spans // (window // self.config.contrast.stretch) * window)
 
 
 def frozen_tokenizer(config: PretrainConfig, tokenizer: str) -> Tokenizer:
@@ -190,24 +162,29 @@ def start_of_pretraining(config: PretrainConfig, frozen: Tokenizer, genomes: Seq
     """Untrained encoder over a frozen tokenizer, and its masked windows; writes nothing.
 
     Raises:
-        InputError: unreadable genomes.
+        InputError: unreadable genomes, or passes that would tear the groups of windows whose views are told apart.
     """
-    _check_groups(config)
+    batch_size, parts, contrast = config.training.batch_size, config.training.parts, config.contrast
+    if contrast.fraction and batch_size % (parts * contrast.group):
+        raise InputError(
+            f"contrast.group: {contrast.group} windows stay together, but training.batch_size {batch_size} in {parts} "
+            f"part(s) (ranks x gradient_accumulation) is no multiple of that; choose another group or batch size"
+        )
+    if contrast.fraction and contrast.stretch > config.data.window:
+        got, most = contrast.stretch, config.data.window
+        raise InputError(f"contrast.stretch: got {got} bases, expected at most data.window ({most})")
     corpus = Corpus.build(genomes, gaps=config.data.gaps, repeated_names=config.data.repeated_names)
     set_seed(seed)
     model = untrained_model(config, frozen)
     sampler = window_sampler(corpus, config.data, seed, "train")
-    dataset = WindowDataset(sampler, config.training.steps * config.training.batch_size)
-    collate = MaskedCollator(config.masking, frozen, seed, config.shuffling, config.contrast)
-    return Start(config, model, corpus, dataset, collate)
+    dataset = WindowDataset(sampler, config.training.steps * batch_size)
+    return Start(
+        config, model, corpus, dataset, MaskedCollator(config.masking, frozen, seed, config.shuffling, contrast)
+    )
 
 
 def plan_pretrain(config: PretrainConfig, *, tokenizer: str, genomes: Sequence[Path | str], seed: int) -> Plan:
-    """What `run_pretrain` with the same arguments will take; writes nothing.
-
-    Raises:
-        InputError: unreadable input.
-    """
+    """What `run_pretrain` with the same arguments will take; writes nothing."""
     return start_of_pretraining(config, frozen_tokenizer(config, tokenizer), genomes, seed).plan()
 
 
@@ -217,10 +194,8 @@ def run_pretrain(
     """Pre-trains (or resumes, or finds finished) a genome encoder and returns its results record.
 
     Args:
-        config: resolved configuration.
         tokenizer: directory of a trained vocabulary, or a hand-made tokenizer's name, see `load_tokenizer`.
         genomes: FASTA or FASTQ files.
-        out: run folder.
         seed: of initialization, windows and masks.
 
     Raises:
@@ -236,9 +211,9 @@ def run_pretrain(
         return held
     started = time.monotonic()
     start = start_of_pretraining(config, frozen, genomes, seed)
-    model, corpus, collate = start.model, start.corpus, start.collate
+    model, corpus = start.model, start.corpus
     batches = _evaluation_batches(corpus, config, frozen, seed)
-    questions = _questions(corpus, config, frozen, seed)
+    asked = [name for name in batches if name in ACCURACIES]
     folder.open(config, seed=seed, parents=parents, inputs=inputs)
     announce(start.plan)
     train(
@@ -247,17 +222,15 @@ def run_pretrain(
         config.training,
         folder,
         seed=seed,
-        collate=collate,
-        loss_terms=("loss_level", "masked_accuracy_level", *(name for term in questions for name in term_names(term))),
-        evaluate=lambda trained: _evaluation_numbers(
-            trained, batches[:4], {name: asked[:4] for name, asked in questions.items()}
-        ),
+        collate=start.collate,
+        loss_terms=("loss_level", "masked_accuracy_level", *(name for term in asked for name in term_names(term))),
+        evaluate=lambda trained: _logged(cast(GenomeEncoderForMaskedModeling, trained), batches),
         callbacks=[SnapshotCallback(folder, config.snapshot_every)] if config.snapshot_every else [],
         description="pretrain",
     )
-    evaluation, leak = evaluate_masked(model, batches)
-    for term, asked in questions.items():
-        evaluation |= evaluate_question(model, asked, term)
+    evaluation, leak = evaluate_masked(model, batches["masks"])
+    for term in asked:
+        evaluation |= evaluate_question(model, batches[term], term)
     results = {
         "stage": "pretrain",
         "system": tokenizer,
@@ -316,53 +289,38 @@ def untrained_model(config: PretrainConfig, tokenizer: Tokenizer) -> GenomeEncod
 def parameter_counts(model: GenomeEncoderForMaskedModeling) -> dict[str, int]:
     """Parameters by part; the tokenizer's count includes its code vectors, which are no trained parameters here."""
     encoder = model.encoder
-    tokenizer = sum(tensor.numel() for name, tensor in encoder.tokenizer.state_dict().items() if "ema_" not in name)
-    parts = {
-        "tokenizer": tokenizer,
-        "embedding": sum(parameter.numel() for parameter in encoder.embedding.parameters()),
-        **({"stem": sum(parameter.numel() for parameter in encoder.stem.parameters())} if encoder.stem else {}),
-        "backbone": sum(parameter.numel() for parameter in encoder.backbone.parameters()),
-        "prediction": sum(parameter.numel() for parameter in model.prediction.parameters()),
+    parts = {"embedding": encoder.embedding, "stem": encoder.stem, "backbone": encoder.backbone}
+    parts["prediction"] = model.prediction
+    counts = {
+        "tokenizer": sum(held.numel() for name, held in encoder.tokenizer.state_dict().items() if "ema_" not in name)
     }
-    return {**parts, "total": sum(parts.values())}
+    for name, part in parts.items():
+        if part is not None:
+            counts[name] = sum(parameter.numel() for parameter in part.parameters())
+    return {**counts, "total": sum(counts.values())}
 
 
 def _evaluation_batches(
-    corpus: Corpus,
-    config: PretrainConfig,
-    tokenizer: Tokenizer,
-    seed: int,
-    *,
-    shuffled: bool = False,
-    cropped: bool = False,
-) -> list[Batch]:
-    """Held-out windows, all masked, all asked about shuffling, or all cut into crops."""
-    shuffling = config.shuffling.model_copy(update={"fraction": float(shuffled)})
-    contrast = config.contrast.model_copy(update={"fraction": float(cropped)})
-    collate = MaskedCollator(config.masking, tokenizer, seed, shuffling, contrast)
-    windows = evaluation_windows(corpus, config.data, seed).numpy()
-    numbered = list(enumerate(windows))
-    return [collate(numbered[start : start + EVALUATION_BATCH]) for start in range(0, len(numbered), EVALUATION_BATCH)]
+    corpus: Corpus, config: PretrainConfig, tokenizer: Tokenizer, seed: int
+) -> dict[str, list[Batch]]:
+    """Held-out windows, all of them masked ("masks"), and once more for each question that the run asks beside that."""
+    windows = list(enumerate(evaluation_windows(corpus, config.data, seed).numpy()))
+    batches = {}
+    for kind in ("masks", *(term for term in ACCURACIES if getattr(config, term).fraction)):
+        shuffling = config.shuffling.model_copy(update={"fraction": float(kind == "shuffling")})
+        contrast = config.contrast.model_copy(update={"fraction": float(kind == "contrast")})
+        collate = MaskedCollator(config.masking, tokenizer, seed, shuffling, contrast)
+        starts = range(0, len(windows), EVALUATION_BATCH)
+        batches[kind] = [collate(windows[start : start + EVALUATION_BATCH]) for start in starts]
+    return batches
 
 
-def _questions(corpus: Corpus, config: PretrainConfig, tokenizer: Tokenizer, seed: int) -> dict[str, list[Batch]]:
-    """Batches of each question beside the masks, by the name of its loss term."""
-    asked = {}
-    if config.shuffling.fraction:
-        asked["shuffling"] = _evaluation_batches(corpus, config, tokenizer, seed, shuffled=True)
-    if config.contrast.fraction:
-        asked["contrast"] = _evaluation_batches(corpus, config, tokenizer, seed, cropped=True)
-    return asked
-
-
-def _evaluation_numbers(
-    model: PreTrainedModel, batches: list[Batch], questions: Mapping[str, list[Batch]]
-) -> Mapping[str, float]:
-    if not isinstance(model, GenomeEncoderForMaskedModeling):
-        raise TypeError(f"expected a GenomeEncoderForMaskedModeling, got {type(model).__name__}")
-    evaluation, _ = evaluate_masked(model, batches)
+def _logged(model: GenomeEncoderForMaskedModeling, batches: Mapping[str, list[Batch]]) -> Mapping[str, float]:
+    """Numbers of an evaluation during training, over the first batches of each kind."""
+    first = {kind: some[:LOGGED_BATCHES] for kind, some in batches.items()}
+    evaluation, _ = evaluate_masked(model, first.pop("masks"))
     numbers = {name: evaluation[name] for name in ("loss", "nats_per_base", "base_nats")}
-    for term, asked in questions.items():
+    for term, asked in first.items():
         numbers |= evaluate_question(model, asked, term)
         numbers["loss"] += getattr(model.config, f"{term}_weight") * numbers[term]  # as the loss of training is
     return {**numbers, **{f"masked_accuracy_level_{n}": value for n, value in enumerate(evaluation["masked_accuracy"])}}
