@@ -27,7 +27,7 @@ from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 from vqdna.pretrain.train import PretrainConfig
 from vqdna.tokenizers import load_tokenizer
 from vqdna.tokenizers.padding import pad_codes
-from vqdna.weights import DEFAULT, part_folder, shipped
+from vqdna.weights import DEFAULT, built_in_folder, part_folder
 
 LENGTHS = (1_000, 8_000, 32_000, 128_000, 450_000)
 MODES = ("forward", "gradients")
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--measure", nargs=2, metavar=("BASES", "MODE"), help="one figure, in this process")
     options = parser.parse_args()
     given = options.vocabulary
-    vocabulary = part_folder(given, "vocabulary") if given else shipped(DEFAULT, "vocabulary")
+    vocabulary = part_folder(given, "vocabulary") if given else built_in_folder(DEFAULT, "vocabulary")
     if options.measure:
         print(json.dumps(measure(vocabulary, int(options.measure[0]), options.measure[1], options.precision)))
         return

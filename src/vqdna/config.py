@@ -37,11 +37,7 @@ def configs_folder() -> Path:
 
 
 def find_config(name: str, stage: str) -> Path:
-    """Path of a configuration given by path or by its name among those of a stage.
-
-    Raises:
-        InputError: neither exists.
-    """
+    """Path of a configuration given by path or by its name among those of a stage (InputError: neither exists)."""
     if Path(name).is_file():
         return Path(name)
     folder = configs_folder() / stage

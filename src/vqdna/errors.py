@@ -17,10 +17,6 @@ def nearest_name_hint(name: str, known: Iterable[str]) -> str:
 
 
 def check_name(key: str, name: str, known: Iterable[str]) -> None:
-    """Refuses a setting's value that is not among the known names.
-
-    Raises:
-        InputError: it is not; gives the nearest.
-    """
+    """Refuses a setting's value that is not among the known names (InputError: it is not; gives the nearest)."""
     if name not in known:
         raise InputError(f"{key}: got '{name}', expected one of {', '.join(known)}{nearest_name_hint(name, known)}")

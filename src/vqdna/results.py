@@ -67,11 +67,7 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """JSON object stored at `path`.
-
-    Raises:
-        InputError: the file is missing, is not JSON, or is no object.
-    """
+    """JSON object stored at `path` (InputError: the file is missing, is not JSON, or is no object)."""
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:

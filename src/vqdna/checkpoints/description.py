@@ -40,11 +40,7 @@ class Description:
         self.values: Mapping[str, Any] = read_json(self.path)
 
     def number(self, key: str) -> Any:  # whole or not, as the reader of the key knows
-        """Value of a key that has to be there.
-
-        Raises:
-            InputError: it is not, or is no number.
-        """
+        """Value of a key that has to be there (InputError: it is not, or is no number)."""
         value = self.values.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{self.path}: expected a number as '{key}', got {json.dumps(value)}")

@@ -76,11 +76,7 @@ def byte_pairs(folder: Path, num_words: int) -> BpeTokenizer:
 
 
 def byte_pair_code(folder: Path, tokenizer: BpeTokenizer, word: str) -> int:
-    """Code of a special token.
-
-    Raises:
-        InputError: the tokenizer has none of this name.
-    """
+    """Code of a special token (InputError: the tokenizer has none of this name)."""
     code: int | None = tokenizer.tokenizer.token_to_id(word)
     if code is None:
         raise InputError(f"{folder / BYTE_PAIRS_FILE}: expected the special token {word}, which it lacks")

@@ -147,11 +147,7 @@ def _extract(archive: Path, member: str, table: Path) -> None:
 
 
 def _refuse_faults(row: Dataset, split: str, staging: Path) -> None:
-    """Throws a fetched split away that is not what is known of it.
-
-    Raises:
-        InputError: it is not, or it is no table.
-    """
+    """Throws a fetched split away that is not what is known of it (InputError: it is not, or it is no table)."""
     try:
         faults = check_dataset(row, staging).faults
     except InputError:

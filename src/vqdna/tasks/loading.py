@@ -31,11 +31,7 @@ INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
 
 
 def task_named(name: str) -> Task:
-    """Task called `name`.
-
-    Raises:
-        InputError: no such task; names the nearest one.
-    """
+    """Task called `name` (InputError: no such task; names the nearest one)."""
     tasks: tuple[Task, ...] = get_args(Task)
     for task in tasks:
         if task == name:

@@ -27,22 +27,14 @@ class BatchPart(NamedTuple):
 
 
 class MicroBatch(NamedTuple):
-    """Batch of one pass on one rank, and whether it counts in the loss."""
+    """The batch made of a part."""
 
     batch: Batch
     counts: bool
 
 
 class BatchPartSampler(Sampler[BatchPart]):
-    """Parts of one rank, in order.
-
-    Args:
-        num_items: of an epoch.
-        batch_size: items of an update, over all ranks and passes.
-        passes: of an update, on each rank.
-        ranks: how many there are.
-        rank: this one.
-    """
+    """Parts of one rank, in order; `batch_size` items make an update, over all ranks and `passes` on each."""
 
     def __init__(self, num_items: int, batch_size: int, *, passes: int, ranks: int, rank: int) -> None:
         self.num_items, self.batch_size = num_items, batch_size
@@ -64,9 +56,13 @@ class BatchPartSampler(Sampler[BatchPart]):
                 yield BatchPart(items, True) if items else BatchPart(joint[:1], False)
 
 
-class _SplitDataset(Dataset[Any]):
-    """The dataset, fetched and collated a part at a time."""
+def fetched(dataset: Any, rows: Sequence[int]) -> Any:
+    """Items of a dataset, all at once where it can give them so."""
+    fetch = getattr(dataset, "__getitems__", None)
+    return fetch(rows) if fetch else [dataset[row] for row in rows]
 
+
+class _SplitDataset(Dataset[Any]):
     def __init__(self, dataset: Any, collate: Collate) -> None:
         self.dataset, self.collate = dataset, collate
 
@@ -74,12 +70,9 @@ class _SplitDataset(Dataset[Any]):
         return len(self.dataset)
 
     def __getitems__(self, part: BatchPart) -> MicroBatch:
-        fetch = getattr(self.dataset, "__getitems__", None)
-        items = fetch(part.items) if fetch else [self.dataset[item] for item in part.items]
-        return MicroBatch(self.collate(items), part.counts)
+        return MicroBatch(self.collate(fetched(self.dataset, part.items)), part.counts)
 
     def set_epoch(self, epoch: int) -> None:
-        """Tells a dataset whose order goes by the epoch; the loader calls it."""
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(epoch)
 
@@ -87,15 +80,7 @@ class _SplitDataset(Dataset[Any]):
 def split_loader(
     dataset: Any, collate: Collate, sampler: BatchPartSampler, *, pin_memory: bool, prefetch: int = 0
 ) -> DataLoader[Any]:
-    """Loader of one rank's micro-batches; accelerate's, so that its resuming and its epochs work as usual.
-
-    Args:
-        dataset: items by number.
-        collate: items to a batch.
-        sampler: parts that the micro-batches are made of.
-        pin_memory: for copies to a GPU.
-        prefetch: processes that prepare micro-batches ahead; their order stays.
-    """
+    """Loader of one rank's micro-batches; accelerate's, so that its resuming and its epochs work as usual."""
     loader: DataLoader[Any] = DataLoaderShard(
         _SplitDataset(dataset, collate),
         batch_sampler=sampler,

@@ -20,10 +20,7 @@ from vqdna.training.batch_splitting import Batch
 
 
 def start_codebooks(model: nn.Module, batches: Sequence[Batch]) -> None:
-    """Starts each codebook that has seen nothing from all passes of the first update, coarsest level first.
-
-    With a single pass that pass does it by itself.
-    """
+    """Starts each codebook that has seen nothing from all passes of the first update; a single pass does it itself."""
     books: list[Any] = [module for module in model.modules() if hasattr(module, "gather") and hasattr(module, "start")]
     untrained = [book for book in books if not book.is_initialized]
     if len(batches) < 2 or not untrained:
@@ -48,13 +45,8 @@ def share_losses(
 ) -> Sequence[Batch]:
     """Batches with `loss_shares`: by term, items of the pass over the mean number of items per pass and rank.
 
-    No rank waits for the device. A single pass on a single rank is the joint batch and stays as it is.
-
-    Args:
-        model: may have `loss_items`.
-        batches: passes of this rank.
-        device: where the shares are needed.
-        counted: False for a pass that only fills its place: its share is 0. None counts all.
+    No rank waits for the device. A single pass on a single rank is the joint batch and stays as it is. A pass that is
+    not `counted` only fills its place: its share is 0.
     """
     count_items: Callable[..., Mapping[str, Tensor | int]] | None = getattr(model, "loss_items", None)
     if count_items is None or num_ranks() * len(batches) <= 1:
@@ -62,12 +54,8 @@ def share_losses(
     items = [count_items(**batch) for batch in batches]
     names = list(items[0])
     # [pass, term]; in double precision, for a count of bases may exceed what float32 holds exactly.
-    counts = torch.stack(
-        [
-            torch.stack([torch.as_tensor(number[name], dtype=torch.double, device=device) for name in names])
-            for number in items
-        ]
-    )
+    numbers = [torch.as_tensor(of_pass[name], dtype=torch.double, device=device) for of_pass in items for name in names]
+    counts = torch.stack(numbers).view(len(items), len(names))
     if counted is not None:
         counts *= torch.tensor(counted, device=device)[:, None]
     # The optimizer takes the plain mean of the passes' gradients over passes and ranks. With each loss multiplied by

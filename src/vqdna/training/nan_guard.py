@@ -22,20 +22,13 @@ class NanGuard:
 
     On one CPU process it looks at every value at once. On a GPU looking would wait for the device, and among several
     ranks only one may have a bad loss: there values are noted, and looked at on all ranks when `check` is called.
-
-    Args:
-        device: where the values are.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._first_bad = torch.full((len(WHAT),), NEVER, device=device)
 
     def note(self, what: str, value: Tensor | float, step: int) -> None:
-        """Takes note of a scalar of this step: "loss", or "gradient" (its norm, which all ranks share).
-
-        Raises:
-            InputError: on CPU, the value is no number (a loss among several ranks waits for the gradient).
-        """
+        """Takes note of a scalar of this step: "loss", or "gradient" (its norm, which all ranks share)."""
         value = torch.as_tensor(value, device=self._first_bad.device).detach()
         # The smallest bad step is kept on the device: no copy to the host, which would wait for all queued kernels.
         seen = torch.where(torch.isfinite(value), NEVER, step)
@@ -49,11 +42,7 @@ class NanGuard:
                 self.check()
 
     def check(self) -> None:
-        """Looks at what was noted, on all ranks.
-
-        Raises:
-            InputError: something was no number.
-        """
+        """Looks at what was noted, on all ranks (InputError: something was no number)."""
         if num_ranks() > 1:
             dist.all_reduce(self._first_bad, op=dist.ReduceOp.MIN)
         for what, step in zip(WHAT, self._first_bad.tolist(), strict=True):
@@ -61,11 +50,7 @@ class NanGuard:
                 raise _no_number(what, "no finite number", step)
 
     def check_weights(self, model: nn.Module, step: int) -> None:
-        """Looks at all weights and buffers after this many steps, each rank at what it holds of them.
-
-        Raises:
-            InputError: one is no number, on all ranks; names it.
-        """
+        """Looks at all weights and buffers after this many steps, each rank at what it holds of them."""
         # All ranks must raise the same error, though each sees only what it holds of a split model: the first bad
         # tensor by number, the smallest over the ranks.
         tensors = list(model.state_dict().items())

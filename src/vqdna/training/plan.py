@@ -18,7 +18,7 @@ from pydantic import computed_field
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import Dataset
 
 from vqdna.config import StrictModel
@@ -36,14 +36,7 @@ ANNOUNCED_WITHIN = 1.0
 
 @dataclass(frozen=True)
 class Reading:
-    """What a run reads.
-
-    Attributes:
-        bases: of all its steps on all ranks together.
-        source_bases: of the genomes or the training sequences that they are taken from.
-        bases_per_token: of the tokenizer.
-        count_bases: bases of a batch.
-    """
+    """What a run reads: bases in all, bases of the data that they are taken from, and how bases of a batch count."""
 
     bases: float
     source_bases: float
@@ -55,20 +48,11 @@ class Plan(StrictModel):
     """What a run will take.
 
     Attributes:
-        title: what is to run.
         device: "cpu", or the name of the GPU.
-        precision: "fp32" or "bf16".
-        ranks: processes that share each step.
-        passes_per_step: accumulated ones on each rank.
-        sequences_per_pass: on each rank.
-        steps: of the optimizer.
-        bases: that all steps read.
-        tokens: that these bases make.
+        passes_per_step: accumulated ones on each rank, as are the next.
         epochs: how often the genomes or the training sequences are read.
         parameters: by part of the model, code vectors included.
-        trainable_parameters: those that the optimizer moves.
         forward_flops_per_base: floating-point operations of a forward pass; one multiplication and addition are two.
-        training_flops_per_base: those of forward and backward pass.
         memory: bytes on each rank's device by what they hold: weights, gradients, the optimizer's state, and the
             activations that a pass keeps for its backward.
         device_memory: bytes that there are; None where unknown.
@@ -96,29 +80,24 @@ class Plan(StrictModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def total_parameters(self) -> int:
-        """Of all parts."""
         return sum(self.parameters.values())
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def total_memory(self) -> int:
-        """Bytes of everything in `memory`."""
         return sum(self.memory.values())
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def flops(self) -> float:
-        """Floating-point operations of the whole run."""
         return self.training_flops_per_base * self.bases
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def bases_per_second(self) -> float:
-        """Of all ranks together."""
         return self.bases / self.seconds
 
     def show(self, stream: TextIO) -> None:
-        """Writes the plan as a table."""
         table = Table(title=f"plan: {self.title}", title_justify="left", box=box.SIMPLE, show_header=False)
         table.add_column(style="bold", no_wrap=True)
         table.add_column()
@@ -140,15 +119,7 @@ def plan_training(
 ) -> Plan:
     """Plan of the run that `train` would make of the same arguments; leaves model and random state as they are.
 
-    Args:
-        title: what is to run.
-        model: its forward takes what `collate` gives and returns an output with `loss`.
-        dataset: what the run reads; its first items are measured.
-        settings: length, batch, precision.
-        reading: how much the run reads.
-        collate: list of items (or what `__getitems__` gave) to a batch.
-        parameters: by part.
-        within: seconds that measuring may take; None is as long as it needs.
+    The dataset's first items are measured, within so many seconds; None is as long as it needs.
 
     Raises:
         TooSlowError: measuring would take longer than `within`.
@@ -171,7 +142,7 @@ def plan_training(
         tokens=reading.bases / reading.bases_per_token,
         epochs=reading.bases / reading.source_bases,
         parameters=dict(parameters),
-        trainable_parameters=sum(weight.numel() for weight in _trainable(model)),
+        trainable_parameters=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         forward_flops_per_base=measured.forward_flops,
         training_flops_per_base=measured.training_flops,
         memory=_memory(
@@ -185,11 +156,7 @@ def plan_training(
 
 
 def announce(make_plan: Callable[[float | None], Plan]) -> None:
-    """Shows the plan on standard error where a person watches, on the first rank.
-
-    Args:
-        make_plan: takes the seconds that measuring may take, see `plan_training`.
-    """
+    """Shows the plan, made within some seconds, on standard error of the first rank where a person watches."""
     joined = dist.is_available() and dist.is_initialized()
     watched = is_watched() and is_main_process()
     if joined:
@@ -240,8 +207,8 @@ def number(value: float) -> str:
 
 
 def _memory(model: nn.Module, activations: int, shards: int) -> dict[str, int]:
-    held = sum(_size(tensor) for tensor in (*model.parameters(), *model.buffers()))
-    trainable = sum(_size(weight) for weight in _trainable(model))
+    held = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+    trainable = sum(weight.nbytes for weight in model.parameters() if weight.requires_grad)
     share = -(-trainable // shards)
     return {
         "weights": held - trainable + share,
@@ -249,14 +216,6 @@ def _memory(model: nn.Module, activations: int, shards: int) -> dict[str, int]:
         "optimizer": 2 * share,  # AdamW's two running means
         "activations": activations,
     }
-
-
-def _trainable(model: nn.Module) -> list[nn.Parameter]:
-    return [weight for weight in model.parameters() if weight.requires_grad]
-
-
-def _size(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
 
 
 def _device_memory(device: torch.device) -> int | None:

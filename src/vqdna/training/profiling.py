@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from vqdna.devices import uses_bfloat16
 from vqdna.operations import operation_counter
-from vqdna.training.batch_splitting import Batch, Collate
+from vqdna.training.batch_splitting import Batch, Collate, fetched
 from vqdna.training.gradient_accumulation import mean_over_ranks
 
 TIMED_SECONDS = 0.5
@@ -38,14 +38,9 @@ class TooSlowError(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """What a pass takes.
+    """What a pass takes: operations and seconds per base, and bytes that a forward pass keeps for its backward.
 
-    Attributes:
-        forward_flops: floating-point operations per base of a forward pass; one multiplication and addition are two.
-        training_flops: those of forward and backward pass.
-        seconds: per base, of forward and backward pass.
-        activations: bytes per base that a forward pass keeps for its backward.
-        fixed_activations: bytes that it keeps whatever the batch, such as weights in another precision.
+    `fixed_activations` are kept whatever the batch, such as weights in another precision; `activations` are per base.
     """
 
     forward_flops: float
@@ -55,7 +50,6 @@ class Measured:
     fixed_activations: int
 
     def activation_bytes(self, bases: float) -> int:
-        """What a pass over so many bases keeps."""
         return round(self.fixed_activations + bases * self.activations)
 
 
@@ -73,12 +67,6 @@ def measure_passes(
     """Passes over the dataset's first items: one alone and twice, which tells what grows with the batch, then several.
 
     Args:
-        model: its forward takes what `collate` gives and returns an output with `loss`.
-        dataset: items.
-        collate: list of items (or what `__getitems__` gave) to a batch.
-        count_bases: bases of a batch.
-        device: where the copy is put.
-        precision: see `TrainingSettings`.
         max_sequences: of the timed passes.
         within: seconds that all passes together may take, about; None is as long as they need.
 
@@ -90,7 +78,11 @@ def measure_passes(
         copied = _ModelCopy(model, device, precision)
         once, twice = (copied.batch(dataset, collate, [0] * copies) for copies in (1, 2))
         kept_twice = copied.kept_bytes(twice)  # the first pass, which also starts codebooks
-        _check_pace(time.perf_counter() - began, within, device)
+        if within is not None:
+            # Ranks must agree, for each pass waits for those of the others where codebooks share what they see.
+            first = torch.tensor(time.perf_counter() - began, dtype=torch.double, device=device)
+            if float(mean_over_ranks(first)) > FIRST_PASS_SHARE * within:
+                raise TooSlowError
         kept_once = copied.kept_bytes(once)
         started = time.perf_counter()
         forward, training = copied.flops(once)
@@ -110,15 +102,6 @@ def measure_passes(
     )
 
 
-def _check_pace(first: float, within: float | None, device: torch.device) -> None:
-    if within is None:
-        return
-    # Ranks must agree, for each pass waits for those of the others where codebooks share what they see.
-    mean = float(mean_over_ranks(torch.tensor(first, dtype=torch.double, device=device)))
-    if mean > FIRST_PASS_SHARE * within:
-        raise TooSlowError
-
-
 class _ModelCopy:
     """A copy of the model in training mode."""
 
@@ -128,14 +111,10 @@ class _ModelCopy:
         self.model.zero_grad(set_to_none=True)
 
     def batch(self, dataset: Any, collate: Collate, rows: Sequence[int]) -> Batch:
-        """These items of the dataset, on the device."""
-        fetch = getattr(dataset, "__getitems__", None)
-        items = fetch(rows) if fetch else [dataset[row] for row in rows]
-        moved = collate(items).items()
+        moved = collate(fetched(dataset, rows)).items()
         return {name: value.to(self.device) if isinstance(value, Tensor) else value for name, value in moved}
 
     def loss(self, batch: Batch) -> Tensor:
-        """Of a forward pass."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             loss: Tensor = self.model(**batch).loss
         return loss
@@ -158,7 +137,7 @@ class _ModelCopy:
         return sum(kept.values())
 
     def flops(self, batch: Batch) -> tuple[int, int]:
-        """Floating-point operations of the forward pass, and of forward and backward pass."""
+        """Those of the forward pass, and of forward and backward pass."""
         with operation_counter() as counter:
             loss = self.loss(batch)
             forward = counter.get_total_flops()
@@ -166,16 +145,12 @@ class _ModelCopy:
         return forward, counter.get_total_flops()
 
     def seconds(self, batch: Batch) -> float:
-        """Wall time of a forward and a backward pass."""
-        self._wait()
+        wait = torch.cuda.synchronize if self.device.type == "cuda" else torch.cpu.synchronize
+        wait(self.device)
         started = time.perf_counter()
         self.loss(batch).backward()
-        self._wait()
+        wait(self.device)
         return time.perf_counter() - started
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 def _place(tensor: Tensor) -> int:

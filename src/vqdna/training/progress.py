@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 
 from vqdna.quiet import is_quiet, is_watched
 from vqdna.results import read_metrics, write_atomically
@@ -27,10 +27,7 @@ class MetricsCallback(TrainerCallback):
             kept = [record for record in read_metrics(path) if record["step"] <= start_step]
             write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
-    ) -> None:
-        """One line per log, on the first rank."""
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         values = {name: value for name, value in (logs or {}).items() if name not in NOT_WRITTEN}
         if not state.is_world_process_zero or set(values) <= {"epoch"}:
             return
@@ -46,10 +43,7 @@ class RichProgressCallback(TrainerCallback):
         self.description, self.latest = description, ""
         self.progress: Progress | None = None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Opens the bar."""
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if not state.is_world_process_zero or not is_watched():
             return
         columns = (
@@ -62,15 +56,11 @@ class RichProgressCallback(TrainerCallback):
             self.description, total=state.max_steps, completed=state.global_step, latest=""
         )
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Moves the bar."""
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if self.progress:
             self.progress.update(self.task, completed=state.global_step, latest=self.latest)
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
-    ) -> None:
-        """Shows the latest numbers."""
+    def on_log(self, args: Any, state: TrainerState, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if is_quiet():
             return
         shown = [f"{name} {logs[name]:.4f}" for name in SHOWN if name in (logs or {})]
@@ -78,13 +68,9 @@ class RichProgressCallback(TrainerCallback):
             return
         self.latest = "  ".join(shown)
         if not self.progress:
-            print(
-                f"{self.description} {state.global_step}/{state.max_steps}  {self.latest}", file=sys.stderr, flush=True
-            )
+            line = f"{self.description} {state.global_step}/{state.max_steps}  {self.latest}"
+            print(line, file=sys.stderr, flush=True)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Closes the bar."""
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if self.progress:
             self.progress.stop()

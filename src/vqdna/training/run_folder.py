@@ -40,8 +40,6 @@ RECORDED_PACKAGES = ("vqdna", "torch", "transformers", "accelerate", "peft", "nu
 
 
 class Parent(StrictModel):
-    """A model that a run starts from."""
-
     path: str
     sha256: str
 
@@ -60,7 +58,6 @@ class Manifest(BaseModel):
 
     @classmethod
     def of(cls, seed: int, parents: Mapping[str, Path]) -> Manifest:
-        """Manifest of a run that starts now in this process."""
         return cls(
             command=command_line(),
             seed=seed,
@@ -74,11 +71,7 @@ class Manifest(BaseModel):
 
 
 class RunFolder:
-    """Paths and records of one run.
-
-    Args:
-        path: the folder; made where missing.
-    """
+    """Paths and records of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -89,14 +82,8 @@ class RunFolder:
     def open(self, config: BaseModel, *, seed: int, parents: Mapping[str, Path], inputs: Mapping[str, object]) -> None:
         """Takes the folder for this configuration and writes run.yaml and manifest.json.
 
-        Args:
-            config: resolved configuration.
-            seed: seed of the run.
-            parents: models that the run starts from; recorded by the hash of their contents.
-            inputs: the user's files and options, as recorded in run.yaml beside the configuration.
-
-        Raises:
-            InputError: as `check`.
+        Models that the run starts from are recorded by the hash of their contents; `inputs`, the user's files and
+        options, stand in run.yaml beside the configuration. Raises what `check` does.
         """
         resolved = self.check(config, seed=seed, inputs=inputs)
         if not is_main_process():
@@ -125,12 +112,12 @@ class RunFolder:
                 raise InputError(
                     f"{self.path}: holds another run ('{different}' differs); choose another --out or remove the folder"
                 )
-        elif is_main_process() and _holds_something(self.path):  # other ranks may see it while the first one writes
+        # Other ranks may see a folder while the first one writes it.
+        elif is_main_process() and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(f"{self.path}: is not empty and holds no run; choose another --out")
         return resolved
 
     def finished(self) -> Values | None:
-        """Results of a run that ended, or None."""
         return read_json(self.results_file) if self.results_file.exists() else None
 
     def last_checkpoint(self) -> Path | None:
@@ -141,10 +128,7 @@ class RunFolder:
     def save_model(self, model: PreTrainedModel, name: str = "model", weights: dict[str, Tensor] | None = None) -> None:
         """Model directory `name` written whole or not at all.
 
-        Args:
-            model: what to save.
-            name: of the directory.
-            weights: its state dict, where the model itself holds a part of it only (see `sharding.full_weights`).
+        `weights` is the state dict where the model itself holds a part of it only (see `sharding.full_weights`).
         """
         staging = self.path / f".{name}.part"
         shutil.rmtree(staging, ignore_errors=True)
@@ -176,25 +160,16 @@ def _listed(text: str) -> list[str]:
 
 
 def _is_one_file(first: str, second: str) -> bool:
-    """Whether both name one file or folder that is there."""
     with contextlib.suppress(OSError, ValueError):  # an option that is no path may be too long for one
         return Path(first).samefile(second)
     return False
 
 
-def _holds_something(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
 def content_hash(path: Path) -> str:
     """SHA-256 over names and contents of a file or of the model files of a folder."""
     digest = hashlib.sha256()
-    files = (
-        [path]
-        if path.is_file()
-        else sorted(file for file in path.rglob("*") if file.suffix in (".safetensors", ".json"))
-    )
-    for file in files:
+    parts = sorted(file for file in path.rglob("*") if file.suffix in (".safetensors", ".json"))
+    for file in [path] if path.is_file() else parts:
         digest.update(file.name.encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -26,14 +26,12 @@ class TrainingSettings(StrictModel):
     """One optimization: how long, how fast, how precise.
 
     Attributes:
-        steps: optimizer steps.
         batch_size: sequences per optimizer step, over all ranks and accumulated passes together.
         gradient_accumulation: forward passes per optimizer step on each rank.
         learning_rate: peak of the schedule (AdamW).
         schedule: shape after the warm-up; "one-cycle" has a rise of its own, see `StageTrainer.create_scheduler`.
         warmup_fraction: share of the steps over which the rate rises from zero.
         weight_decay: AdamW's, on matrices only.
-        max_gradient_norm: clipping.
         precision: "auto" takes bfloat16 autocast where the processor multiplies it natively, else float32.
         sharding: how the ranks hold the model: "none" is a copy each (DDP), "fsdp" splits the weights that learn, their
             gradients and the optimizer's state over the ranks (FSDP2). On one rank there is nothing to split.
@@ -60,16 +58,12 @@ class TrainingSettings(StrictModel):
 
     @property
     def parts(self) -> int:
-        """Passes that an update is cut into: ranks times accumulated passes."""
+        """Ranks times accumulated passes of an update."""
         return launched_ranks() * self.gradient_accumulation
 
 
 def training_arguments(settings: TrainingSettings, out: Path, seed: int) -> TrainingArguments:
-    """TrainingArguments of transformers for these settings, on GPU where there is one, under torchrun or alone.
-
-    Raises:
-        InputError: the batch cannot be split evenly over ranks and accumulated passes.
-    """
+    """TrainingArguments of transformers for these settings, on GPU where there is one, under torchrun or alone."""
     parts = settings.parts
     if settings.batch_size % parts:
         raise InputError(

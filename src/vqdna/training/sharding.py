@@ -42,7 +42,6 @@ def _layers(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether `shard` split the model."""
     return isinstance(model, FSDPModule)
 
 
@@ -54,10 +53,8 @@ def full_weights(model: nn.Module) -> dict[str, Tensor]:
 def full_optimizer_state(optimizer: Any) -> Mapping[str, object]:
     """State dict of the optimizer as it is without sharding, on every rank's CPU; all ranks must call it."""
     held = optimizer.state_dict()
-    state = {
-        number: {name: whole(value).cpu() for name, value in values.items()} for number, values in held["state"].items()
-    }
-    return {**held, "state": state}
+    state = held["state"].items()
+    return {**held, "state": {number: {name: whole(value).cpu() for name, value in of.items()} for number, of in state}}
 
 
 def split_optimizer_state(optimizer: Any) -> None:

@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -66,17 +66,11 @@ def train(
     Args:
         model: its forward takes what `collate` gives and returns an output with `loss` and the named terms.
         dataset: taken in order, so item i is what step i // batch_size sees.
-        settings: length, rate, batch.
-        folder: the run's folder.
-        seed: of every random draw.
         collate: list of items (or what `__getitems__` gave) to a batch.
         loss_terms: names of fields of the model's output, logged as means; a field with one value per level becomes
             `name_0`, `name_1`, ...
         evaluate: called every `evaluate_every` steps and at the end, on the first rank (on all of them where the model
             is split); its numbers are logged under `evaluation_prefix`.
-        callbacks: further transformers callbacks.
-        description: what the progress bar says.
-        evaluation_prefix: what the names of the evaluation's numbers begin with in the log.
 
     Raises:
         InputError: a loss, gradient or weight became NaN or infinite; names the step. The last checkpoint stays.
@@ -140,7 +134,6 @@ class StageTrainer(Trainer):
         *,
         shards: bool,
     ) -> None:
-        """Takes what the constructor of transformers has no place for."""
         self.loss_terms, self.keep_checkpoints = loss_terms, settings.keep_checkpoints
         self._batch_size, self._prefetch, self._shards = settings.batch_size, settings.prefetch, shards
         self._schedule = settings.schedule
@@ -152,15 +145,11 @@ class StageTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """This rank's part of each update, in the dataset's order: its own item numbers carry the randomness."""
-        args, dataset = self.args, self.train_dataset
+        args, dataset = self.args, cast(Any, self.train_dataset)
+        passes, pins = args.gradient_accumulation_steps, args.dataloader_pin_memory
         sampler = BatchPartSampler(
-            len(dataset),  # type: ignore[arg-type]
-            self._batch_size,
-            passes=args.gradient_accumulation_steps,
-            ranks=args.world_size,
-            rank=args.process_index,
+            len(dataset), self._batch_size, passes=passes, ranks=args.world_size, rank=args.process_index
         )
-        pins = args.dataloader_pin_memory
         return split_loader(dataset, self.data_collator, sampler, pin_memory=pins, prefetch=self._prefetch)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -200,14 +189,12 @@ class StageTrainer(Trainer):
         return share_losses(model, prepared, self.accelerator.device, counted), None
 
     def _own_model(self) -> PreTrainedModel:
-        """The model itself, without what copies its gradients among ranks."""
         model: PreTrainedModel = self.accelerator.unwrap_model(self.model)
         return model
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The model's own loss; its named terms are noted for the log."""
         outputs = model(**inputs)
         self._guard.note("loss", outputs.loss, self.state.global_step + 1)
         for name in self.loss_terms:
@@ -238,11 +225,10 @@ class StageTrainer(Trainer):
         self._guard.check_weights(self._own_model(), self.state.global_step)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Model of a checkpoint, whole however it is held."""
         super()._save(output_dir, full_weights(self._own_model()) if self._shards else state_dict)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        """Their states, whole, as a run that splits nothing writes them."""
+        """Whole, as a run that splits nothing writes them."""
         if not self._shards:
             super()._save_optimizer_and_scheduler(output_dir)
             return
@@ -252,7 +238,6 @@ class StageTrainer(Trainer):
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)  # type: ignore[union-attr]
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """Their states, of which a split model's rank keeps its part."""
         super()._load_optimizer_and_scheduler(checkpoint)
         if self._shards:
             split_optimizer_state(self.optimizer)
@@ -288,15 +273,11 @@ class _StepCallback(TrainerCallback):
     def __init__(self, trainer: StageTrainer, evaluate: Evaluate | None, every: int, prefix: str) -> None:
         self.trainer, self.evaluate, self.every, self.prefix = trainer, evaluate, every, prefix
 
-    def on_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Moves the codebooks on all ranks."""
-        update = getattr(kwargs["model"], "update_codebooks", None)
-        if update is not None:
-            update()
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if hasattr(kwargs["model"], "update_codebooks"):
+            kwargs["model"].update_codebooks()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Evaluates on the first rank, a split model on all of them together, and logs the numbers."""
         if self.evaluate is None or not (
             state.global_step == state.max_steps or (self.every and state.global_step % self.every == 0)

@@ -29,14 +29,12 @@ class CorpusSettings(StrictModel):
     """Which windows a run sees.
 
     Attributes:
-        window: bases per window.
         species_weights: how often each species is drawn: in proportion to its "bases", to their square root ("sqrt"),
             all alike ("uniform"), or a weight by name (the file's stem).
         species_factors: factors on those weights, by name or pattern (`Klebsiella_*`); several that match multiply.
         reverse_complement: half of the windows are read from the other strand.
-        gaps: whether `-`, `.` and `*` in a genome are an error or dropped.
-        repeated_names: whether two records of one name in a file are an error or numbered.
-        max_n_fraction: no window has more N than this.
+        gaps: what is done about `-`, `.` and `*` in a genome.
+        repeated_names: what is done about two records of one name in a file.
         evaluation_windows: windows from held-out spans on which a run is evaluated.
         hold_out: what is held out of training: "blocks" of each species, or whole "contigs" (none of a species of few).
     """
@@ -74,23 +72,14 @@ def window_sampler(
 ) -> WindowSampler:
     """Sampler of training windows, or of windows from the held-out spans, which training never sees."""
     return WindowSampler(
-        corpus,
-        settings.window,
-        seed,
-        species_weights=species_weights(corpus, settings),
-        reverse_complement=settings.reverse_complement,
-        max_n_fraction=settings.max_n_fraction,
-        split=split,
-        hold_out=settings.hold_out,
-    )
+        corpus, settings.window, seed,
+        species_weights=species_weights(corpus, settings), reverse_complement=settings.reverse_complement,
+        max_n_fraction=settings.max_n_fraction, split=split, hold_out=settings.hold_out,
+    )  # fmt: skip
 
 
 def species_weights(corpus: Corpus, settings: CorpusSettings) -> SpeciesWeights | None:
-    """What `WindowSampler` takes: a rule's name or None, or a weight for every species where there are factors.
-
-    Raises:
-        InputError: a factor's pattern matches no species.
-    """
+    """What `WindowSampler` takes: a rule's name or None, or a weight for every species where there are factors."""
     rule = settings.species_weights
     if not settings.species_factors:
         return None if rule == "bases" else rule
@@ -109,16 +98,13 @@ def species_weights(corpus: Corpus, settings: CorpusSettings) -> SpeciesWeights 
 
 
 def evaluation_windows(corpus: Corpus, settings: CorpusSettings, seed: int) -> UInt8[Tensor, "batch base"]:
-    """The fixed windows on which a run is evaluated."""
     sampler = window_sampler(corpus, settings, seed, "evaluation")
     return torch.from_numpy(sampler.windows(np.arange(settings.evaluation_windows)))
 
 
 def collate_windows(items: Sequence[tuple[int, UInt8[np.ndarray, "base"]]]) -> Batch:
-    """Batch with `base_ids` alone."""
     return {"base_ids": torch.from_numpy(np.stack([window for _, window in items]))}
 
 
 def describe_genomes(paths: Sequence[Path | str], corpus: Corpus) -> Mapping[str, object]:
-    """What a results file says of its input."""
     return {"files": [str(path) for path in paths], "species": list(corpus.species), "num_bases": int(corpus.num_bases)}
