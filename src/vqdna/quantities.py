@@ -1,6 +1,8 @@
-"""How the project writes durations and sizes in bytes, in reports, plans and progress alike."""
+"""How the project writes durations, sizes in bytes and tables, in reports, summaries, plans and progress alike."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 _TIMES = ((31_557_600, "years", 0), (86_400, "days", 0), (3600, "h", 1), (60, "min", 0))
 
@@ -19,3 +21,9 @@ def bytes_of(count: float) -> str:
         if count >= 0.9995 * size:
             return f"{count / size:.3g} {unit}"
     return f"{count:.0f} B"
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The table with its last line ended."""
+    head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"

@@ -13,6 +13,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from rich.console import Console
+
 from vqdna.errors import InputError
 from vqdna.experiments.locks import BusyError, locked
 
@@ -67,6 +69,12 @@ class Cell(ABC, Generic[RecordT]):
 
 class LeftOutError(Exception):
     """A cell is not run, for the reason that the error names; nothing is wrong with the others."""
+
+
+def progress_on(console: Console | None) -> Callable[[str], None]:
+    """What `run_cells` tells, as lines on a console; None is standard error."""
+    shown = console or Console(stderr=True)
+    return lambda text: shown.print(text, markup=False, soft_wrap=True)
 
 
 def run_cells(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from vqdna import quantities
+from vqdna.stage_results import MeanAndSd
 
 MISSING = "–"
 
@@ -115,6 +116,12 @@ def number_cell(value: float | None, text: str, *, best: bool = False) -> Cell:
     return Cell(MISSING) if value is None else Cell(text, value, best)
 
 
+def score_cell(score: MeanAndSd, digits: int = 1, scale: float = 100.0, *, best: bool = False) -> Cell:
+    """Cell of a mean times `scale` with its deviation; a dash where there is none."""
+    value = None if score.mean is None else scale * score.mean
+    return number_cell(value, score.text(digits, scale), best=best)
+
+
 def percent(fraction: float | None, digits: int = 1) -> str:
     """Fraction as a percentage; a dash for None. A value just below the whole never reads as 100 %."""
     if fraction is None:
@@ -169,11 +176,3 @@ def plural(count: int, noun: str) -> str:
 def listed(names: list[str]) -> str:
     """Names as a sentence lists them: `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
-
-
-@dataclass(frozen=True)
-class Score:
-    """Mean over seeds and sample standard deviation (n - 1), None for fewer than two."""
-
-    mean: float
-    deviation: float | None = None

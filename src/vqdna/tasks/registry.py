@@ -220,5 +220,6 @@ GUE_13 = (
 """GUE's sets with three complete splits at hand."""
 
 
-def _files(name: str, data_root: Path | None) -> DatasetFiles:
+def files_of(name: str, data_root: Path | None) -> DatasetFiles:
+    """Files of a dataset given by name, see `find_dataset`, or by its folder."""
     return files_in_folder(Path(name), name) if Path(name).is_dir() else find_dataset(name, data_root)

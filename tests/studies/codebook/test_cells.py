@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,17 +10,17 @@ from vqdna.errors import InputError
 from vqdna.studies.codebook.cells import (
     BPE,
     HAND_MADE,
-    Cell,
-    cells,
+    chosen_cells,
     find_preset,
     paper_width,
     row_config,
     row_names,
     rows_folder,
 )
+from vqdna.studies.codebook.study import Study
 from vqdna.vocabulary.configuration import VQVAEConfig
 
-LEARNED = [name for name in row_names() if name not in (*HAND_MADE, *BPE)]
+LEARNED = [name for name in row_names(rows_folder()) if name not in (*HAND_MADE, *BPE)]
 PRESETS = ("paper", "scaled")
 
 
@@ -28,7 +29,7 @@ PRESETS = ("paper", "scaled")
 def test_every_row_is_valid_at_every_preset(row, preset):
     config = row_config(row, find_preset(preset))
     VQVAEConfig(**config.model.model_dump())  # refuses what contradicts itself
-    assert config.model.width * find_preset(preset).width_divisor == paper_width(row)
+    assert config.model.width * find_preset(preset).width_divisor == paper_width(row, find_preset(preset))
 
 
 @pytest.mark.parametrize("path", sorted(rows_folder().glob("[!_]*.yaml")), ids=lambda path: path.stem)
@@ -64,27 +65,27 @@ def test_a_preset_lies_between_the_base_and_the_row(tmp_path):
     (tmp_path / "_half.yaml").write_text("width_divisor: 2\nmodel: {codebook_decay: 0.5}\ntraining: {steps: 3}\n")
     (tmp_path / "low.yaml").write_text("model: {codebook_decay: 0.9}\n")
     (tmp_path / "high.yaml").write_text("base: low.yaml\nmodel: {level_sizes: [16]}\n")
-    config = row_config("high", find_preset("half", tmp_path), tmp_path)
+    config = row_config("high", find_preset("half", tmp_path))
     assert (config.model.codebook_decay, config.model.level_sizes, config.training.steps) == (0.9, (16,), 3)
     assert (config.model.width, config.model.stem_width) == (32, 16)
     assert row_names(tmp_path)[-2:] == ["high", "low"]
 
 
 def test_hand_made_rows_have_one_seed_and_others_all():
-    assert cells(["kmer_6", "vq_k512"], range(2)) == [Cell("kmer_6", 0), Cell("vq_k512", 0), Cell("vq_k512", 1)]
+    found = chosen_cells(["kmer_6", "vq_k512"], 2, rows_folder())
+    assert found == [("kmer_6", 0), ("vq_k512", 0), ("vq_k512", 1)]
 
 
 def test_unknown_rows_and_presets_get_the_nearest_name():
     with pytest.raises(InputError, match="no cell 'hrq_k521' in the codebook study; did you mean 'hrq_k512'"):
-        cells(["hrq_k521"], [0])
+        chosen_cells(["hrq_k521"], 1, rows_folder())
     with pytest.raises(InputError, match="no preset 'scale', expected one of paper, scaled; did you mean 'scaled'"):
         find_preset("scale")
 
 
 def test_limits_of_a_dataset_can_differ_and_max_train_replaces_one():
     preset = find_preset("scaled")
-    assert preset.limits_of("tf/0") == preset.limits
-    assert preset.limits_of("covid-windows") != preset.limits
-    assert preset.limits_of("tf/0", 77).train == 77
-    assert preset.limits_of("tf/0", 77).test == preset.limits.test
-    assert find_preset("paper").limits_of("tf/0").train is None
+    plain, fewer = (Study((), Path(), preset, {}, max_train) for max_train in (None, 77))
+    assert plain.limits("tf/0") == preset.limits != plain.limits("covid-windows")
+    assert (fewer.limits("tf/0").train, fewer.limits("tf/0").test) == (77, preset.limits.test)
+    assert find_preset("paper").limits.train is None

@@ -12,10 +12,8 @@ from vqdna.experiments.locks import locked
 from vqdna.genome.streams import sequence_files
 from vqdna.results import read_json, write_json
 from vqdna.simulation.genomes import write_example
-from vqdna.studies.codebook import study as codebook_study
-from vqdna.studies.codebook.cells import Cell
 from vqdna.studies.codebook.results import CodebookRow
-from vqdna.studies.codebook.study import run_codebook_study
+from vqdna.studies.codebook.study import CodebookRun, run_codebook_study
 from vqdna.studies.codebook.summary import BEST_KMER, markdown_summary
 
 BASE = """
@@ -90,39 +88,39 @@ def test_two_cells_train_are_measured_and_probed_and_are_known_afterwards(study,
 
 
 def test_a_cut_study_goes_on_at_the_cell_that_broke(study, tmp_path, monkeypatch):
-    real, ran = codebook_study.run_cell, []
+    real, ran = CodebookRun.run, []
 
-    def breaking(cell, *rest):
+    def breaking(cell):
         if cell.row == "vq":
             raise KeyboardInterrupt
         ran.append(cell.row)
-        return real(cell, *rest)
+        return real(cell)
 
-    monkeypatch.setattr(codebook_study, "run_cell", breaking)
+    monkeypatch.setattr(CodebookRun, "run", breaking)
     with pytest.raises(KeyboardInterrupt):
         study("hrq", "vq")
     assert not (tmp_path / "out/vq/seed-0/results.json").exists()
-    monkeypatch.setattr(codebook_study, "run_cell", lambda cell, *rest: ran.append(cell.row) or real(cell, *rest))
+    monkeypatch.setattr(CodebookRun, "run", lambda cell: ran.append(cell.row) or real(cell))
     study("hrq", "vq")
     assert ran == ["hrq", "vq"]
 
 
 def test_a_cell_that_fails_stops_no_other_and_is_told_at_the_end(study, tmp_path, monkeypatch):
-    real = codebook_study.run_cell
+    real = CodebookRun.run
 
-    def failing(cell, *rest):
+    def failing(cell):
         if cell.row == "kmer_3":
             raise InputError("the loss is nan at step 7")
-        return real(cell, *rest)
+        return real(cell)
 
-    monkeypatch.setattr(codebook_study, "run_cell", failing)
+    monkeypatch.setattr(CodebookRun, "run", failing)
     with pytest.raises(InputError, match=r"1 cells failed \(kmer_3 seed 0\)"):
         study("kmer_3", "kmer_4")
     assert [row["cell"] for row in read_json(tmp_path / "out/summary.json")["rows"]] == ["kmer_4"]
 
 
 def test_a_cell_of_another_process_is_left_to_it(study, tmp_path):
-    with locked(Cell("kmer_3", 0).folder(tmp_path / "out")):
+    with locked(tmp_path / "out/kmer_3/seed-0"):
         rows, shown = study("kmer_3", "kmer_4")
     assert [row["cell"] for row in rows] == ["kmer_4"]
     assert "kmer_3 seed 0: another process is at it" in shown
@@ -130,9 +128,8 @@ def test_a_cell_of_another_process_is_left_to_it(study, tmp_path):
 
 
 def test_two_at_once_share_the_cells(study, tmp_path, monkeypatch):
-    ran: list[Cell] = []
-    real = codebook_study.run_cell
-    monkeypatch.setattr(codebook_study, "run_cell", lambda cell, *rest: ran.append(cell) or real(cell, *rest))
+    real, ran = CodebookRun.run, []
+    monkeypatch.setattr(CodebookRun, "run", lambda cell: ran.append(cell) or real(cell))
     names = ("nucleotide", "kmer_3", "kmer_4", "kmer_5")
     threads = [threading.Thread(target=study, args=names) for _ in range(2)]
     for thread in threads:
@@ -163,7 +160,7 @@ def test_a_cell_from_before_an_option_existed_is_still_known(study, tmp_path, mo
     for limits in record["settings"]["datasets"].values():
         del limits["features"]
     write_json(path, record)
-    monkeypatch.setattr(codebook_study, "run_cell", lambda *arguments: pytest.fail("run again"))
+    monkeypatch.setattr(CodebookRun, "run", lambda cell: pytest.fail("run again"))
     assert "1 cells, 1 known" in study("vq")[1]
     record["settings"]["configuration"]["model"]["strand_weight"] = 0.5
     write_json(path, record)

@@ -7,11 +7,13 @@ know what is measured.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vqdna.reports.charts.figures import axis, color, short
 from vqdna.reports.content import Figure, Plotly
+from vqdna.stage_results import MeanAndSd
 
 HEIGHT, TOP, BOTTOM, RIGHT, NARROW_RIGHT = 380, 34, 48, 122, 16
 LABEL_PIXELS = 14
@@ -35,6 +37,23 @@ class Sweep:
     deviations: Sequence[float | None]
     color: int
     faint: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        scores: Mapping[int, MeanAndSd],
+        color: int,
+        *,
+        scale: float = 100.0,
+        least: float = -math.inf,
+        faint: bool = False,
+    ) -> Sweep:
+        """Curve over the sizes whose score is known, times `scale`; means below `least` are drawn there."""
+        known = {size: score for size, score in scores.items() if score.mean is not None}
+        means = [max(least, scale * (score.mean or 0.0)) for score in known.values()]
+        deviations = [None if score.sd is None else scale * score.sd for score in known.values()]
+        return cls(name, list(known), means, deviations, color, faint)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ class CodebookResult(StageResults):
     reconstruction: Number = None
     bits_per_base: Number = None
     levels: Items[LevelUsage] = []
+    training_seconds: Number = None
+    encoding_seconds: Number = None
     lin: Numbers = None
     datasets: ByName[ProbeScores] = {}
     settings: ByName[Any] = {}
@@ -102,7 +104,13 @@ class CodebookRow(Record):
         """Whether the row's codes were learned from genomes by a vocabulary."""
         return self.kind not in HAND_MADE_KINDS
 
-    def lin_mean(self, metric: str) -> float | None:
-        """Mean test score by a metric, where the row has it."""
-        score = self.lin.get(metric)
-        return None if score is None else score.mean
+    @property
+    def width_text(self) -> str:
+        """Width as trained, the paper's in brackets where it is another; empty without one."""
+        if self.width is None:
+            return ""
+        return str(self.width) + ("" if self.paper_width in (None, self.width) else f" ({self.paper_width})")
+
+    def lin_score(self, metric: str) -> MeanAndSd:
+        """Test score by a metric; without a mean where the row has none."""
+        return self.lin.get(metric, MeanAndSd())

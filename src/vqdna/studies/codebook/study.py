@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from vqdna.baselines.probe import Limits, run_probe
-from vqdna.config import completed
+from vqdna.config import Values, completed
 from vqdna.errors import InputError
-from vqdna.experiments import cells as engine
+from vqdna.experiments.cells import Cell, progress_on, run_cells
 from vqdna.experiments.records import known_record
 from vqdna.results import RESULTS_FILE, command_line, write_json
-from vqdna.studies.codebook.cells import BPE, HAND_MADE, Cell, Preset, cells, find_preset, paper_width, row_config
+from vqdna.studies.codebook.cells import BPE, HAND_MADE, Preset, chosen_cells, find_preset, paper_width, row_config
 from vqdna.studies.codebook.results import STUDY, CodebookResult, CodebookRow, ProbeScores
 from vqdna.studies.codebook.summary import mean_scores, write_summary
 from vqdna.tasks.loading import LabelledSequences, read_dataset
-from vqdna.tasks.registry import GUE_13, DatasetFiles, _files, dataset
+from vqdna.tasks.registry import GUE_13, DatasetFiles, dataset, files_of
 from vqdna.tokenizers import Tokenizer, load_tokenizer
 from vqdna.tokenizers.learning import learn_bpe
 from vqdna.vocabulary.train import VocabularyConfig, run_vocabulary
@@ -34,35 +34,23 @@ DATASETS = ("covid-windows", *GUE_13)
 
 
 @dataclass(frozen=True)
-class Probing:
-    """One dataset as every cell is probed on it."""
-
-    name: str
-    metric: str
-    limits: Limits
-    splits: tuple[LabelledSequences, LabelledSequences, LabelledSequences]
-
-
-@dataclass(frozen=True)
 class Study:
-    """What all cells of a folder have in common."""
+    """What all cells of a folder have in common; `max_train` takes the place of the preset's where it is given."""
 
     genomes: tuple[Path, ...]
     out: Path
     preset: Preset
-    rows: Path | None
-    datasets: tuple[str, ...]
+    files: dict[str, DatasetFiles]
     max_train: int | None
 
-    def settings(self, cell: Cell) -> dict[str, Any]:
-        """Everything that decides a cell's numbers; a folder holds cells of one kind alone."""
-        probing = {name: asdict(self.preset.limits_of(name, self.max_train)) for name in self.datasets}
-        settings: dict[str, Any] = {"preset": self.preset.name, "datasets": probing}
-        if cell.row not in HAND_MADE:
-            settings["genomes"] = sorted(path.name for path in self.genomes)
-        if cell.row not in (*HAND_MADE, *BPE):
-            settings["configuration"] = row_config(cell.row, self.preset, self.rows).model_dump(mode="json")
-        return settings
+    @cached_property
+    def splits(self) -> dict[str, tuple[LabelledSequences, LabelledSequences, LabelledSequences]]:
+        """Train, dev and test of each dataset."""
+        return {name: read_dataset(files) for name, files in self.files.items()}
+
+    def limits(self, dataset_name: str) -> Limits:
+        limits = self.preset.dataset_limits.get(dataset_name, self.preset.limits)
+        return limits if self.max_train is None else replace(limits, train=self.max_train)
 
 
 def run_codebook_study(
@@ -95,139 +83,116 @@ def run_codebook_study(
     Raises:
         InputError: an unknown row, preset or dataset, a damaged cell, or cells of other settings; before any cell runs.
     """
-    study = Study(tuple(genomes), out, find_preset(preset, rows), rows, tuple(dict.fromkeys(datasets)), max_train)
-    chosen = cells(names, range(seeds), rows)
-    if not study.datasets:
+    sizes = find_preset(preset, rows)
+    chosen = chosen_cells(names, seeds, sizes.folder)
+    if not datasets:
         raise InputError("the codebook study needs at least one dataset")
-    files = {name: _files(name, data_root) for name in study.datasets}
-    console = console or Console(stderr=True)
-
-    def tell(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
-
-    num_known = sum(known_cell(cell, study) is not None for cell in chosen)
-    tell(f"{len(chosen)} cells, {num_known} known")
-    is_done = num_known == len(chosen)
-    probings = [] if is_done else [_probing(name, study, files[name]) for name in study.datasets]
-    failed = engine.run_cells(
-        [CodebookRun(cell, study, probings) for cell in chosen],
-        tell,
-        # A training that diverges is that run's result; the others do not wait for it.
-        keeps_going=True,
-        after=lambda: write_summary(out, command_line()),
-    )
-    rows_done = write_summary(out, command_line())
+    study = Study(tuple(genomes), out, sizes, {name: files_of(name, data_root) for name in datasets}, max_train)
+    cells = [CodebookRun(study, row, seed) for row, seed in chosen]
+    tell = progress_on(console)
+    num_known = sum(cell.known() is not None for cell in cells)
+    tell(f"{len(cells)} cells, {num_known} known")
+    if num_known < len(cells):
+        _ = study.splits  # a dataset that cannot be read is told before anything is trained
+    # A training that diverges is that run's result; the others do not wait for it.
+    failed = run_cells(cells, tell, keeps_going=True, after=lambda: write_summary(out, command_line()))
+    done = write_summary(out, command_line())
     if failed:
         raise InputError(f"{out}: {len(failed)} cells failed ({', '.join(failed)}), the others are done; see above")
-    return rows_done
+    return done
 
 
 @dataclass(frozen=True)
-class CodebookRun(engine.Cell[CodebookResult]):
-    """A cell of the table as the engine runs it."""
+class CodebookRun(Cell[CodebookResult]):
+    """One row of the table with one seed."""
 
-    cell: Cell
     study: Study
-    probings: Sequence[Probing]
+    row: str
+    seed: int
 
     @property
     def name(self) -> str:
-        """Row and seed."""
-        return f"{self.cell.row} seed {self.cell.seed}"
+        return f"{self.row} seed {self.seed}"
 
     @property
     def lock(self) -> Path:
-        """The cell's own folder."""
-        return self.cell.folder(self.study.out)
+        """The folder of the result."""
+        return self.study.out / self.row / f"seed-{self.seed}"
+
+    @property
+    def settings(self) -> Values:
+        """Everything that decides the numbers; a folder holds cells of one kind alone."""
+        limits = {name: asdict(self.study.limits(name)) for name in self.study.files}
+        settings: Values = {"preset": self.study.preset.name, "datasets": limits}
+        if self.row not in HAND_MADE:
+            settings["genomes"] = sorted(path.name for path in self.study.genomes)
+        if self.row not in (*HAND_MADE, *BPE):
+            settings["configuration"] = row_config(self.row, self.study.preset).model_dump(mode="json")
+        return settings
 
     def known(self) -> CodebookResult | None:
-        """Result of an earlier call."""
-        return known_cell(self.cell, self.study)
-
-    def run(self) -> CodebookResult:
-        """Trains and probes."""
-        return run_cell(self.cell, self.study, self.probings)
+        path = self.lock / RESULTS_FILE
+        return known_record(path, CodebookResult, self.settings, "the codebook study", _completed)
 
     def told(self, record: CodebookResult) -> str:
-        """Scores and time."""
         scores = ", ".join(f"{metric} {100 * (value or 0):.1f}" for metric, value in (record.lin or {}).items())
         return f"Lin. {scores} ({record.seconds:.0f} s)"
 
+    def run(self) -> CodebookResult:
+        """Trains and probes."""
+        started = time.monotonic()
+        tokenizer, about = self._tokenizer()
+        trained = time.monotonic()
+        probes = {name: self._probe(tokenizer, name) for name in self.study.files}
+        result = CodebookResult(
+            stage="study",
+            study=STUDY,
+            cell=self.row,
+            seed=self.seed,
+            command=command_line(),
+            seconds=time.monotonic() - started,
+            training_seconds=trained - started,
+            encoding_seconds=sum(probe.encoding_seconds or 0 for probe in probes.values()),
+            lin=mean_scores(list(probes.values())),
+            datasets=probes,
+            settings=self.settings,
+            **about,
+        )
+        write_json(self.lock / RESULTS_FILE, result.model_dump(mode="json", exclude_unset=True))
+        return result
 
-def known_cell(cell: Cell, study: Study) -> CodebookResult | None:
-    """Result of the cell as an earlier call wrote it, or None.
+    def _tokenizer(self) -> tuple[Tokenizer, Values]:
+        """The row's tokenizer, trained if need be, and what results say of it beside its probes."""
+        genomes, preset = self.study.genomes, self.study.preset
+        if self.row in HAND_MADE:
+            tokenizer = load_tokenizer(HAND_MADE[self.row])
+            return tokenizer, {"kind": "hand-made", "level_sizes": list(tokenizer.level_sizes)}
+        if self.row in BPE:
+            learned = learn_bpe(genomes, vocabulary_size=BPE[self.row], max_bases=4_000_000, seed=self.seed)
+            return learned, {"kind": "bpe", "level_sizes": list(learned.level_sizes)}
+        config, folder = row_config(self.row, preset), self.lock / "vocabulary"
+        results = run_vocabulary(config, genomes=genomes, out=folder, seed=self.seed)
+        measured = ("reconstruction_accuracy", "reconstruction", "bits_per_base", "levels")
+        return load_tokenizer(f"vq:{folder}"), {
+            "kind": config.model.quantizer,
+            "level_sizes": list(config.model.level_sizes),
+            "width": config.model.width,
+            "paper_width": paper_width(self.row, preset),
+            "parameters": results.parameters,
+            **results.evaluation.model_dump(mode="json", include=set(measured)),
+        }
 
-    Raises:
-        InputError: the file is damaged, or was made with other settings.
-    """
-    path = cell.folder(study.out) / RESULTS_FILE
-    return known_record(path, CodebookResult, study.settings(cell), "the codebook study", _filled_up)
-
-
-def run_cell(cell: Cell, study: Study, probings: Sequence[Probing]) -> CodebookResult:
-    """Result of one cell, also written to its folder."""
-    started = time.monotonic()
-    tokenizer, about = _tokenizer(cell, study)
-    trained = time.monotonic()
-    probes = {probing.name: _probe(tokenizer, probing, cell.seed) for probing in probings}
-    record = {
-        "stage": "study",
-        "study": STUDY,
-        "cell": cell.row,
-        "seed": cell.seed,
-        "command": command_line(),
-        "seconds": time.monotonic() - started,
-        "training_seconds": trained - started,
-        "encoding_seconds": sum(probe.encoding_seconds or 0 for probe in probes.values()),
-        **about,
-        "lin": mean_scores(list(probes.values())),
-        "datasets": {name: probe.model_dump(mode="json", exclude_unset=True) for name, probe in probes.items()},
-        "settings": study.settings(cell),
-    }
-    write_json(cell.folder(study.out) / RESULTS_FILE, record)
-    return CodebookResult.model_validate(record)
-
-
-def _tokenizer(cell: Cell, study: Study) -> tuple[Tokenizer, dict[str, Any]]:
-    """Tokenizer of a cell, trained if need be, and what is known of it beside its probes."""
-    if cell.row in HAND_MADE:
-        tokenizer = load_tokenizer(HAND_MADE[cell.row])
-        return tokenizer, {"kind": "hand-made", "level_sizes": list(tokenizer.level_sizes)}
-    if cell.row in BPE:
-        learned = learn_bpe(study.genomes, vocabulary_size=BPE[cell.row], max_bases=4_000_000, seed=cell.seed)
-        return learned, {"kind": "bpe", "level_sizes": list(learned.level_sizes)}
-    config = row_config(cell.row, study.preset, study.rows)
-    folder = cell.folder(study.out) / "vocabulary"
-    results = run_vocabulary(config, genomes=study.genomes, out=folder, seed=cell.seed)
-    evaluation = results.evaluation.model_dump(mode="json")
-    about = {
-        "kind": config.model.quantizer,
-        "level_sizes": list(config.model.level_sizes),
-        "width": config.model.width,
-        "paper_width": paper_width(cell.row, study.rows),
-        "reconstruction_accuracy": evaluation["reconstruction_accuracy"],
-        "reconstruction": evaluation["reconstruction"],
-        "bits_per_base": evaluation["bits_per_base"],
-        "levels": evaluation["levels"],
-        "parameters": results.parameters,
-    }
-    return load_tokenizer(f"vq:{folder}"), about
+    def _probe(self, tokenizer: Tokenizer, name: str) -> ProbeScores:
+        train, dev, test = self.study.splits[name]
+        metric = "mcc" if Path(name).is_dir() else dataset(name).metric
+        limits = self.study.limits(name)
+        record = run_probe(tokenizer, train, test, dev, seed=self.seed, limits=limits, metric=metric)
+        left_out = ("stage", "system", "seed", "dev_source")
+        kept = {key: value for key, value in record.to_json().items() if key not in left_out}
+        return ProbeScores.model_validate({"metric": metric, **kept})
 
 
-def _probe(tokenizer: Tokenizer, probing: Probing, seed: int) -> ProbeScores:
-    train, dev, test = probing.splits
-    record = run_probe(tokenizer, train, test, dev, seed=seed, limits=probing.limits, metric=probing.metric)
-    left_out = ("stage", "system", "seed", "dev_source")
-    kept = {key: value for key, value in record.to_json().items() if key not in left_out}
-    return ProbeScores.model_validate({"metric": probing.metric, **kept})
-
-
-def _probing(name: str, study: Study, files: DatasetFiles) -> Probing:
-    metric = "mcc" if Path(name).is_dir() else dataset(name).metric
-    return Probing(name, metric, study.preset.limits_of(name, study.max_train), read_dataset(files))
-
-
-def _filled_up(settings: Any) -> Any:
+def _completed(settings: Values) -> Values:
     """Settings with today's defaults for the options that were not there yet when they were written."""
     datasets = {name: {**asdict(Limits()), **limits} for name, limits in settings.get("datasets", {}).items()}
     filled = {**settings, "datasets": datasets}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vqdna.errors import InputError
+from vqdna.quantities import markdown_table
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 from vqdna.stage_results import MeanAndSd
 from vqdna.studies.codebook.results import BEST_KMER, STUDY, CodebookResult, CodebookRow, ProbeScores
@@ -55,39 +56,36 @@ def rows_of(results: Sequence[CodebookResult]) -> list[CodebookRow]:
 def markdown_summary(rows: Sequence[CodebookRow]) -> str:
     """The table, scores x 100 as mean ± sd, a line for each row; then every dataset's score."""
     metrics = [metric for metric in LIN_TITLES if any(metric in row.lin for row in rows)]
-    columns: dict[str, Callable[[CodebookRow], str]] = {
-        "cell": lambda row: row.cell,
-        "seeds": lambda row: str(len(row.seeds)),
-        "codes": lambda row: " + ".join(map(str, row.level_sizes)),
-        "width (paper's)": lambda row: width_text(row),
-        "Rec.": lambda row: row.reconstruction_accuracy.text(2),
-        "usage": lambda row: " / ".join(usage.text() for usage in row.usage),
-        "perplexity": lambda row: " / ".join(f"{value.mean:.0f}" for value in row.perplexity),
-        **{LIN_TITLES[metric]: _score_of("lin", metric) for metric in metrics},
-        "dimensions": lambda row: str(row.num_features),
-    }
+    titles = [LIN_TITLES[metric] for metric in metrics]
+    columns = ["cell", "seeds", "codes", "width (paper's)", "Rec.", "usage", "perplexity", *titles, "dimensions"]
+    lines = [
+        [
+            row.cell,
+            str(len(row.seeds)),
+            " + ".join(map(str, row.level_sizes)),
+            row.width_text,
+            row.reconstruction_accuracy.text(2),
+            " / ".join(usage.text() for usage in row.usage),
+            " / ".join(f"{value.mean:.0f}" for value in row.perplexity),
+            *(row.lin_score(metric).text() for metric in metrics),
+            str(row.num_features),
+        ]
+        for row in rows
+    ]
     names = list(dict.fromkeys(name for row in rows for name in row.datasets))
-    details: dict[str, Callable[[CodebookRow], str]] = {"cell": lambda row: row.cell}
-    details |= {name: _score_of("datasets", name) for name in names}
+    details = [[row.cell, *(row.datasets.get(name, MeanAndSd()).text() for name in names)] for row in rows]
     presets = ", ".join(sorted({row.preset for row in rows}))
     head = f"Codebook study, preset `{presets}`: test scores x 100, mean ± standard deviation over seeds.\n\n"
-    return head + _table(columns, rows) + "\nEach dataset:\n\n" + _table(details, rows)
+    return f"{head}{markdown_table(columns, lines)}\nEach dataset:\n\n{markdown_table(['cell', *names], details)}"
 
 
-def width_text(row: CodebookRow) -> str:
-    """Width as trained, the paper's in brackets where it is another; empty without one."""
-    if row.width is None:
-        return ""
-    return str(row.width) + ("" if row.paper_width in (None, row.width) else f" ({row.paper_width})")
-
-
-def mean_scores(probes: Sequence[ProbeScores]) -> dict[str, float]:
+def mean_scores(probes: Sequence[ProbeScores]) -> dict[str, int | float | None]:
     """Mean test score over the datasets of each metric: macro-F1 of the variant windows, MCC of the GUE sets."""
     by_metric: dict[str, list[float | None]] = {}
     for probe in probes:
         by_metric.setdefault(probe.metric, []).append(probe.test_score)
     means = {metric: MeanAndSd.of(scores).mean for metric, scores in by_metric.items()}
-    return {metric: float(mean) for metric, mean in means.items() if mean is not None}
+    return {metric: mean for metric, mean in means.items() if mean is not None}
 
 
 def _row(name: str, results: Sequence[CodebookResult]) -> CodebookRow:
@@ -131,13 +129,3 @@ def _best_kmer(results: Sequence[CodebookResult]) -> CodebookResult:
     chosen = {name: max((r.datasets[name] for r in results), key=lambda probe: probe.dev_score) for name in shared}
     lin = mean_scores(list(chosen.values()))
     return results[0].model_copy(update={"level_sizes": [], "lin": lin, "datasets": chosen})
-
-
-def _table(columns: dict[str, Callable[[CodebookRow], str]], rows: Sequence[CodebookRow]) -> str:
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    lines += ["| " + " | ".join(cell(row) for cell in columns.values()) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _score_of(group: str, name: str) -> Callable[[CodebookRow], str]:
-    return lambda row: getattr(row, group).get(name, MeanAndSd()).text()

@@ -30,7 +30,7 @@ from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.studies.pretraining.results import STUDY, PretrainingResult, PretrainingRow
 from vqdna.studies.pretraining.summary import write_summary
 from vqdna.tasks.loading import LabelledSequences, Splits, read_labelled
-from vqdna.tasks.registry import GUE_13, DatasetFiles, files_in_folder, find_dataset
+from vqdna.tasks.registry import GUE_13, DatasetFiles, files_of
 from vqdna.tokenizers import load_tokenizer
 
 RANDOM = "random:"
@@ -93,7 +93,7 @@ def run_pretraining_study(
     Raises:
         InputError: no such encoder or dataset, or cells of other settings; before any cell runs.
     """
-    files = {name: _files(name, data_root) for name in datasets}
+    files = {name: files_of(name, data_root) for name in datasets}
     study = Study(out, load_config(FinetuneConfig, config, "finetune", overrides), max_train, max_dev, files)
     for name in encoders:
         _check(name)
@@ -243,10 +243,6 @@ def _drawn(labelled: LabelledSequences, most: int | None) -> LabelledSequences:
     if most is None:
         return labelled
     return labelled.subset(np.sort(np.random.default_rng(0).permutation(len(labelled))[:most]))
-
-
-def _files(name: str, data_root: Path | None) -> DatasetFiles:
-    return files_in_folder(Path(name), name) if Path(name).is_dir() else find_dataset(name, data_root)
 
 
 def _slug(name: str) -> str:

@@ -7,7 +7,8 @@ section 5.6.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from vqdna.reports.charts.sweep_chart import Level, Sweep, sweep_chart
 from vqdna.reports.content import (
@@ -22,18 +23,18 @@ from vqdna.reports.content import (
     listed,
     number_cell,
     plural,
+    score_cell,
 )
 from vqdna.reports.runs import Run
 from vqdna.stage_results import MeanAndSd
-from vqdna.studies.codebook.report.published import PUBLISHED
-from vqdna.studies.codebook.report.rows import datasets_of, results_of, study_rows, swept
+from vqdna.studies.codebook.report.rows import PUBLISHED, datasets_of, results_of, study_rows, swept
 from vqdna.studies.codebook.results import BEST_KMER, STUDY, CodebookRow
-from vqdna.studies.codebook.summary import width_text
 
 QUANTIZERS = {"vq": "VQ", "hrq": "HRQ"}
 METRICS = {"f1_macro": "macro-F1", "mcc": "MCC"}
 AXES = {"k": "K", "d": "width in the paper's sizes"}
 LINES = {"nucleotide": "single bases", **{f"kmer_{k}": f"{k}-mers" for k in (3, 4, 5, 6)}, "bpe_4096": "BPE"}
+LINES[BEST_KMER] = "best k-mer"
 VARIANTS = "covid-windows"
 
 INTRODUCTION = (
@@ -70,41 +71,24 @@ def study_section(runs: Sequence[Run]) -> Section | None:
     return Section("study", "Codebook study", list(INTRODUCTION), blocks) if blocks else None
 
 
-def verdicts(rows: Sequence[CodebookRow], titles: dict[str, str]) -> list[str]:
-    """For each metric: where HRQ is ahead of VQ, and how the best learned row stands to the best k-mer."""
-    sentences = []
-    for metric, title in titles.items():
-        parts = [part for part in (_hrq_against_vq(rows, metric), _best_against_kmers(rows, metric)) if part]
-        if parts:
-            sentences.append(f"Lin. as {title}: {'; '.join(parts)}.")
-    return sentences
-
-
 def _blocks(run: Run) -> list[Block]:
     """Pictures, all rows, and the poster beside."""
-    rows, titles = study_rows(run), _titles(run)
+    rows, datasets = study_rows(run), datasets_of(run)
     if not rows:
         return []
-    figures = [_lin_figures(rows, titles, along) for along in AXES]
-    sentences = [*verdicts(rows, titles), *_dataset_sentences(run)]
-    first = Block(run.name, sentences, _facts(run, rows), rows=[*figures, _rec_figures(rows)])
+    titles = {metric: _title(metric, names) for metric, names in datasets.items()}
+    sentences = verdicts(rows, titles)
+    several = [names for names in datasets.values() if len(names) > 1]
+    sentences += [f"The {plural(len(names), 'dataset')}: {listed(names)}." for names in several]
+    figures = [*(_lin_figures(rows, titles, along) for along in AXES), _rec_figures(rows)]
     tables = [table for table in (_rows_table(rows, titles), _poster_table(rows)) if table.rows]
-    return [first, Block(tables=tables)]
+    return [Block(run.name, sentences, _facts(run, rows), rows=figures), Block(tables=tables)]
 
 
-def _titles(run: Run) -> dict[str, str]:
-    """Name of each Lin. column: the metric with its dataset, or with the number of them."""
-    titles = {}
-    for metric, names in datasets_of(run).items():
-        which = "variant windows" if names == [VARIANTS] else names[0] if len(names) == 1 else f"{len(names)} datasets"
-        titles[metric] = f"{METRICS.get(metric, metric)}, {which}"
-    return titles
-
-
-def _dataset_sentences(run: Run) -> list[str]:
-    """Which datasets a mean is over."""
-    several = [names for names in datasets_of(run).values() if len(names) > 1]
-    return [f"The {plural(len(names), 'dataset')}: {listed(names)}." for names in several]
+def _title(metric: str, names: list[str]) -> str:
+    """Name of a Lin. column: the metric with its dataset, or with the number of them."""
+    which = "variant windows" if names == [VARIANTS] else names[0] if len(names) == 1 else f"{len(names)} datasets"
+    return f"{METRICS.get(metric, metric)}, {which}"
 
 
 def _facts(run: Run, rows: Sequence[CodebookRow]) -> list[tuple[str, str]]:
@@ -119,75 +103,72 @@ def _facts(run: Run, rows: Sequence[CodebookRow]) -> list[tuple[str, str]]:
     ])  # fmt: skip
 
 
+def verdicts(rows: Sequence[CodebookRow], titles: Mapping[str, str]) -> list[str]:
+    """For each metric: where HRQ is ahead of VQ, and how the best learned row stands to the best k-mer."""
+    sentences = []
+    for metric, title in titles.items():
+        parts = [part for part in (_hrq_against_vq(rows, metric), _best_against_kmers(rows, metric)) if part]
+        if parts:
+            sentences.append(f"Lin. as {title}: {'; '.join(parts)}.")
+    return sentences
+
+
 def _hrq_against_vq(rows: Sequence[CodebookRow], metric: str) -> str:
     """Which of the two is ahead at each K that both have."""
-    vq, hrq = (swept(rows, name, "k") for name in QUANTIZERS)
-    leads = {
-        size: 100 * (ours - theirs)
-        for size in vq
-        if size in hrq
-        if (ours := hrq[size].lin_mean(metric)) is not None and (theirs := vq[size].lin_mean(metric)) is not None
-    }
+    vq, hrq = (
+        {size: mean for size, row in swept(rows, name, "k").items() if (mean := row.lin_score(metric).mean) is not None}
+        for name in QUANTIZERS
+    )
+    leads = {size: 100 * (hrq[size] - vq[size]) for size in vq if size in hrq}
     if not leads:
         return ""
-    ahead = [size for size, lead in leads.items() if lead > 0]
+    ahead = sum(lead > 0 for lead in leads.values())
     text = ", ".join(f"{lead:+.1f} at K = {size}" for size, lead in leads.items())
-    return f"HRQ is ahead of VQ at {len(ahead)} of {plural(len(leads), 'size')} ({text})"
+    return f"HRQ is ahead of VQ at {ahead} of {plural(len(leads), 'size')} ({text})"
 
 
 def _best_against_kmers(rows: Sequence[CodebookRow], metric: str) -> str:
     """The learned row with the highest mean, and the best k-mer."""
-    scored = {row.cell: (row, mean) for row in rows if (mean := row.lin_mean(metric)) is not None}
-    learned = [(row, mean) for row, mean in scored.values() if row.is_learned]
+    scored = [row for row in rows if row.lin_score(metric).mean is not None]
+    learned = [row for row in scored if row.is_learned]
     if not learned:
         return ""
-    best, _ = max(learned, key=lambda pair: pair[1])
+    best = max(learned, key=lambda row: row.lin_score(metric).mean or 0.0)
     text = f"highest learned row {best.cell}, {best.lin[metric].text()} in {_dimensions(best)}"
-    if BEST_KMER in scored:
-        kmers, _ = scored[BEST_KMER]
-        text += f", best k-mer {kmers.lin[metric].text()} in {_dimensions(kmers)}"
-    return text
+    kmers = next((row for row in scored if row.cell == BEST_KMER), None)
+    return text + (f", best k-mer {kmers.lin[metric].text()} in {_dimensions(kmers)}" if kmers else "")
 
 
 def _dimensions(row: CodebookRow) -> str:
     return MISSING if row.num_features is None else plural(int(row.num_features), "dimension")
 
 
-def _lin_figures(rows: Sequence[CodebookRow], titles: dict[str, str], along: str) -> list[Figure]:
-    """A picture for each metric, of VQ and HRQ over K or width."""
+def _lin_figures(rows: Sequence[CodebookRow], titles: Mapping[str, str], along: str) -> list[Figure]:
+    """For each metric VQ and HRQ over K or width, with lines for what needs no learned codes."""
     figures = []
     for metric, title in titles.items():
-        sweeps = _sweeps(rows, along, _lin_of(metric))
-        if sweeps:
-            levels = [
-                Level("best k-mer" if is_best else LINES[row.cell], 100 * mean, is_best)
-                for row in rows
-                if (mean := row.lin_mean(metric)) is not None
-                and ((is_best := row.cell == BEST_KMER) or row.cell in LINES)
-            ]
-            name, size = f"Lin. against {AXES[along].split()[0]}: {title}", AXES[along]
+        means = {row.cell: row.lin_score(metric).mean for row in rows if row.cell in LINES}
+        levels = [
+            Level(LINES[name], 100 * mean, strong=name == BEST_KMER) for name, mean in means.items() if mean is not None
+        ]
+        name, size = f"Lin. against {AXES[along].split()[0]}: {title}", AXES[along]
+        if sweeps := _sweeps(rows, along, partial(CodebookRow.lin_score, metric=metric)):
             figures.append(sweep_chart(name, sweeps, x=size, y=f"{title} × 100", caption=LIN_CAPTION, levels=levels))
     return figures
 
 
-def _lin_of(metric: str) -> Callable[[CodebookRow], MeanAndSd]:
-    return lambda row: row.lin.get(metric, MeanAndSd())
-
-
 def _rec_figures(rows: Sequence[CodebookRow]) -> list[Figure]:
     """Reconstruction against K in nats and as a share, the poster's beside the latter."""
-    nats = _sweeps(rows, "k", lambda row: row.nats, scale=1.0)
-    shares = _sweeps(rows, "k", lambda row: row.reconstruction_accuracy)
-    figures = []
-    if nats:
-        title = "Reconstruction against K: nats per base"
-        figures.append(
-            sweep_chart(title, nats, x=AXES["k"], y="nats per base", caption=NATS_CAPTION, log_y=True, digits=4)
-        )
-    if shares:
-        title = "Reconstruction against K: Rec."
-        curves = [*shares, *_posters()]
-        figures.append(sweep_chart(title, curves, x=AXES["k"], y="Rec., % of bases", caption=REC_CAPTION, digits=2))
+    title, size, figures = "Reconstruction against K", AXES["k"], []
+    if nats := _sweeps(rows, "k", lambda row: row.nats, scale=1.0):
+        name, unit = f"{title}: nats per base", "nats per base"
+        figures.append(sweep_chart(name, nats, x=size, y=unit, caption=NATS_CAPTION, log_y=True, digits=4))
+    if shares := _sweeps(rows, "k", lambda row: row.reconstruction_accuracy):
+        for index, (key, name) in enumerate(QUANTIZERS.items()):
+            published = {k: MeanAndSd(mean=PUBLISHED[f"{key}_k{k}"][0]) for k in (128, 256, 512, 1024)}
+            shares.append(Sweep.of(f"{name}, poster", published, index, scale=1.0, faint=True))
+        name, unit = f"{title}: Rec.", "Rec., % of bases"
+        figures.append(sweep_chart(name, shares, x=size, y=unit, caption=REC_CAPTION, digits=2))
     return figures
 
 
@@ -195,50 +176,33 @@ def _sweeps(
     rows: Sequence[CodebookRow], along: str, value: Callable[[CodebookRow], MeanAndSd], scale: float = 100.0
 ) -> list[Sweep]:
     """Curves of VQ and HRQ over the rows that have the value."""
-    sweeps = []
-    for index, (quantizer, name) in enumerate(QUANTIZERS.items()):
-        scores = {size: value(row) for size, row in swept(rows, quantizer, along).items()}
-        means = {size: scale * score.mean for size, score in scores.items() if score.mean is not None}
-        if len(means) > (along == "d"):  # the paper's width alone is no curve over width
-            deviations = [None if (sd := scores[size].sd) is None else scale * sd for size in means]
-            sweeps.append(Sweep(name, list(means), list(means.values()), deviations, color=index))
-    return sweeps
+    sweeps = [
+        Sweep.of(name, {size: value(row) for size, row in swept(rows, key, along).items()}, index, scale=scale)
+        for index, (key, name) in enumerate(QUANTIZERS.items())
+    ]
+    fewest = 2 if along == "d" else 1  # the paper's width alone is no curve over width
+    return [sweep for sweep in sweeps if len(sweep.sizes) >= fewest]
 
 
-def _posters() -> list[Sweep]:
-    """The poster's Rec. over K."""
-    sweeps = []
-    for index, (quantizer, name) in enumerate(QUANTIZERS.items()):
-        found = {
-            size: published.reconstruction
-            for size in (128, 256, 512, 1024)
-            if (published := PUBLISHED[f"{quantizer}_k{size}"]).reconstruction is not None
-        }
-        sweeps.append(
-            Sweep(f"{name}, poster", list(found), list(found.values()), [None] * len(found), index, faint=True)
-        )
-    return sweeps
-
-
-def _rows_table(rows: Sequence[CodebookRow], titles: dict[str, str]) -> Table:
+def _rows_table(rows: Sequence[CodebookRow], titles: Mapping[str, str]) -> Table:
     """All rows."""
-    scores = {metric: [mean for row in rows if (mean := row.lin_mean(metric)) is not None] for metric in titles}
-    best = {metric: max(means, default=None) for metric, means in scores.items()}
+    scores = {metric: [row.lin_score(metric).mean for row in rows] for metric in titles}
+    best = {metric: max((mean for mean in means if mean is not None), default=None) for metric, means in scores.items()}
     columns = ["row", "codes", "width", "Rec.", "nats", *titles.values(), "dimensions", "usage", "perplexity", "seeds"]
     return Table(ROWS_CAPTION, columns, [_table_row(row, best) for row in rows], num_text_columns=1)
 
 
-def _table_row(row: CodebookRow, best: dict[str, float | None]) -> list[Cell]:
-    scores = {metric: row.lin.get(metric, MeanAndSd()) for metric in best}
+def _table_row(row: CodebookRow, best: Mapping[str, float | None]) -> list[Cell]:
+    scores = {metric: row.lin_score(metric) for metric in best}
     usage = (value.text(with_sd=False, missing=MISSING) for value in row.usage)
     perplexity = (value.text(0, 1.0, with_sd=False, missing=MISSING) for value in row.perplexity)
     return [
         Cell(_shown_name(row)),
         Cell(" + ".join(f"{size:,}" for size in row.level_sizes) or MISSING),
-        Cell(width_text(row) or MISSING, row.width),
-        _score_cell(row.reconstruction_accuracy, digits=2),
-        _score_cell(row.nats, digits=4, scale=1.0),
-        *(_score_cell(score, best=score.mean == best[metric]) for metric, score in scores.items()),
+        Cell(row.width_text or MISSING, row.width),
+        score_cell(row.reconstruction_accuracy, digits=2),
+        score_cell(row.nats, digits=4, scale=1.0),
+        *(score_cell(score, best=score.mean == best[metric]) for metric, score in scores.items()),
         number_cell(row.num_features, f"{row.num_features:,}" if row.num_features else MISSING),
         Cell(" / ".join(usage) or MISSING),
         Cell(" / ".join(perplexity) or MISSING),
@@ -253,20 +217,16 @@ def _poster_table(rows: Sequence[CodebookRow]) -> Table:
     cells = [
         [
             Cell(_shown_name(named[name])),
-            _score_cell(named[name].reconstruction_accuracy, digits=2),
-            number_cell(published.reconstruction, f"{published.reconstruction}"),
-            _score_cell(named[name].lin.get("f1_macro", MeanAndSd())),
-            number_cell(published.lin, f"{published.lin:.1f}"),
+            score_cell(named[name].reconstruction_accuracy, digits=2),
+            number_cell(reconstruction, f"{reconstruction}"),
+            score_cell(named[name].lin_score("f1_macro")),
+            number_cell(lin, f"{lin:.1f}"),
         ]
-        for name, published in PUBLISHED.items()
+        for name, (reconstruction, lin) in PUBLISHED.items()
         if name in named
     ]
     return Table(POSTER_CAPTION, columns, cells, num_text_columns=1)
 
 
 def _shown_name(row: CodebookRow) -> str:
-    return "best k-mer" if row.cell == BEST_KMER else row.cell
-
-
-def _score_cell(score: MeanAndSd, *, digits: int = 1, scale: float = 100.0, best: bool = False) -> Cell:
-    return Cell(MISSING) if score.mean is None else Cell(score.text(digits, scale), scale * score.mean, best)
+    return LINES[BEST_KMER] if row.cell == BEST_KMER else row.cell
