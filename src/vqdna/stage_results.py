@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ModelWrapValidatorHandler, model_validator
 
@@ -68,7 +68,6 @@ class MeanAndSd(Record):
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Self:
-        """Mean and deviation of the values that are known."""
         known = [value for value in values if value is not None]
         return cls(
             mean=statistics.fmean(known) if known else None, sd=statistics.stdev(known) if len(known) > 1 else None
@@ -90,15 +89,11 @@ class DataSource(Record):
 
 
 class GenomesRead(Record):
-    """Genomes that a model learned from."""
-
     species: Items[Text] = []
     num_bases: Number = None
 
 
 class StageResults(Record):
-    """What every stage says."""
-
     stage: Text = ""
     system: Text = ""
     command: Text = ""
@@ -115,8 +110,6 @@ class StageResults(Record):
 
 
 class LevelUsage(Record):
-    """How the codes of one level are used."""
-
     size: Number = None
     usage: Number = None
     perplexity: Number = None
@@ -124,16 +117,23 @@ class LevelUsage(Record):
 
 
 class VocabularyEvaluation(Record):
-    """A vocabulary on held-out sequences; `reconstruction` in nats per base."""
+    """A vocabulary on held-out sequences; `reconstruction` in nats per base, both over the bases that are no N."""
 
     reconstruction_accuracy: Number = None
     reconstruction: Number = None
     bits_per_base: Number = None
     levels: Items[LevelUsage] = []
+    num_bases: Number = None
+
+    def numbers(self) -> dict[str, Any]:
+        found = {"reconstruction_accuracy": self.reconstruction_accuracy, "reconstruction": self.reconstruction}
+        for level, use in enumerate(self.levels):
+            found |= {f"usage_level_{level}": use.usage, f"perplexity_level_{level}": use.perplexity}
+        return found
 
 
 class CodeOnMap(Record):
-    """A code vector's place on the plane, and what it stands for."""
+    """A code that occurred, on two principal axes of its level's vectors, with its most frequent k-mer."""
 
     level: Number = None
     code: Number = None
@@ -146,6 +146,8 @@ class CodeOnMap(Record):
 class VocabularyResults(StageResults):
     """Results of stage 1; `code_usage` counts every code of every level."""
 
+    steps: Number = None
+    bases_seen: Number = None
     bases_per_position: Number = None
     evaluation: VocabularyEvaluation = VocabularyEvaluation()
     code_usage: Items[Items[Number]] = []
@@ -178,8 +180,6 @@ class LeakPoint(Record):
 
 
 class PretrainResults(StageResults):
-    """Results of stage 2."""
-
     masking: Masking = Masking()
     evaluation: PretrainEvaluation = PretrainEvaluation()
     leak: Items[LeakPoint] = []
@@ -198,29 +198,21 @@ class LabelledResults(StageResults):
     best_epoch: Number = None
 
     def test_score(self, metric: str) -> int | float | None:
-        """Score on the test sequences, where the run has it."""
         return (self.test or {}).get(metric)
 
     def dev_score(self, metric: str) -> int | float | None:
-        """Score on the dev sequences, where the run has it."""
         return (self.dev or {}).get(metric)
 
 
 class AuditedUsage(Record):
-    """How a tokenizer uses its codes, level by level."""
-
     levels: Items[LevelUsage] = []
 
 
 class AuditedChanges(Record):
-    """Single-base changes of an audit."""
-
     altered_fraction: Number = None
 
 
 class AuditedTokenizer(Record):
-    """One tokenizer of an audit, as far as an overview tells of it."""
-
     name: Text = ""
     usage: AuditedUsage = AuditedUsage()
     sensitivity: AuditedChanges = AuditedChanges()

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from vqdna.stage_results import CodeOnMap, LevelUsage, VocabularyEvaluation
 from vqdna.vocabulary.autoencoder import VQVAE, reconstruction_loss
 from vqdna.vocabulary.convolution import NUM_BASES
-from vqdna.vocabulary.results import LevelUse, MappedCode, VocabularyEvaluation
 
 KMER = 5
 """Bases of the k-mer, centered on a position's span, by which a code is described."""
@@ -36,10 +36,10 @@ class CodeStatistics:
         joint = codes[known] * self.kmer_counts.shape[1] + kmers[known]
         self.kmer_counts += torch.bincount(joint, minlength=self.kmer_counts.numel()).view_as(self.kmer_counts)
 
-    def summary(self) -> LevelUse:
+    def summary(self) -> LevelUsage:
         """Numbers of one level for results.json."""
         frequencies = self.counts.double() / self.counts.sum().clamp_min(1)
-        return LevelUse(
+        return LevelUsage(
             size=len(self.counts),
             usage=float((self.counts > 0).float().mean()),
             # The exponential of the frequencies' entropy.
@@ -89,7 +89,7 @@ def evaluate_vocabulary(
     return evaluation, statistics
 
 
-def code_map(model: VQVAE, statistics: list[CodeStatistics]) -> list[MappedCode]:
+def code_map(model: VQVAE, statistics: list[CodeStatistics]) -> list[CodeOnMap]:
     """Used codes of each level on two principal axes of their vectors, with count and most frequent k-mer."""
     mapped = []
     for level, level_statistics in enumerate(statistics):
@@ -99,7 +99,7 @@ def code_map(model: VQVAE, statistics: list[CodeStatistics]) -> list[MappedCode]
             kmer, count = int(level_statistics.kmer_counts[code].argmax()), int(level_statistics.counts[code])
             letters = ["ACGT"[kmer // NUM_BASES**place % NUM_BASES] for place in range(KMER - 1, -1, -1)]
             mapped.append(
-                MappedCode(level=level, code=code, x=round(x, 4), y=round(y, 4), count=count, top_kmer="".join(letters))
+                CodeOnMap(level=level, code=code, x=round(x, 4), y=round(y, 4), count=count, top_kmer="".join(letters))
             )
     return mapped
 

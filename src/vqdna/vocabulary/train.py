@@ -23,6 +23,7 @@ from vqdna.config import StrictModel
 from vqdna.errors import nearest_name_hint
 from vqdna.genome.corpus import Corpus
 from vqdna.results import command_line
+from vqdna.stage_results import VocabularyResults
 from vqdna.training.plan import Plan, Reading, announce, plan_training
 from vqdna.training.run_folder import RunFolder, is_main_process
 from vqdna.training.settings import TrainingSettings
@@ -39,7 +40,6 @@ from vqdna.vocabulary.autoencoder import VQVAE
 from vqdna.vocabulary.configuration import QUANTIZERS, VQVAEConfig
 from vqdna.vocabulary.evaluation import code_map, evaluate_vocabulary
 from vqdna.vocabulary.objectives import draw_hidden_bases
-from vqdna.vocabulary.results import VocabularyResults
 
 
 class VocabularySettings(StrictModel):
