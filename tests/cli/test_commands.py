@@ -22,9 +22,9 @@ from vqdna.finetune.results import FinetuneResults
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.genome.streams import sequence_files
 from vqdna.results import command_line, read_json
+from vqdna.stage_results import VocabularyResults
 from vqdna.tokenizers import load_tokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
-from vqdna.vocabulary.results import VocabularyResults
 
 COMMANDS = sorted(typer.main.get_command(app).commands)
 RESULTS = FinetuneResults(
@@ -251,7 +251,7 @@ def test_variants_writes_a_row_for_each_alternate(run, here):
 
 def test_finetune_takes_the_shipped_encoder(tmp_path, monkeypatch, shipped_folder):
     given = {}
-    monkeypatch.setattr("vqdna.finetune.files.finetune_files", lambda config, **rest: given.update(rest) or RESULTS)
+    monkeypatch.setattr("vqdna.finetune.public.finetune_files", lambda config, **rest: given.update(rest) or RESULTS)
     with pytest.raises(SystemExit) as ended:
         main(["finetune", "--train", "train.csv", "--out", str(tmp_path)])
     assert ended.value.code == 0
@@ -370,7 +370,7 @@ def test_default_configurations_exist():
 @pytest.mark.parametrize(("encoder", "suited"), [(None, "small"), ("folder", "cpu")])
 def test_a_shipped_encoder_is_fine_tuned_as_suits_it(tmp_path, monkeypatch, encoder, suited):
     seen = []
-    monkeypatch.setattr("vqdna.finetune.files.finetune_files", lambda config, **rest: seen.append(config) or RESULTS)
+    monkeypatch.setattr("vqdna.finetune.public.finetune_files", lambda config, **rest: seen.append(config) or RESULTS)
     (tmp_path / "folder").mkdir()
     given = [] if encoder is None else ["--encoder", str(tmp_path / encoder)]
     with pytest.raises(SystemExit) as ended:
@@ -381,7 +381,7 @@ def test_a_shipped_encoder_is_fine_tuned_as_suits_it(tmp_path, monkeypatch, enco
 
 def test_finetune_takes_fasta_with_a_label_table(tmp_path, monkeypatch):
     given = {}
-    monkeypatch.setattr("vqdna.finetune.files.finetune_files", lambda config, **rest: given.update(rest) or RESULTS)
+    monkeypatch.setattr("vqdna.finetune.public.finetune_files", lambda config, **rest: given.update(rest) or RESULTS)
     arguments = [
         "finetune",
         "--encoder",

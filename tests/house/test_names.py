@@ -34,7 +34,6 @@ ROLES = {
     "rows": "records as the rows of a page's tables",
     "tables": "tables: of a page, and of labelled sequences",
     "figures": "drawings of a page",
-    "cache": "the cache folder, and its command",
     "genomes": "whole genomes of a study: simulated, or read",
     "features": "what is measured on windows",
 }
@@ -45,7 +44,7 @@ REPEATED_CLASSES = {
     "Cell": "of an experiment; of a table",
     "Grid": "of a benchmark: to run, and as a page has it",
     "Feature": "of audited windows",
-    "LevelUsage": "of a level, as written and as read",
+    "LevelUsage": "of a level, in an audit and of a stage",
     "Plan": "of a training, of the species study",
     "Preset": "of a study",
     "Reading": "of a plan, of a checkpoint's description",
@@ -56,8 +55,6 @@ REPEATED_CLASSES = {
     "Study": "one of each study",
     "System": "of the benchmark, of a study",
     "Variant": "of a VCF file; of a virus",
-    "VocabularyEvaluation": "of stage 1, as written and as read",
-    "VocabularyResults": "of stage 1, as written and as read",
     "Windows": "audited ones; those of a species split",
 }
 """Classes that still have namesakes. This list may only become shorter."""

@@ -10,7 +10,6 @@ import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
 
 import typer
 from typer import Option
@@ -33,13 +32,11 @@ MODULES = {
     "preparing": ("bpe", "simulate"),
     "benchmarking": ("benchmark", "probe"),
     "datasets": ("datasets",),
-    "audit": ("audit",),
+    "audit": ("audit", "report"),
     "study": ("study",),
     "study_sars_cov_2": ("study",),
     "study_species": ("study",),
-    "reporting": ("report",),
-    "doctor": ("doctor",),
-    "cache": ("cache",),
+    "installation": ("doctor", "cache"),
 }
 """Modules of `vqdna.cli` and the commands that each registers, in the order in which help lists them."""
 
@@ -52,7 +49,7 @@ STOPPED = 130
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, Option("--version", is_eager=True, help="Show the version and stop.")] = False,
+    version: bool = Option(False, "--version", is_eager=True, help="Show the version and stop."),
 ) -> None:
     if version:
         print(__version__, flush=True)

@@ -1,53 +1,43 @@
-"""What looks into a tokenizer: `audit`, which measures its codes on genomes and writes a page beside the numbers."""
+"""The commands that make a page: `audit`, which measures a tokenizer's codes, and `report` on run folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
+import typer
 from typer import Option
 
+from vqdna.cli import options as opt
 from vqdna.cli.application import app
-from vqdna.cli.options import (
-    AsJson,
-    Genomes,
-    Quiet,
-    Seed,
-    TokenizerName,
-    VocabularyFolder,
-    prepare,
-    show,
-    vocabulary_spec,
-)
+from vqdna.cli.options import print_result
 
 
 @app.command(
     epilog="Example: `vqdna audit --vocabulary runs/hrq --tokenizer kmer:6 --genomes genome.fa --out runs/audit`"
 )
 def audit(
-    genomes: Genomes,
+    genomes: opt.Genomes,
     out: Annotated[Path, Option("--out", "-o", help="Folder for results.json and audit.html.")],
-    vocabulary: VocabularyFolder = None,
-    tokenizer: TokenizerName = None,
-    annotation: Annotated[
-        Path | None, Option("--annotation", help="GFF3, GTF or BED of the genome's sequences (.gz too).")
-    ] = None,
-    windows: Annotated[int, Option("--windows", min=0, help="Windows to look at; 0 takes all of the input.")] = 256,
-    window: Annotated[int, Option("--window", min=1, help="Bases of a window.")] = 512,
-    kmer: Annotated[int, Option("--kmer", min=2, max=12, help="Bases of the k-mers that describe a code.")] = 6,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    vocabulary: opt.VocabularyFolder = None,
+    tokenizer: opt.TokenizerName = None,
+    annotation: Path | None = Option(None, help="GFF3, GTF or BED of the genome's sequences (.gz too)."),
+    windows: int = Option(256, min=0, help="Windows to look at; 0 takes all of the input."),
+    window: int = Option(512, min=1, help="Bases of a window."),
+    kmer: int = Option(6, min=2, max=12, help="Bases of the k-mers that describe a code."),
+    seed: opt.Seed = 0,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Measure what the codes of a vocabulary hold, beside a second tokenizer: numbers and an HTML page."""
     from vqdna.audit.report.page import needed_for_audit, write_audit_page
     from vqdna.audit.run import run_audit
     from vqdna.genome.streams import sequence_files
 
-    prepare(quiet)
+    opt.prepare(quiet)
     specs = [tokenizer] if tokenizer else []
     if vocabulary or not tokenizer:
-        specs.insert(0, vocabulary_spec(vocabulary))
+        specs.insert(0, opt.vocabulary_spec(vocabulary))
     needed_for_audit()
     results = run_audit(
         specs,
@@ -69,4 +59,21 @@ def audit(
         for audit in results.tokenizers
     }
     shown = results.model_dump(mode="json")
-    show(shown if as_json else {**record, **shown}, as_json, out, (*record, "seconds"))
+    opt.show(shown if as_json else {**record, **shown}, as_json, out, (*record, "seconds"))
+
+
+@app.command(epilog="Example: `vqdna report runs/ -o report.html`")
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of run folders.")],
+    output: Path = Option(Path("report.html"), "--output", "-o", help="HTML file to write; it works offline."),
+    title: str = Option("VQDNA report", help="Title of the page."),
+    summary: Path | None = Option(None, help="Also write the main numbers of all runs to this JSON file."),
+) -> None:
+    """Make one HTML page from run folders: curves, code usage, scores, configurations."""
+    from vqdna.reports.main_numbers import write_summary
+    from vqdna.whole_report import write_report
+
+    write_report(runs, output, title=title)
+    if summary is not None:
+        write_summary(runs, summary)
+    print_result(str(output))

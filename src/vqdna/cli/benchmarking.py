@@ -13,22 +13,8 @@ from typing import Annotated
 
 from typer import Option
 
+from vqdna.cli import options as opt
 from vqdna.cli.application import app
-from vqdna.cli.options import (
-    AsJson,
-    DevTable,
-    Out,
-    PlanOnly,
-    Quiet,
-    Seed,
-    TokenizerName,
-    TrainTable,
-    VocabularyFolder,
-    one_tokenizer,
-    prepare,
-    print_result,
-    show,
-)
 from vqdna.errors import InputError
 from vqdna.quiet import is_quiet
 
@@ -46,33 +32,26 @@ SYSTEMS_HELP = (
 )
 def benchmark(
     systems: Annotated[list[str], Option("--systems", help=SYSTEMS_HELP)],
-    out: Out,
-    suite: Annotated[
-        str | None, Option("--suite", help="gue, gue-13 (complete ones), eep, paper, covid-like, or own.")
-    ] = None,
-    datasets: Annotated[
-        list[str] | None, Option("--datasets", help="Names such as mouse/3, tf/0, prom_core_tata; covid-windows.")
-    ] = None,
-    seeds: Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
-    protocol: Annotated[
-        str | None, Option("--protocol", help="full or reduced; without it what each dataset's files allow.")
-    ] = None,
-    budget: Annotated[str, Option("--budget", help="cpu, gpu, whole, or a YAML file: limits for all systems.")] = "cpu",
-    genomes: Annotated[
-        list[Path] | None,
-        Option("--genomes", help="What tokenizers and encoders learn from; the data root's without it."),
-    ] = None,
-    workers: Annotated[int, Option("--workers", min=1, help="Processes; several calls may share a folder, too.")] = 1,
-    plan: PlanOnly = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    out: opt.Out,
+    suite: str | None = Option(None, help="gue, gue-13 (complete ones), eep, paper, covid-like, or own."),
+    datasets: list[str] | None = Option(None, help="Names such as mouse/3, tf/0, prom_core_tata; covid-windows."),
+    seeds: opt.Seeds = 3,
+    protocol: str | None = Option(None, help="full or reduced; without it what each dataset's files allow."),
+    budget: str = Option("cpu", help="cpu, gpu, whole, or a YAML file: limits for all systems."),
+    genomes: list[Path] | None = Option(
+        None, help="What tokenizers and encoders learn from; the data root's without it."
+    ),
+    workers: int = Option(1, min=1, help="Processes; several calls may share a folder, too."),
+    plan: opt.PlanOnly = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Systems x datasets x seeds under one protocol, resumable; scores with intervals, ranks and costs."""
     from vqdna.benchmark.estimate import estimate
     from vqdna.benchmark.protocols import protocol_named
     from vqdna.benchmark.runner import checked_grid, run_grid
 
-    prepare(quiet)
+    opt.prepare(quiet)
     grid = checked_grid(
         split_names(systems),
         benchmark_datasets(suite, datasets, protocol),
@@ -83,11 +62,11 @@ def benchmark(
         genomes=genomes or (),
     )
     if plan:
-        print_result(estimate(grid, workers=workers).sentence())
+        opt.print_result(estimate(grid, workers=workers).sentence())
         return
     result = run_grid(grid, workers)
     rows = [row.model_dump(mode="json", exclude_unset=True) for row in result.rows]
-    print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
+    opt.print_result(json.dumps(rows, indent=2) if as_json else (out / "summary.md").read_text())
 
 
 def split_names(values: Sequence[str]) -> list[str]:
@@ -96,11 +75,7 @@ def split_names(values: Sequence[str]) -> list[str]:
 
 
 def benchmark_datasets(suite: str | None, datasets: Sequence[str] | None, protocol: str | None) -> list[str]:
-    """Names of the datasets asked for: those of the suite that are there, narrowed to `datasets` where both are given.
-
-    Raises:
-        InputError: neither was given, or nothing is left.
-    """
+    """Names of the datasets asked for: those of the suite that are there, narrowed to `datasets` if both are given."""
     from vqdna.benchmark.protocols import protocol_named
     from vqdna.benchmark.suites import suite_names, with_protocols
     from vqdna.data_root import find_data_root
@@ -117,7 +92,8 @@ def benchmark_datasets(suite: str | None, datasets: Sequence[str] | None, protoc
     chosen, left_out = with_protocols(members, None if protocol is None else protocol_named(protocol), all_needed=False)
     for reason in dict.fromkeys(left_out.values()):
         lacking = ", ".join(name for name, why in left_out.items() if why == reason)
-        warn(f"left out, {reason}: {lacking}")
+        if not is_quiet():
+            print(f"left out, {reason}: {lacking}", file=sys.stderr, flush=True)
     if not chosen:
         raise InputError(
             f"suite {suite}: none of its datasets is in the data root; `vqdna datasets list` shows what is"
@@ -125,30 +101,22 @@ def benchmark_datasets(suite: str | None, datasets: Sequence[str] | None, protoc
     return list(chosen)
 
 
-def warn(text: str) -> None:
-    """A line on standard error, unless the command is to be quiet."""
-    if not is_quiet():
-        print(text, file=sys.stderr, flush=True)
-
-
 @app.command(epilog="Example: `vqdna probe --tokenizer kmer:4 --train train.csv --test test.csv --json`")
 def probe(
-    train: TrainTable,
+    train: opt.TrainTable,
     test: Annotated[Path, Option("--test", help="Table scored once at the end.")],
-    dev: DevTable = None,
-    vocabulary: VocabularyFolder = None,
-    tokenizer: TokenizerName = None,
-    out: Annotated[Path | None, Option("--out", "-o", help="Folder for results.json.")] = None,
-    max_train: Annotated[
-        int | None, Option("--max-train", min=2, help="Fit on so many sequences, a seeded draw; all without it.")
-    ] = None,
-    seed: Seed = 0,
-    as_json: AsJson = False,
+    dev: opt.DevTable = None,
+    vocabulary: opt.VocabularyFolder = None,
+    tokenizer: opt.TokenizerName = None,
+    out: Path | None = Option(None, "--out", "-o", help="Folder for results.json."),
+    max_train: int | None = Option(None, min=2, help="Fit on so many sequences, a seeded draw; all without it."),
+    seed: opt.Seed = 0,
+    as_json: opt.AsJson = False,
 ) -> None:
     """The paper's *Lin.*: logistic regression on a tokenizer's output alone."""
     from vqdna.baselines.probe import Limits, probe_files
 
-    prepare()
-    spec = one_tokenizer(vocabulary, tokenizer)
+    opt.prepare()
+    spec = opt.one_tokenizer(vocabulary, tokenizer)
     results = probe_files(spec, train=train, dev=dev, test=test, out=out, seed=seed, limits=Limits(train=max_train))
-    show(results.to_json(), as_json, out, ("features", "dev", "test", "seconds"))
+    opt.show(results.to_json(), as_json, out, ("features", "dev", "test", "seconds"))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
+from vqdna.cli import options as opt
 from vqdna.cli.application import app
-from vqdna.cli.options import AsJson, Quiet, prepare, print_result
 from vqdna.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,20 +43,19 @@ def _json(records: Sequence[BaseModel]) -> str:
 
 
 @datasets.command("list", epilog="Example: `vqdna datasets list --json`")
-def list_datasets(root: Root = None, as_json: AsJson = False) -> None:
+def list_datasets(root: Root = None, as_json: opt.AsJson = False) -> None:
     """Every dataset: task, classes, length, records, metric, best published score, and which splits are there."""
     from vqdna.data_root import find_data_root
     from vqdna.tasks.inventory import inventory, inventory_table
 
     rows = inventory(root if root is not None else find_data_root())
-    print_result(_json(rows) if as_json else inventory_table(rows))
+    opt.print_result(_json(rows) if as_json else inventory_table(rows))
 
 
 @datasets.command("check", epilog="Example: `vqdna datasets check prom_core_tata --json`")
-def check_datasets(names: Names = None, root: Root = None, as_json: AsJson = False) -> None:
+def check_datasets(names: Names = None, root: Root = None, as_json: opt.AsJson = False) -> None:
     """Records, labels, letters, repeated and shared sequences against what is known; exit code 1 where they differ."""
-    from vqdna.tasks.checking import DatasetCheck, check_dataset
-    from vqdna.tasks.inventory import check_lines
+    from vqdna.tasks.inventory import DatasetCheck, check_dataset, check_lines
     from vqdna.tasks.registry import dataset, present_datasets
 
     place = _root(root)
@@ -72,23 +71,23 @@ def check_datasets(names: Names = None, root: Root = None, as_json: AsJson = Fal
             )
         checks.append(check)
         if not as_json:
-            print_result("\n".join(check_lines(check)))
+            opt.print_result("\n".join(check_lines(check)))
     if as_json:
-        print_result(_json(checks))
+        opt.print_result(_json(checks))
     if any(check.faults for check in checks):
         raise typer.Exit(1)
 
 
 @datasets.command("get", epilog="Example: `vqdna datasets get EMP/H3 splice --root data`")
 def get_datasets(
-    names: Annotated[list[str], Argument(help="Names of datasets.")], root: Root = None, quiet: Quiet = False
+    names: Annotated[list[str], Argument(help="Names of datasets.")], root: Root = None, quiet: opt.Quiet = False
 ) -> None:
     """Fetch what is not there; a cut transfer is gone on from, and records that are not the known ones are refused."""
     from vqdna.tasks.download import get_dataset
     from vqdna.tasks.registry import dataset
 
-    prepare(quiet)
+    opt.prepare(quiet)
     place = _root(root)
     for row in [dataset(name, place) for name in names]:
         for split, path, fetched in get_dataset(row, place):
-            print_result(f"{row.name} {split}: {'fetched' if fetched else 'is there'} -> {path}")
+            opt.print_result(f"{row.name} {split}: {'fetched' if fetched else 'is there'} -> {path}")

@@ -1,28 +1,58 @@
-"""What this installation can use, for `vqdna doctor`: versions, processor, precision, data root, extras."""
+"""`vqdna doctor`: what this installation can use. `vqdna cache`: the folder of cached files, and removing them."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from typer import Argument, Option
+
+from vqdna.cli.application import app
+from vqdna.cli.options import AsJson, print_result
 from vqdna.data_root import find_data_root
+from vqdna.errors import InputError
+from vqdna.quantities import bytes_of
 from vqdna.weights import PARTS, Part, built_in_folder, built_in_names
 
 REQUIRED = (
-    "torch",
-    "transformers",
-    "accelerate",
-    "peft",
-    "safetensors",
-    "tokenizers",
-    "numpy",
-    "scikit-learn",
-    "pyarrow",
-)
+    "torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "numpy", "scikit-learn", "pyarrow",
+)  # fmt: skip
 EXTRAS = {"report": ("plotly", "jinja2", "logomaker"), "baselines": ("lightgbm",)}
+
+
+@app.command(epilog="Example: `vqdna doctor --json`")
+def doctor(as_json: AsJson = False) -> None:
+    """Show what this installation can use: versions, processor, data folder, optional packages."""
+    facts = inspect_installation()
+    print_result(json.dumps(facts, indent=2) if as_json else show_installation(facts))
+
+
+@app.command(epilog="Example: `vqdna cache --clear codes`")
+def cache(
+    kind: str | None = Argument(None, help="With --clear: remove this kind alone.", metavar="[KIND]"),
+    clear: bool = Option(False, "--clear", help="Remove all cached files, or those of KIND."),
+    as_json: AsJson = False,
+) -> None:
+    """Show the folder of cached files, or clear it. VQDNA_CACHE chooses another folder."""
+    from vqdna.genome.cache import cache_contents, cache_root, clear_cache
+
+    if kind is not None and not clear:
+        raise InputError(f"cache: '{kind}' needs --clear: `vqdna cache --clear {kind}`")
+    if clear:
+        clear_cache(kind)
+    contents = cache_contents()
+    if as_json:
+        print_result(json.dumps({"folder": str(cache_root()), "kinds": [asdict(one) for one in contents]}, indent=2))
+        return
+    lines = [
+        f"{one.kind:<14}{bytes_of(one.num_bytes):>10}  {one.num_entries:>6} entries  {one.holds}" for one in contents
+    ]
+    print_result("\n".join([str(cache_root()), *lines]))
 
 
 def inspect_installation() -> dict[str, Any]:
@@ -54,13 +84,17 @@ def inspect_installation() -> dict[str, Any]:
 
 def show_installation(facts: dict[str, Any]) -> str:
     """The facts as lines to read, with what to do about each gap."""
+    models = [
+        f"{name} ({', '.join(f'{part} {size} MB' for part, size in parts.items())})"
+        for name, parts in facts["models"].items()
+    ]
     lines = [
         f"vqdna {facts['vqdna']} on Python {facts['python']} ({facts['platform']})",
         f"processors: {facts['processors']}, torch threads: {facts['torch_threads']}",
         f"accelerators: {', '.join(facts['accelerators']) or 'none; everything runs on the processor'}",
         f"training precision: {facts['training_precision']}",
         f"data root: {facts['data_root'] or 'none (set VQDNA_DATA to use real benchmark data)'}",
-        "built-in models: " + (", ".join(_model_line(*entry) for entry in facts["models"].items()) or "none"),
+        "built-in models: " + (", ".join(models) or "none"),
         "packages: " + ", ".join(f"{name} {found}" for name, found in facts["packages"].items()),
     ]
     for extra, usable in facts["extras"].items():
@@ -70,12 +104,7 @@ def show_installation(facts: dict[str, Any]) -> str:
 
 
 def _megabytes(part: Part, name: str) -> float:
-    """Size of a part of a built-in model."""
     return round(sum(file.stat().st_size for file in built_in_folder(name, part).rglob("*") if file.is_file()) / 1e6, 1)
-
-
-def _model_line(name: str, parts: dict[str, float]) -> str:
-    return f"{name} ({', '.join(f'{part} {size} MB' for part, size in parts.items())})"
 
 
 def _version(package: str) -> str | None:

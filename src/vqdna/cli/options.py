@@ -51,27 +51,24 @@ TrainTable = Annotated[
 DevTable = Annotated[
     Path | None, Option("--dev", help="Table for choosing the best epoch. Without it, a random tenth of --train.")
 ]
+BatchSize = Annotated[int, Option("--batch-size", min=1, help="Sequences at once; changes speed and memory only.")]
+Precision = Annotated[
+    str, Option("--precision", help="Numbers of the computation: fp32, bf16, or auto for the fastest on this machine.")
+]
+Seeds = Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")]
 Gaps = Annotated[str, Option("--gaps", help="What to do with the gaps - . * in sequences: error or drop.")]
 TestTable = Annotated[Path | None, Option("--test", help="Table that is scored once, at the end.")]
 
 
 def one_tokenizer(vocabulary: str | None, tokenizer: str | None) -> str:
-    """The tokenizer that one of the two options names; the built-in vocabulary where neither is given.
-
-    Raises:
-        InputError: both are given, or the vocabulary is neither a built-in one nor a folder.
-    """
+    """The tokenizer that one of the two options names; the built-in vocabulary where neither is given."""
     if vocabulary is not None and tokenizer is not None:
         raise InputError("give either --vocabulary DIR or --tokenizer NAME")
     return tokenizer if tokenizer is not None else vocabulary_spec(vocabulary)
 
 
 def vocabulary_spec(vocabulary: str | None) -> str:
-    """Tokenizer spec of a vocabulary given by name or folder; None is the built-in one that commands take by default.
-
-    Raises:
-        InputError: it is neither.
-    """
+    """Tokenizer spec of a vocabulary given by name or folder; None is the built-in one."""
     from vqdna.weights import DEFAULT, built_in_folder, part_folder
 
     folder = built_in_folder(DEFAULT, "vocabulary") if vocabulary is None else part_folder(vocabulary, "vocabulary")
@@ -95,8 +92,13 @@ def prepare(quiet: bool = False) -> None:
 
 
 def print_result(text: str) -> None:
-    """Text on standard output, with a single line end."""
     print(text.rstrip("\n"), flush=True)
+
+
+def tell(totals: Mapping[str, Any], text: str, output: str, as_json: bool) -> None:
+    """What was written to `output`, as JSON or in words; nothing where standard output holds it."""
+    if output != "-":
+        print_result(json.dumps(totals) if as_json else f"{text} -> {output}")
 
 
 def show(results: Mapping[str, Any], as_json: bool, out: Path | None, keys: Sequence[str]) -> None:
@@ -117,7 +119,6 @@ def show(results: Mapping[str, Any], as_json: bool, out: Path | None, keys: Sequ
 
 
 def show_plan(plan: Any, as_json: bool) -> None:
-    """A plan on standard output, as a table or as JSON; under torchrun from the first rank only."""
     if os.environ.get("RANK", "0") != "0":
         return
     if as_json:
@@ -135,16 +136,7 @@ def _rounded(value: Any) -> Any:
 
 
 def named_sources(given: Sequence[str], option: str, source: str = "SOURCE") -> dict[str, str]:
-    """Sources by name from `NAME=SOURCE` texts.
-
-    Args:
-        given: the texts.
-        option: that they were given to, for messages.
-        source: what a source is, for messages.
-
-    Raises:
-        InputError: a text of another form, or a name given twice.
-    """
+    """Sources by name from `NAME=SOURCE` texts of an option; messages say what a `source` is."""
     found: dict[str, str] = {}
     for text in given:
         name, mark, value = text.partition("=")

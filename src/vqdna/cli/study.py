@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
+from vqdna.cli import options as opt
 from vqdna.cli.application import app
-from vqdna.cli.options import AsJson, Genomes, Out, Overrides, Quiet, prepare, print_result
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -34,38 +34,32 @@ def _together() -> None:
 
 
 def print_rows(rows: Sequence[BaseModel], out: Path, as_json: bool) -> None:
-    """Rows of a study's summary as JSON, or the table that lies in its folder."""
     records = [row.model_dump(mode="json", exclude_unset=True) for row in rows]
-    print_result(json.dumps(records, indent=2) if as_json else (out / "summary.md").read_text())
+    opt.print_result(json.dumps(records, indent=2) if as_json else (out / "summary.md").read_text())
 
 
 @study.command(
     epilog="Example: `vqdna study codebook --genomes genomes/ --out runs/codebook --cells hrq_k512 vq_k512 kmer_6`"
 )
 def codebook(
-    genomes: Genomes,
-    out: Out,
-    cells: Annotated[
-        list[str] | None, Option("--cells", help="Rows of configs/vocabulary/ablations/, kmer_6, ...; all without it.")
-    ] = None,
-    seeds: Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
-    preset: Annotated[str, Option("--preset", help="scaled (an eighth of the paper's widths) or paper.")] = "scaled",
-    datasets: Annotated[
-        list[str] | None,
-        Option("--datasets", help="Names, or folders of train, dev and test tables; 13 GUE sets and covid-windows."),
-    ] = None,
-    max_train: Annotated[
-        int | None, Option("--max-train", min=2, help="Training sequences of each dataset; the preset's without it.")
-    ] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    genomes: opt.Genomes,
+    out: opt.Out,
+    cells: list[str] | None = Option(None, help="Rows of configs/vocabulary/ablations/, kmer_6, ...; all without it."),
+    seeds: opt.Seeds = 3,
+    preset: str = Option("scaled", help="scaled (an eighth of the paper's widths) or paper."),
+    datasets: list[str] | None = Option(
+        None, help="Names, or folders of train, dev and test tables; 13 GUE sets and covid-windows."
+    ),
+    max_train: int | None = Option(None, min=2, help="Training sequences of each dataset; the preset's without it."),
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """The paper's codebook ablation: Rec. and Lin. of quantizers, codebook sizes and widths, beside k-mers and BPE."""
     from vqdna.data_root import find_data_root
     from vqdna.genome.streams import sequence_files
     from vqdna.studies.codebook.study import DATASETS, run_codebook_study
 
-    prepare(quiet)
+    opt.prepare(quiet)
     rows = run_codebook_study(
         sequence_files(genomes),
         out,
@@ -90,28 +84,22 @@ def pretraining(
             help="Run folders of pre-trainings, snapshots, random: and one (untrained), or probe: and a tokenizer.",
         ),
     ],
-    out: Out,
-    datasets: Annotated[
-        list[str] | None, Option("--datasets", help="Names, or folders of train and dev tables; the 13 GUE sets.")
-    ] = None,
-    seeds: Annotated[int, Option("--seeds", min=1, help="Seeds 0 .. N-1.")] = 3,
-    config: Annotated[str, Option("--config", "-c", help="Fine-tuning configuration, the same for all.")] = "small",
-    overrides: Overrides = None,
-    max_train: Annotated[
-        int | None, Option("--max-train", min=2, help="Training sequences of each dataset; all without it.")
-    ] = None,
-    max_dev: Annotated[
-        int | None, Option("--max-dev", min=2, help="Dev sequences of each dataset that are scored; all without it.")
-    ] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    out: opt.Out,
+    datasets: list[str] | None = Option(None, help="Names, or folders of train and dev tables; the 13 GUE sets."),
+    seeds: opt.Seeds = 3,
+    config: str = Option("small", "--config", "-c", help="Fine-tuning configuration, the same for all."),
+    overrides: opt.Overrides = None,
+    max_train: int | None = Option(None, min=2, help="Training sequences of each dataset; all without it."),
+    max_dev: int | None = Option(None, min=2, help="Dev sequences of each dataset that are scored; all without it."),
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """What pre-training is worth: dev scores after the same fine-tuning, beside random weights; test stays unread."""
     from vqdna.data_root import find_data_root
     from vqdna.studies.pretraining.study import run_pretraining_study
     from vqdna.tasks.registry import GUE_13
 
-    prepare(quiet)
+    opt.prepare(quiet)
     rows = run_pretraining_study(
         encoders,
         out,

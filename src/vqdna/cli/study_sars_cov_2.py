@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from typer import Option
 
@@ -29,37 +29,25 @@ if TYPE_CHECKING:
 )
 def sars_cov_2(
     out: Out,
-    genomes: Annotated[
-        list[Path] | None,
-        Option("--genomes", help="FASTA of variant genomes (gzip too), or folders; the data root's without it."),
-    ] = None,
-    reference: Annotated[
-        Path | None, Option("--reference", help="FASTA of Wuhan-Hu-1 alone; the data root's without it.")
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        Option("--labels", help="Table name,label[,lineage,date]; without it headers '>name label [lineage [date]]'."),
-    ] = None,
-    training: Annotated[
-        list[Path] | None,
-        Option(
-            "--training-genomes",
-            help="Genomes without this virus that vocabularies learn from, or folders; the data root's without it.",
-        ),
-    ] = None,
-    vocabularies: Annotated[
-        list[str] | None, Option("--vocabulary", help="A vocabulary of your own as NAME=DIR. May be repeated.")
-    ] = None,
-    encoder: Annotated[
-        str, Option("--encoder", help="Encoder that is fine-tuned: a built-in one, a run folder, or none.")
-    ] = "small",
-    knowledge: Annotated[
-        Path | None, Option("--knowledge", help="YAML of genes, variants and mutations; SARS-CoV-2's without it.")
-    ] = None,
-    per_variant: Annotated[
-        str | None, Option("--per-variant", help="Genomes of each variant in train, dev and test; 60,20,40 without it.")
-    ] = None,
-    quick: Annotated[bool, Option("--quick", help="A few genomes and short trainings: minutes on two cores.")] = False,
+    genomes: list[Path] | None = Option(
+        None, help="FASTA of variant genomes (gzip too), or folders; the data root's without it."
+    ),
+    reference: Path | None = Option(None, help="FASTA of Wuhan-Hu-1 alone; the data root's without it."),
+    labels: Path | None = Option(
+        None, help="Table name,label[,lineage,date]; without it headers '>name label [lineage [date]]'."
+    ),
+    training: list[Path] | None = Option(
+        None,
+        "--training-genomes",
+        help="Genomes without this virus that vocabularies learn from, or folders; the data root's without it.",
+    ),
+    vocabularies: list[str] | None = Option(
+        None, "--vocabulary", help="A vocabulary of your own as NAME=DIR. May be repeated."
+    ),
+    encoder: str = Option("small", help="Encoder that is fine-tuned: a built-in one, a run folder, or none."),
+    knowledge: Path | None = Option(None, help="YAML of genes, variants and mutations; SARS-CoV-2's without it."),
+    per_variant: str | None = Option(None, help="Genomes of each variant in train, dev and test; 60,20,40 without it."),
+    quick: bool = Option(False, "--quick", help="A few genomes and short trainings: minutes on two cores."),
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -94,7 +82,6 @@ def sars_cov_2(
 
 
 def three_counts(text: str) -> tuple[int, int, int]:
-    """Counts written as `60,20,40` (InputError: they are not three whole numbers of one or more)."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
         raise InputError(f"--per-variant '{text}': expected three whole numbers for train, dev and test, as 60,20,40")
@@ -113,11 +100,7 @@ def resolve_inputs(
     *,
     quick: bool,
 ) -> Inputs:
-    """Files of the study: the user's, and for what they left out the data root's, where there is one.
-
-    Raises:
-        InputError: genomes or reference are neither given nor under a data root, or a name means nothing.
-    """
+    """Files of the study: the user's, and for what they left out the data root's, where there is one."""
     from vqdna.data_root import find_data_root
     from vqdna.genome.streams import sequence_files
     from vqdna.studies.sars_cov_2.knowledge import SARS_COV_2
@@ -147,11 +130,7 @@ def resolve_inputs(
 
 
 def named_folders(given: Sequence[str]) -> dict[str, Path]:
-    """Folders of `NAME=DIR` options by name.
-
-    Raises:
-        InputError: one is not so written, or a name comes twice or is one of the study's own.
-    """
+    """Folders of `NAME=DIR` options by name, none of them one of the study's own."""
     from vqdna.studies.sars_cov_2.systems import BPE, KMERS, SHIPPED, TRAINED
 
     folders = named_sources(given, "--vocabulary", "DIR")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from typer import Option
 
 from vqdna.cli.options import AsJson, Out, PlanOnly, Quiet, prepare
@@ -15,49 +13,30 @@ EXAMPLE = "vqdna study species --genomes klebsiella --lengths 1k,20k --out runs/
 @study.command(epilog=f"Example: `{EXAMPLE}`")
 def species(
     out: Out,
-    genomes: Annotated[
-        list[str] | None,
-        Option(
-            "--genomes",
-            help="Folders of FASTA files (each a species), tables species,file, or sets by name: mammals, kingdoms, "
-            "klebsiella, blochmannia, hyenadna. Those at hand without it.",
-        ),
-    ] = None,
-    lengths: Annotated[str | None, Option("--lengths", help="Windows, such as 1k,20k,32k,250k,450k.")] = None,
-    systems: Annotated[
-        list[str] | None,
-        Option("--systems", help="spectrum, nucleotide, kmer6, bpe, vqdna-vq, vqdna-hrq, hyena or names given below."),
-    ] = None,
-    tokenizer: Annotated[
-        list[str] | None,
-        Option(
-            "--tokenizer",
-            help="NAME=SPEC: counts of its tokens. May be repeated; bpe, vqdna-vq and vqdna-hrq are "
-            "trained on the genomes without it.",
-        ),
-    ] = None,
-    encoder: Annotated[
-        list[str] | None,
-        Option("--encoder", help="NAME=DIR or built-in name: its pooled hidden states. May be repeated."),
-    ] = None,
-    finetune_up_to: Annotated[
-        str | None, Option("--finetune-up-to", help="Also fine-tune encoders on windows up to this length, such as 1k.")
-    ] = None,
-    seeds: Annotated[int | None, Option("--seeds", min=1, help="Seeds 0 .. N-1; 5, or 1 with --quick.")] = None,
-    budget: Annotated[
-        float | None, Option("--budget", min=1, help="Processor seconds an encoder may take for a run; 180.")
-    ] = None,
-    memory: Annotated[
-        float | None, Option("--memory", min=0, help="Gigabytes that a run may take; all that are free without it.")
-    ] = None,
-    max_bases: Annotated[
-        int | None, Option("--max-bases", min=1, help="Bases used of a species, about; 600,000.")
-    ] = None,
-    min_fill: Annotated[
-        float,
-        Option("--min-fill", min=0, max=1, help="Least share of a window that is DNA; the rest is N at its left."),
-    ] = 1.0,
-    quick: Annotated[bool, Option("--quick", help="Fewer windows and short lengths: minutes on two cores.")] = False,
+    genomes: list[str] | None = Option(
+        None,
+        help="Folders of FASTA files (each a species), tables species,file, or sets by name: mammals, kingdoms, "
+        "klebsiella, blochmannia, hyenadna. Those at hand without it.",
+    ),
+    lengths: str | None = Option(None, help="Windows, such as 1k,20k,32k,250k,450k."),
+    systems: list[str] | None = Option(
+        None, help="spectrum, nucleotide, kmer6, bpe, vqdna-vq, vqdna-hrq, hyena or names given below."
+    ),
+    tokenizer: list[str] | None = Option(
+        None,
+        help="NAME=SPEC: counts of its tokens. May be repeated; bpe, vqdna-vq and vqdna-hrq are "
+        "trained on the genomes without it.",
+    ),
+    encoder: list[str] | None = Option(
+        None, help="NAME=DIR or built-in name: its pooled hidden states. May be repeated."
+    ),
+    finetune_up_to: str | None = Option(None, help="Also fine-tune encoders on windows up to this length, such as 1k."),
+    seeds: int | None = Option(None, min=1, help="Seeds 0 .. N-1; 5, or 1 with --quick."),
+    budget: float | None = Option(None, min=1, help="Processor seconds an encoder may take for a run; 180."),
+    memory: float | None = Option(None, min=0, help="Gigabytes that a run may take; all that are free without it."),
+    max_bases: int | None = Option(None, min=1, help="Bases used of a species, about; 600,000."),
+    min_fill: float = Option(1.0, min=0, max=1, help="Least share of a window that is DNA; the rest is N at its left."),
+    quick: bool = Option(False, "--quick", help="Fewer windows and short lengths: minutes on two cores."),
     plan: PlanOnly = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
