@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vqdna.data_root import find_data_root
-from vqdna.tasks.checking import check_dataset
+from vqdna.tasks.inventory import check_dataset
 from vqdna.tasks.registry import Dataset, dataset
 
 DATA_ROOT = find_data_root()

@@ -8,7 +8,7 @@ import pytest
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError
 from vqdna.tasks.loading import read_labelled
-from vqdna.tasks.registry import available_datasets, dataset, datasets, find_dataset
+from vqdna.tasks.registry import dataset, datasets, find_dataset, present_datasets
 
 DATA_ROOT = find_data_root()
 
@@ -43,7 +43,7 @@ def test_a_dataset_is_found_by_name_and_by_folder(tmp_path):
     by_name = find_dataset("prom_core_tata", tmp_path)
     assert [path.name for path in (by_name.train, by_name.dev, by_name.test)] == ["train.csv.gz", "dev.csv", "test.tsv"]
     assert find_dataset("prom/prom_core_tata", tmp_path) == by_name
-    assert available_datasets(tmp_path) == ["prom_core_tata"]
+    assert [row.name for row in present_datasets(tmp_path)] == ["prom_core_tata"]
 
 
 def test_a_typo_gets_the_nearest_dataset():
@@ -65,7 +65,6 @@ def test_without_a_data_root_the_folder_to_provide_is_named(tmp_path, monkeypatc
     monkeypatch.delenv("VQDNA_DATA", raising=False)
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
-    assert available_datasets() == []
     with pytest.raises(InputError, match="set VQDNA_DATA to the folder that holds 'gue/mouse/3'"):
         find_dataset("mouse/3")
 
@@ -80,7 +79,7 @@ def test_a_row_of_ones_own_is_a_dataset_like_the_others(tmp_path):
     make_files(root, "mine/guides", "train.csv", "dev.csv", "test.csv")
     assert find_dataset("guides", root).dev == root / "mine/guides/dev.csv"
     assert dataset("guides", root).task == "regression"
-    assert available_datasets(root) == ["guides"]
+    assert [row.name for row in present_datasets(root)] == ["guides"]
 
 
 def test_the_environment_may_name_another_table(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,7 @@ class WindowSizes:
     """How large the dataset is, and the seed of all its draws.
 
     Attributes:
-        train: genomes of each class in the training split.
-        dev: the same of dev.
-        test: the same of test.
-        windows_per_genome: windows cut from each genome.
+        train: genomes of each class in the training split, as dev and test are of theirs.
         window: bases of a window.
         seed: of the choice of genomes and places.
     """
@@ -48,11 +45,6 @@ class WindowSizes:
     window: int = 1000
     seed: int = 0
 
-    @property
-    def genomes_per_class(self) -> int:
-        """Genomes of each class over the three splits."""
-        return self.train + self.dev + self.test
-
     def describe(self) -> str:
         """Sizes in a few letters, as the name of a folder."""
         numbers = (self.train, self.dev, self.test, self.windows_per_genome, self.window)
@@ -63,9 +55,6 @@ def variant_window_files(data_root: Path, sizes: WindowSizes, folder: Path | Non
     """Table of each split, written to `folder` (None: the cache folder) unless it is there already.
 
     The tables are a function of the genomes and the sizes alone, so processes that write them at once write the same.
-
-    Raises:
-        InputError: the genomes are not under the data root, or are too few or too short for the sizes.
     """
     source = data_root / VARIANTS_FILE
     if not source.is_file():
@@ -85,9 +74,6 @@ def window_tables(source: Path, sizes: WindowSizes) -> dict[str, list[str]]:
 
     Of genomes with one and the same sequence only the first counts. A window's name is `genome:start-end`, 0-based and
     half-open.
-
-    Raises:
-        InputError: a header without a class, too few genomes in a class, or a genome shorter than a window.
     """
     class_of = _classes(source)
     split_of = _split_genomes(source, class_of, sizes)
@@ -131,16 +117,14 @@ def _split_genomes(source: Path, class_of: Mapping[str, str], sizes: WindowSizes
         if digest not in seen:
             of_class[class_of[record.name]].append(record.name)
         seen.add(digest)
-    random = np.random.default_rng(sizes.seed)
+    random, counts = np.random.default_rng(sizes.seed), [sizes.train, sizes.dev, sizes.test]
     split_of: dict[str, str] = {}
     for name, members in of_class.items():
-        if len(members) < sizes.genomes_per_class:
-            raise InputError(
-                f"{source}: class '{name}' has {len(members)} different genomes, expected {sizes.genomes_per_class} "
-                f"({', '.join(f'{getattr(sizes, split)} {split}' for split in SPLITS)})"
-            )
+        if len(members) < sum(counts):
+            parts = ", ".join(f"{number} {split}" for number, split in zip(counts, SPLITS))
+            got = f"class '{name}' has {len(members)} different genomes"
+            raise InputError(f"{source}: {got}, expected {sum(counts)} ({parts})")
         drawn = [members[place] for place in random.permutation(len(members))]
-        counts = [asdict(sizes)[split] for split in SPLITS]
         split_of |= dict(zip(drawn, np.repeat(SPLITS, counts).tolist()))
     return split_of
 
@@ -148,7 +132,6 @@ def _split_genomes(source: Path, class_of: Mapping[str, str], sizes: WindowSizes
 def _windows(
     name: str, base_ids: UInt8[np.ndarray, "base"], sizes: WindowSizes, random: np.random.Generator
 ) -> Iterator[tuple[int, str]]:
-    """Start and letters of each window of a genome."""
     if len(base_ids) < sizes.window:
         raise InputError(f"genome '{name}' has {len(base_ids)} bases, expected {sizes.window} or more for a window")
     for start in random.integers(0, len(base_ids) - sizes.window + 1, size=sizes.windows_per_genome).tolist():

@@ -22,18 +22,14 @@ from huggingface_hub.file_download import http_get
 
 from vqdna.errors import InputError
 from vqdna.results import atomic_output
-from vqdna.tasks.checking import check_dataset
+from vqdna.tasks.inventory import check_dataset
 from vqdna.tasks.published import source_of
 from vqdna.tasks.registry import SPLITS, Dataset, split_file
 from vqdna.tasks.tables import TABLE_SUFFIXES
 
 
 def addresses(row: Dataset) -> dict[str, str]:
-    """Address of each split; an archive's member stands behind `#`.
-
-    Raises:
-        InputError: nothing is known to fetch; says where the files would have to come from.
-    """
+    """Address of each split; an archive's member stands behind `#`."""
     if row.urls:
         return dict(row.urls)
     source = source_of(row)
@@ -43,23 +39,17 @@ def addresses(row: Dataset) -> dict[str, str]:
             f"{row.name} cannot be fetched{about}; put train, dev and test tables with the columns "
             f"sequence,label into '{row.folder}' of the data root"
         )
+    names = {split: source.files.format(remote=row.remote, split=split) for split in SPLITS}
     return {
-        split: hf_hub_url(
-            source.repository,
-            source.files.format(remote=row.remote, split=split),
-            repo_type="dataset",
-            revision=source.revision,
-        )
-        for split in SPLITS
+        split: hf_hub_url(source.repository, name, repo_type="dataset", revision=source.revision)
+        for split, name in names.items()
     }
 
 
 def get_dataset(row: Dataset, data_root: Path) -> Iterator[tuple[str, Path, bool]]:
     """Split, file, and whether it was fetched now, of each split as it is put in place; files that are there stay.
 
-    Raises:
-        InputError: no address, no connection, no such file at the source, or records that are not the known ones, which
-            are thrown away.
+    Fetched records that are not the known ones are thrown away.
     """
     folder = data_root / row.folder
     for split, address in addresses(row).items():
@@ -71,7 +61,6 @@ def get_dataset(row: Dataset, data_root: Path) -> Iterator[tuple[str, Path, bool
 
 
 def _fetch_split(row: Dataset, split: str, address: str, folder: Path) -> Path:
-    """The split's table, checked and put in place."""
     url, _, member = address.partition("#")
     suffix = _table_suffix(member or urlsplit(url).path, address)
     staging = folder / ".fetched" / split
@@ -81,7 +70,14 @@ def _fetch_split(row: Dataset, split: str, address: str, folder: Path) -> Path:
     table = staging / f"{split}{suffix}"
     if member:
         _extract(fetched, member, table)
-    _refuse_faults(row, split, staging)
+    try:
+        faults = check_dataset(row, staging).faults
+    except InputError:
+        shutil.rmtree(staging)
+        raise
+    if faults:
+        shutil.rmtree(staging)
+        raise InputError(f"{faults[0]}; it was thrown away, and the split '{split}' of {row.name} is not in place")
     target = folder / table.name
     table.replace(target)
     shutil.rmtree(staging)
@@ -91,11 +87,7 @@ def _fetch_split(row: Dataset, split: str, address: str, folder: Path) -> Path:
 
 
 def fetch(url: str, target: Path, title: str) -> None:
-    """File at `target`; what an interrupted call left in `target`.part is gone on from.
-
-    Raises:
-        InputError: no connection, no such file, or a transfer that was cut for good; what came stays for the next call.
-    """
+    """File at `target`; what an interrupted call left in `target`.part is gone on from."""
     part = target.with_name(f"{target.name}.part")
     try:
         with part.open("ab") as stream:
@@ -123,7 +115,6 @@ def _is_connection_fault(error: Exception) -> bool:
 
 
 def _table_suffix(path: str, address: str) -> str:
-    """Suffixes of a table's name, `.gz` included."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     kept = suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:]
     if not kept or kept[0] not in TABLE_SUFFIXES:
@@ -132,11 +123,10 @@ def _table_suffix(path: str, address: str) -> str:
 
 
 def _extract(archive: Path, member: str, table: Path) -> None:
-    """Copies one member of a zip archive to `table`; names of members are never used as paths."""
     try:
         with zipfile.ZipFile(archive) as held:
-            if member not in held.namelist():
-                names = held.namelist()
+            names = held.namelist()
+            if member not in names:
                 listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
                 raise InputError(f"{archive}: the archive has no '{member}', it has {listed}")
             with held.open(member) as source, atomic_output(table) as temporary, temporary.open("wb") as stream:
@@ -144,15 +134,3 @@ def _extract(archive: Path, member: str, table: Path) -> None:
     except zipfile.BadZipFile:
         archive.unlink()
         raise InputError(f"{archive}: no zip archive, or a damaged one; it was removed, try again") from None
-
-
-def _refuse_faults(row: Dataset, split: str, staging: Path) -> None:
-    """Throws a fetched split away that is not what is known of it (InputError: it is not, or it is no table)."""
-    try:
-        faults = check_dataset(row, staging).faults
-    except InputError:
-        shutil.rmtree(staging)
-        raise
-    if faults:
-        shutil.rmtree(staging)
-        raise InputError(f"{faults[0]}; it was thrown away, and the split '{split}' of {row.name} is not in place")

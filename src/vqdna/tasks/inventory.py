@@ -1,17 +1,105 @@
-"""The datasets as a table to look at: what each is, and what lies of it in a data root.
+"""The datasets to look at: what is known of each, and what lies of it in a data root, checked against that.
 
-Flow: registry + published scores + data root -> rows -> text. It must not read sequences.
+Flow: registry + published scores + data root -> rows -> text. Dataset + its folder -> records, labels, letters,
+lengths, repeated and shared sequences, checksums -> faults in words. A checksum is of the records, not of the file, so
+compression, line ends and column order do not matter. It must not know models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from vqdna.config import StrictModel
-from vqdna.tasks.checking import DatasetCheck, SplitCheck
 from vqdna.tasks.published import best_published, published_systems, source_of
 from vqdna.tasks.registry import SPLITS, Dataset, datasets, own_datasets, split_file
+from vqdna.tasks.tables import Row, read_rows
+
+READ = ("sequence", "label")
+LETTERS = frozenset("ACGT")
+
+
+class SplitCheck(StrictModel):
+    """What a split's table holds.
+
+    Attributes:
+        labels: records of each label.
+        lengths: shortest and longest sequence.
+        odd_letters: sequences with letters beside A, C, G and T, of either case.
+        repeated: records whose sequence stood in an earlier record of the split.
+        sha256: checksum of the records.
+    """
+
+    path: Path
+    records: int
+    labels: Mapping[str, int]
+    lengths: tuple[int, int]
+    odd_letters: int
+    repeated: int
+    sha256: str
+
+
+class DatasetCheck(StrictModel):
+    """A dataset's splits that are there, and what is not as known, in words.
+
+    `shared` counts distinct sequences that stand in two splits, by "train/dev", "train/test" and "dev/test".
+    """
+
+    name: str
+    splits: Mapping[str, SplitCheck]
+    shared: Mapping[str, int]
+    faults: tuple[str, ...]
+
+
+def checksum(rows: Iterable[Row]) -> str:
+    """SHA-256 of the records: `SEQUENCE,label` and a newline each, in file order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row.cells['sequence'].upper()},{row.cells['label']}\n".encode())
+    return digest.hexdigest()
+
+
+def check_dataset(row: Dataset, folder: Path) -> DatasetCheck:
+    """What lies in a dataset's folder; absent splits are left out and are no fault."""
+    checks: dict[str, SplitCheck] = {}
+    sequences: dict[str, set[str]] = {}
+    for split in SPLITS:
+        path = split_file(folder, split)
+        if path is not None:
+            checks[split], sequences[split] = _check_split(path)
+    shared = {f"{one}/{other}": len(sequences[one] & sequences[other]) for one, other in combinations(checks, 2)}
+    faults = [fault for split, check in checks.items() for fault in _faults(row, split, check)]
+    return DatasetCheck(name=row.name, splits=checks, shared=shared, faults=tuple(faults))
+
+
+def _check_split(path: Path) -> tuple[SplitCheck, set[str]]:
+    rows = list(read_rows(path, READ))
+    texts = [row.cells["sequence"].upper() for row in rows]
+    lengths, distinct = [len(text) for text in texts], set(texts)
+    check = SplitCheck(
+        path=path,
+        records=len(rows),
+        labels=dict(sorted(Counter(row.cells["label"] for row in rows).items())),
+        lengths=(min(lengths), max(lengths)),
+        odd_letters=sum(not LETTERS.issuperset(text) for text in texts),
+        repeated=len(texts) - len(distinct),
+        sha256=checksum(rows),
+    )
+    return check, distinct
+
+
+def _faults(row: Dataset, split: str, check: SplitCheck) -> Iterable[str]:
+    expected, known = row.num_records(split), (row.sha256 or {}).get(split)
+    if expected is not None and expected != check.records:
+        yield f"{check.path}: {check.records:,} records, expected {expected:,}"
+    if row.task == "classification" and len(check.labels) > row.classes:
+        yield f"{check.path}: {len(check.labels)} different labels, expected {row.classes}"
+    if known is not None and known != check.sha256:
+        yield f"{check.path}: its records are not the known ones (sha256 {check.sha256[:12]}, expected {known[:12]})"
+
 
 COLUMNS = ("name", "task", "classes", "bases", "train / dev / test", "metric", "best published", "there")
 
@@ -44,7 +132,6 @@ class InventoryRow(StrictModel):
 
 
 def inventory(data_root: Path | None) -> list[InventoryRow]:
-    """A row per dataset, those of the paper first."""
     return [_row(row, data_root) for row in [*datasets().values(), *own_datasets(data_root).values()]]
 
 
@@ -71,7 +158,7 @@ def _row(row: Dataset, data_root: Path | None) -> InventoryRow:
 
 def inventory_table(rows: Sequence[InventoryRow]) -> str:
     """The rows as aligned text, and how many are complete."""
-    cells = [COLUMNS, *(_cells(row) for row in rows)]
+    cells = [COLUMNS, *map(_cells, rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
     complete = sum(len(row.there) == len(SPLITS) for row in rows)

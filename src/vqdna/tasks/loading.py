@@ -33,9 +33,8 @@ INTEGER = re.compile(r"[+-]?\d+(\.0*)?")
 def task_named(name: str) -> Task:
     """Task called `name` (InputError: no such task; names the nearest one)."""
     tasks: tuple[Task, ...] = get_args(Task)
-    for task in tasks:
-        if task == name:
-            return task
+    if name in tasks:
+        return name
     raise InputError(f"no task '{name}', expected one of {', '.join(tasks)}{nearest_name_hint(name, tasks)}")
 
 
@@ -44,10 +43,8 @@ class LabelledSequences:
     """Sequences with one label each, in file order.
 
     Attributes:
-        base_ids: base ids of each record; lengths may differ.
         labels: class ids `[row]` (int64), scores `[row]` (float64), or 0/1 label sets `[row class]` (int64).
         names: record names, or None where the input has none.
-        task: what the labels mean.
         class_names: label text of each class id; empty for regression.
     """
 
@@ -67,16 +64,13 @@ class LabelledSequences:
 
     @property
     def num_classes(self) -> int:
-        """Number of outputs a model needs: classes, or 1 for regression."""
         return 1 if self.task == "regression" else len(self.class_names)
 
     @property
     def lengths(self) -> Int[ndarray, "row"]:
-        """Number of bases of each record."""
         return np.array([len(bases) for bases in self.base_ids], dtype=np.int64)
 
     def subset(self, indices: Sequence[int] | ndarray) -> LabelledSequences:
-        """Records at `indices`, in that order, with the same classes."""
         chosen = np.asarray(indices, dtype=np.int64)
         names = None if self.names is None else [self.names[i] for i in chosen]
         return replace(self, base_ids=[self.base_ids[i] for i in chosen], labels=self.labels[chosen], names=names)
@@ -110,8 +104,8 @@ def read_labelled(
         gaps: whether `-`, `.` and `*` in a sequence are an error or dropped.
 
     Raises:
-        InputError: unreadable file, missing column or label, a letter that is no base, a label that the task or `like`
-            does not know; the message names file and line.
+        InputError: unreadable file, missing column or label, a letter that is no base, a label that is not known, each
+            with file and line.
     """
     table = Path(path)
     if is_table(table):
@@ -167,11 +161,7 @@ def read_splits(
     seed: int = 0,
     gaps: Gaps = "error",
 ) -> Splits:
-    """Train, dev and test read with the training split's classes; without `dev`, a seeded tenth of train.
-
-    Raises:
-        InputError: as `read_labelled`; a training split of one class or score; a dev or test label unknown to train.
-    """
+    """Train, dev and test read with the training split's classes; without `dev`, a seeded tenth of train."""
     learned = read_labelled(train, task=task, labels=labels, gaps=gaps)
     check_trainable(learned, str(train))
 
@@ -187,11 +177,7 @@ def read_splits(
 
 
 def check_trainable(train: LabelledSequences, place: str) -> None:
-    """Nothing where `train` has something to learn.
-
-    Raises:
-        InputError: all records have one class, one score or one label set.
-    """
+    """An InputError where all records have one class, one score or one label set."""
     if len(np.unique(train.labels, axis=0)) < 2:
         value = train.class_names[0] if train.task == "classification" else train.labels[0]
         raise InputError(f"{place}: all {len(train)} records have the label '{value}', expected at least two classes")
@@ -204,9 +190,6 @@ def split_off(
 
     Every class of two or more records keeps at least one in train and gives at least one to dev; order within both is
     the order of the input.
-
-    Raises:
-        InputError: fewer than two records, or a fraction outside (0, 1).
     """
     if not 0 < fraction < 1 or len(sequences) < 2:
         raise InputError(
@@ -235,7 +218,6 @@ def _row_bases(row: Row, gaps: Gaps) -> UInt8[ndarray, "base"]:
 
 
 def _fasta_rows(path: Path, labels: str | Path | None, gaps: Gaps) -> tuple[list[UInt8[ndarray, "_"]], list[Row]]:
-    """Base ids of a FASTA file beside the label table's row of each record."""
     if labels is None:
         raise InputError(f"{path}: a sequence file needs a label table with columns 'name', 'label' beside it")
     by_name: dict[str, Row] = {}
@@ -261,19 +243,26 @@ def _labelled(
         if row.cells["label"].lower() in ("", "nan"):
             raise InputError(f"{row.place}: the label is missing (got '{row.cells['label']}')")
     chosen: Task = like.task if like is not None else task or _infer_task(rows)
-    class_names = () if chosen == "regression" else like.class_names if like is not None else _class_names(rows, chosen)
-    convert = {"classification": _class_ids, "multilabel": _label_sets, "regression": _scores}[chosen]
-    labels = convert(rows, class_names)
+    class_names: tuple[str, ...] = ()
+    if chosen == "regression":
+        labels = _scores(rows)
+    else:
+        split = _class_set if chosen == "multilabel" else lambda text: [_class_name(text)]
+        sets = [split(row.cells["label"]) for row in rows]
+        class_names = like.class_names if like is not None else _sorted_classes({name for of in sets for name in of})
+        ids = {name: number for number, name in enumerate(class_names)}
+        known = [[_known_class(row, name, ids) for name in of] for row, of in zip(rows, sets)]
+        if chosen == "classification":
+            labels = np.array([number for (number,) in known], dtype=np.int64)
+        else:
+            labels = np.zeros((len(rows), len(class_names)), dtype=np.int64)
+            for number, of in enumerate(known):
+                labels[number, of] = 1
     names = [name for row in rows if (name := row.name()) is not None]
     return LabelledSequences(base_ids, labels, names if len(names) == len(rows) else None, chosen, class_names)
 
 
 def _infer_task(rows: list[Row]) -> Task:
-    """Task that the labels' form speaks for.
-
-    Raises:
-        InputError: numbers and words are mixed, or almost every record has a label of its own.
-    """
     if any(LABEL_SEPARATOR in row.cells["label"] for row in rows):
         return "multilabel"
     words = [row for row in rows if not _is_number(row.cells["label"])]
@@ -310,26 +299,10 @@ def _class_set(text: str) -> list[str]:
     return [_class_name(part.strip()) for part in text.split(LABEL_SEPARATOR) if part.strip()]
 
 
-def _class_names(rows: list[Row], task: Task) -> tuple[str, ...]:
-    """Sorted names of the classes met: by number where all are integers, otherwise by letters."""
-    split = _class_set if task == "multilabel" else lambda text: [_class_name(text)]
-    names = {name for row in rows for name in split(row.cells["label"])}
+def _sorted_classes(names: set[str]) -> tuple[str, ...]:
+    """By number where all are integers, otherwise by letters."""
     all_integers = all(INTEGER.fullmatch(name) for name in names)
     return tuple(sorted(names, key=int) if all_integers else sorted(names))
-
-
-def _class_ids(rows: list[Row], class_names: tuple[str, ...]) -> ndarray:
-    ids = {name: number for number, name in enumerate(class_names)}
-    return np.array([_known_class(row, _class_name(row.cells["label"]), ids) for row in rows], dtype=np.int64)
-
-
-def _label_sets(rows: list[Row], class_names: tuple[str, ...]) -> ndarray:
-    ids = {name: number for number, name in enumerate(class_names)}
-    labels = np.zeros((len(rows), len(class_names)), dtype=np.int64)
-    for number, row in enumerate(rows):
-        for name in _class_set(row.cells["label"]):
-            labels[number, _known_class(row, name, ids)] = 1
-    return labels
 
 
 def _known_class(row: Row, name: str, ids: dict[str, int]) -> int:
@@ -341,33 +314,24 @@ def _known_class(row: Row, name: str, ids: dict[str, int]) -> int:
     return ids[name]
 
 
-def _scores(rows: list[Row], class_names: tuple[str, ...]) -> ndarray:
-    return np.array([_score(row) for row in rows], dtype=np.float64)
-
-
-def _score(row: Row) -> float:
-    text = row.cells["label"]
-    if not _is_number(text) or not math.isfinite(float(text)):
-        raise InputError(f"{row.place}: the label '{text}' is not a finite number, as regression needs")
-    return float(text)
+def _scores(rows: list[Row]) -> ndarray:
+    for row in rows:
+        text = row.cells["label"]
+        if not _is_number(text) or not math.isfinite(float(text)):
+            raise InputError(f"{row.place}: the label '{text}' is not a finite number, as regression needs")
+    return np.array([float(row.cells["label"]) for row in rows], dtype=np.float64)
 
 
 def limited(sequences: LabelledSequences, most: int | None, seed: int) -> LabelledSequences:
     """At most `most` records, a seeded draw in which every class keeps its share, in their order."""
     if most is None or len(sequences) <= most:
         return sequences
-    chosen = np.argsort(_share_of_class_before(sequences.labels, seed), kind="stable")[:most]
-    return sequences.subset(np.sort(chosen))
-
-
-def _share_of_class_before(labels: Int[ndarray, "row"], seed: int) -> ndarray:
-    """For each record, the share of its class that a random order puts before it."""
-    random = np.random.default_rng(seed)
-    share = np.zeros(len(labels))
+    random, labels = np.random.default_rng(seed), sequences.labels
+    share = np.zeros(len(labels))  # of its class that a random order puts before each record
     for one in np.unique(labels):
         members = np.flatnonzero(labels == one)
         share[members] = (random.permutation(len(members)) + 0.5) / len(members)
-    return share
+    return sequences.subset(np.sort(np.argsort(share, kind="stable")[:most]))
 
 
 def read_dataset(files: DatasetFiles) -> tuple[LabelledSequences, LabelledSequences, LabelledSequences]:

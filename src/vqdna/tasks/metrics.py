@@ -121,12 +121,10 @@ def _check_rows(labels: ndarray, predictions: ndarray) -> None:
 
 
 def _class_auroc(labels: Int[ndarray, "row"], probabilities: Float[ndarray, "row class"]) -> float | None:
-    num_classes = probabilities.shape[1]
-    if num_classes == 2:
+    if probabilities.shape[1] == 2:
         return _binary_auroc(labels, probabilities[:, 1])
-    aurocs = [_binary_auroc(labels == one, probabilities[:, one]) for one in range(num_classes)]
-    defined = [auroc for auroc in aurocs if auroc is not None]
-    return float(np.mean(defined)) if len(defined) == num_classes else None
+    aurocs = [_binary_auroc(labels == one, scores) for one, scores in enumerate(probabilities.T)]
+    return None if None in aurocs else float(np.mean(aurocs))  # type: ignore[arg-type]
 
 
 def _binary_auroc(positive: Shaped[ndarray, "row"], scores: Float[ndarray, "row"]) -> float | None:

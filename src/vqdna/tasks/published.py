@@ -10,20 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 from vqdna.tasks.registry import Dataset, package_table
 
 
 @dataclass(frozen=True)
 class Published:
-    """A system as published.
+    """A system as published; the head of published.yaml says how sure the numbers are by their `origin`.
 
-    Attributes:
-        name: as its authors call it.
-        origin: how sure the numbers are, see the head of published.yaml.
-        scores: x 100 by dataset, in the dataset's metric.
-        cost: `parameters` in millions, `relative_flops` (DNABERT-2 is 1), `tokens` of pre-training in billions.
+    `scores` are x 100 by dataset, in the dataset's metric. `cost` has `parameters` in millions, `relative_flops`
+    (DNABERT-2 is 1) and `tokens` of pre-training in billions.
     """
 
     name: str
@@ -37,14 +33,11 @@ class PosterRow:
     """A row of the poster's efficiency table, as printed.
 
     Attributes:
-        method: first column.
-        tokenizer: second column.
         system: name that `published_systems` knows it by.
         parameters: in millions; of the genome encoder, then of the vocabulary where the poster adds one.
         relative_flops: operations of a forward pass, DNABERT-2's being 1; in two parts like `parameters`. The poster
             heads the column "FLOPs (G)", but prints DNABERT-2's relative figures.
         tokens: of pre-training, in billions.
-        average_rank: over the datasets of GUE, 1 the best.
         confidence: "S" for what the authors state themselves.
     """
 
@@ -63,13 +56,8 @@ class Source:
     """Where a group of datasets comes from.
 
     Attributes:
-        name: key in sources.yaml.
-        title: in words.
-        license: of the data.
-        reference: page about it.
         groups: of the registry.
         repository: dataset on the Hugging Face Hub, or None where nothing can be fetched.
-        revision: commit of it.
         files: path of a split in it, with {remote} and {split}.
     """
 
@@ -85,7 +73,6 @@ class Source:
 
 @cache
 def published_systems() -> dict[str, Published]:
-    """Published systems by name, in the order of the published tables."""
     rows = package_table("published.yaml").items()
     return {
         name: Published(name, row["from"], _floats(row["scores"]), _floats(row.get("cost", {}))) for name, row in rows
@@ -94,13 +81,15 @@ def published_systems() -> dict[str, Published]:
 
 @cache
 def poster_rows() -> tuple[PosterRow, ...]:
-    """The poster's efficiency table, in its order."""
-    return tuple(_poster_row(system, row) for system, row in package_table("poster.yaml").items())
+    rows = []
+    for system, row in package_table("poster.yaml").items():
+        parts = {name: tuple(map(float, row[name])) for name in ("parameters", "relative_flops")}
+        rows.append(PosterRow(system=system, **{**row, **parts, "tokens": float(row["tokens"])}))
+    return tuple(rows)
 
 
 @cache
 def sources() -> dict[str, Source]:
-    """Sources by name."""
     rows = package_table("sources.yaml").items()
     return {name: Source(name, **{**row, "groups": tuple(row["groups"])}) for name, row in rows}
 
@@ -118,11 +107,6 @@ def best_published(name: str) -> tuple[str, float] | None:
         if name in system.scores and system.origin != "third-party"
     }
     return max(known.items(), key=lambda item: item[1]) if known else None
-
-
-def _poster_row(system: str, row: Mapping[str, Any]) -> PosterRow:
-    parts = {name: tuple(float(part) for part in row[name]) for name in ("parameters", "relative_flops")}
-    return PosterRow(system=system, **{**row, **parts, "tokens": float(row["tokens"])})
 
 
 def _floats(numbers: Mapping[str, float | int]) -> dict[str, float]:

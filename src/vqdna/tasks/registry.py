@@ -35,20 +35,15 @@ class Dataset:
     """One labelled dataset as published.
 
     Attributes:
-        name: name on the command line and in result folders.
         folder: folder under the data root.
         group: datasets that tables average together.
-        species: where the sequences come from.
-        classes: number of classes.
         length: usual length in bases.
         metric: metric of the published tables.
         task: what the labels mean, see `vqdna.tasks.loading.Task`.
-        train: published number of training records; None where none is.
-        dev: published number of dev records.
-        test: published number of test records.
+        train: published number of training records, as dev and test are of theirs; None where none is.
         remote: its name at the source of its group.
         urls: address of each split, for rows that have a source of their own; an archive's member stands behind `#`.
-        sha256: checksum of each split's records, see `vqdna.tasks.checking.checksum`.
+        sha256: checksum of each split's records, see `vqdna.tasks.inventory.checksum`.
         license: of rows that have a source of their own.
     """
 
@@ -69,15 +64,12 @@ class Dataset:
     license: str | None = None
 
     def num_records(self, split: str) -> int | None:
-        """Published number of records of `train`, `dev` or `test`."""
         count: int | None = getattr(self, split)
         return count
 
 
 @dataclass(frozen=True)
 class DatasetFiles:
-    """Files of the three splits of one dataset."""
-
     train: Path
     dev: Path
     test: Path
@@ -93,11 +85,7 @@ def datasets() -> dict[str, Dataset]:
 
 
 def own_datasets(data_root: Path | None = None) -> dict[str, Dataset]:
-    """Rows of the user's own table: that named by VQDNA_DATASETS, else `datasets.yaml` in the data root.
-
-    Raises:
-        InputError: the named file is not there or no YAML, a key is unknown, or a name is taken.
-    """
+    """Rows of the user's own table: that named by VQDNA_DATASETS, else `datasets.yaml` in the data root."""
     named, root = os.environ.get("VQDNA_DATASETS"), data_root if data_root is not None else find_data_root()
     path = Path(named).expanduser() if named else None if root is None else root / OWN_TABLE
     if path is None or not (named or path.is_file()):
@@ -118,7 +106,6 @@ def _own_row(path: Path, name: str, row: Any) -> Dataset:
 
 
 def package_table(name: str) -> Values:
-    """A YAML table of this package."""
     table: Values = yaml.safe_load(files("vqdna.tasks").joinpath(name).read_text())
     return table
 
@@ -159,9 +146,6 @@ def find_dataset(name: str, data_root: Path | None = None) -> DatasetFiles:
     """Files of the dataset's three splits under `data_root` (None: where `find_data_root` finds it).
 
     Those of `covid-windows` lie in the cache folder and are written there first where they are missing.
-
-    Raises:
-        InputError: unknown name, no data root, or a split that is not there.
     """
     row = dataset(name, data_root)
     root = data_root if data_root is not None else find_data_root()
@@ -173,11 +157,7 @@ def find_dataset(name: str, data_root: Path | None = None) -> DatasetFiles:
 
 
 def files_in_folder(folder: Path, name: str) -> DatasetFiles:
-    """Tables of the three splits in a folder: train, dev and test as CSV, TSV or Parquet.
-
-    Raises:
-        InputError: a split that is not there; `name` is what the message calls the dataset.
-    """
+    """Tables of the three splits in a folder: train, dev and test as CSV, TSV or Parquet; messages call it `name`."""
     found = {split: split_file(folder, split) for split in SPLITS}
     absent = [split for split, path in found.items() if path is None]
     if absent:
@@ -189,15 +169,6 @@ def files_in_folder(folder: Path, name: str) -> DatasetFiles:
     return DatasetFiles(**{split: path for split, path in found.items() if path is not None})
 
 
-def available_datasets(data_root: Path | None = None) -> list[str]:
-    """Names of the datasets whose three splits lie under the data root, in the order of the published tables."""
-    root = data_root if data_root is not None else find_data_root()
-    if root is None:
-        return []
-    rows = {**datasets(), **own_datasets(root)}
-    return [row.name for row in rows.values() if all(split_file(root / row.folder, split) for split in SPLITS)]
-
-
 def present_datasets(data_root: Path) -> list[Dataset]:
     """Datasets of which a split at least lies under the data root, those of the paper first."""
     rows = {**datasets(), **own_datasets(data_root)}
@@ -205,7 +176,6 @@ def present_datasets(data_root: Path) -> list[Dataset]:
 
 
 def split_file(folder: Path, split: str) -> Path | None:
-    """Table of a split in a dataset's folder, or None."""
     return next((path for suffix in SPLIT_SUFFIXES if (path := folder / f"{split}{suffix}").is_file()), None)
 
 

@@ -37,7 +37,6 @@ class Row:
     cells: dict[str, str]
 
     def name(self) -> str | None:
-        """Text of the name column, or None where the table has none."""
         return next((self.cells[column] for column in NAME_COLUMNS if column in self.cells), None)
 
 
@@ -55,11 +54,7 @@ def is_table(path: Path) -> bool:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Rows of the table at `path`, in file order, each holding at least `columns`.
-
-    Raises:
-        InputError: no such file, unreadable text, a missing column, a row of another width, or no row at all.
-    """
+    """Rows of the table at `path`, in file order, each holding at least `columns`; there is one at least."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     rows = _parquet_rows(path, columns) if table_suffix(path) in (".parquet", ".pq") else _text_rows(path, columns)
@@ -82,20 +77,19 @@ def _text_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         header = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter))]
         _check_columns(f"{path}:1", header, columns)
         reader = csv.reader(stream, delimiter=delimiter)
-        for cells in _parsed(path, reader):
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                raise InputError(f"{path}:{reader.line_num + 1}: not readable as a table ({error})") from None
+            if cells is None:
+                return
             place = f"{path}:{reader.line_num + 1}"
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
                 raise InputError(f"{place}: got {len(cells)} cells, expected {len(header)} as in the header")
             yield Row(place, {column: cell.strip() for column, cell in zip(header, cells)})
-
-
-def _parsed(path: Path, reader: Any) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num + 1}: not readable as a table ({error})") from None
 
 
 @contextmanager
@@ -154,11 +148,9 @@ def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _cell_text(value: Any) -> str:
-    if value is None:
-        return ""
     if isinstance(value, list):
-        return ";".join(str(item) for item in value) or ";"
-    return str(value).strip()
+        return ";".join(map(str, value)) or ";"
+    return "" if value is None else str(value).strip()
 
 
 def write_labelled_csv(path: str | Path, rows: Iterable[tuple[str, object]]) -> None:
