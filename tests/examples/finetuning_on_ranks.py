@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from example_tasks import config, write_task
 
-from vqdna.finetune.files import finetune_files
+from vqdna.finetune.public import finetune_files
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.training.trainer import StageTrainer
 

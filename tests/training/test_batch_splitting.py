@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vqdna.training.batch_splitting import BatchPartSampler, split_loader
+from vqdna.training.gradient_accumulation import BatchPartSampler, split_loader
 
 
 def parts(num_items, batch_size, passes, ranks):

@@ -14,9 +14,7 @@ from torch.nn import functional
 
 from vqdna.simulation.genomes import simulate_genomes, write_genomes
 from vqdna.training import plan as plan_module
-from vqdna.training import profiling
-from vqdna.training.plan import Reading, announce, number, plan_training
-from vqdna.training.profiling import Measured
+from vqdna.training.plan import Measured, Reading, announce, number, plan_training
 from vqdna.training.settings import TrainingSettings
 from vqdna.vocabulary.train import VocabularyConfig, plan_vocabulary, run_vocabulary, start_of_vocabulary
 
@@ -242,7 +240,7 @@ def test_a_plan_that_nobody_asked_for_takes_about_a_second_at_most(monkeypatch, 
             return super().forward(features)
 
     monkeypatch.setattr(time, "sleep", sleeps := Sleeps())
-    monkeypatch.setattr(profiling.time, "perf_counter", lambda: sleeps.slept)
+    monkeypatch.setattr(plan_module.time, "perf_counter", lambda: sleeps.slept)
     announce(lambda within: planned(Slow(), within=within))
     assert sleeps.slept <= 1
     assert capsys.readouterr().err == "plan: takes long to measure here; `--plan` makes it\n"

@@ -1,6 +1,7 @@
-"""The passes of one update, accumulated and on all ranks, made to count as the one joint batch that they are cut from.
+"""The joint batch of an update, split over ranks and accumulated passes, and made to count as the one it is cut from.
 
-Flow: batches of an update on this rank -> codebooks started from all of them; batches with `loss_shares`, the factor of
+Flow: items in the dataset's order -> one part for each pass on each rank, sizes alike up to one item -> loader of this
+rank, which gives a `MicroBatch` per part -> codebooks started from all passes; batches with `loss_shares`, factor of
 each loss term that makes means over passes and ranks the mean over the joint batch. What is asked of a model:
 `loss_items(**batch)` gives by term how many items its mean is over, and `forward` takes `loss_shares` by term and
 multiplies what it reports of it too; modules with `gather()`, `start()` and `forget_observed()` are codebooks that
@@ -9,14 +10,94 @@ start from data. A model without them is left alone. It knows no stage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.distributed as dist
+from accelerate.data_loader import DataLoaderShard  # type: ignore[import-untyped]
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vqdna.training.batch_splitting import Batch
+Batch: TypeAlias = dict[str, Any]
+"""What a model's forward takes, by name."""
+
+Collate: TypeAlias = Callable[[Any], Batch]
+"""Makes a batch of a list of items, or of what a dataset's `__getitems__` gave."""
+
+
+class BatchPart(NamedTuple):
+    """Item numbers of one pass on one rank, and whether they count in the loss."""
+
+    items: Sequence[int]
+    counts: bool
+
+
+class MicroBatch(NamedTuple):
+    batch: Batch
+    counts: bool
+
+
+class BatchPartSampler(Sampler[BatchPart]):
+    """Parts of one rank, in order; `batch_size` items make an update, over all ranks and `passes` on each."""
+
+    def __init__(self, num_items: int, batch_size: int, *, passes: int, ranks: int, rank: int) -> None:
+        self.num_items, self.batch_size = num_items, batch_size
+        self.passes, self.ranks, self.rank = passes, ranks, rank
+
+    def __len__(self) -> int:
+        return -(-self.num_items // self.batch_size) * self.passes
+
+    def __iter__(self) -> Iterator[BatchPart]:
+        parts = self.passes * self.ranks
+        for start in range(0, self.num_items, self.batch_size):
+            # The joint batch depends on neither ranks nor passes: several processes see what a single one would.
+            joint = range(start, min(start + self.batch_size, self.num_items))
+            for one in range(self.passes):
+                number = one * self.ranks + self.rank
+                items = joint[len(joint) * number // parts : len(joint) * (number + 1) // parts]
+                # All ranks must take equally many passes, for each waits for the others' gradients. A part without
+                # items therefore gets one that does not count.
+                yield BatchPart(items, True) if items else BatchPart(joint[:1], False)
+
+
+def fetched(dataset: Any, rows: Sequence[int]) -> Any:
+    """Items of a dataset, all at once where it can give them so."""
+    fetch = getattr(dataset, "__getitems__", None)
+    return fetch(rows) if fetch else [dataset[row] for row in rows]
+
+
+class _SplitDataset(Dataset[Any]):
+    def __init__(self, dataset: Any, collate: Collate) -> None:
+        self.dataset, self.collate = dataset, collate
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitems__(self, part: BatchPart) -> MicroBatch:
+        return MicroBatch(self.collate(fetched(self.dataset, part.items)), part.counts)
+
+    def set_epoch(self, epoch: int) -> None:
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
+
+
+def split_loader(
+    dataset: Any, collate: Collate, sampler: BatchPartSampler, *, pin_memory: bool, prefetch: int = 0
+) -> DataLoader[Any]:
+    """Loader of one rank's micro-batches; accelerate's, so that its resuming and its epochs work as usual."""
+    loader: DataLoader[Any] = DataLoaderShard(
+        _SplitDataset(dataset, collate),
+        batch_sampler=sampler,
+        collate_fn=_as_fetched,
+        pin_memory=pin_memory,
+        num_workers=prefetch,
+    )
+    return loader
+
+
+def _as_fetched(fetched: MicroBatch) -> MicroBatch:
+    return fetched
 
 
 def start_codebooks(model: nn.Module, batches: Sequence[Batch]) -> None:

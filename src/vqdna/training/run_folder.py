@@ -29,7 +29,7 @@ from vqdna.results import (
     METRICS_FILE,
     RESULTS_FILE,
     command_line,
-    put_in_place,
+    folder_in_place,
     read_json,
     write_atomically,
     write_json,
@@ -71,8 +71,6 @@ class Manifest(BaseModel):
 
 
 class RunFolder:
-    """Paths and records of one run."""
-
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_file, self.manifest_file = path / "run.yaml", path / "manifest.json"
@@ -130,10 +128,8 @@ class RunFolder:
 
         `weights` is the state dict where the model itself holds a part of it only (see `sharding.full_weights`).
         """
-        staging = self.path / f".{name}.part"
-        shutil.rmtree(staging, ignore_errors=True)
-        model.save_pretrained(staging, state_dict=weights)
-        put_in_place(staging, self.path / name)
+        with folder_in_place(self.path / name) as staging:
+            model.save_pretrained(staging, state_dict=weights)
 
     def write_results(self, results: Mapping[str, object]) -> None:
         """results.json, and the checkpoints, which only a resume would need, are removed."""

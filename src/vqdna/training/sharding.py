@@ -35,7 +35,6 @@ def shard(model: nn.Module, device: torch.device) -> None:
 
 
 def _layers(model: nn.Module) -> Iterator[nn.Module]:
-    """Modules that transformers keeps in one piece, inner ones first."""
     models = [module for module in model.modules() if isinstance(module, PreTrainedModel)]
     names = {name for part in models for name in part._no_split_modules or ()}
     return (module for module in reversed(list(model.modules())) if type(module).__name__ in names)

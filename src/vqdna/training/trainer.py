@@ -29,8 +29,16 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from vqdna.errors import InputError
 from vqdna.results import put_in_place
-from vqdna.training.batch_splitting import Batch, BatchPartSampler, Collate, MicroBatch, split_loader
-from vqdna.training.gradient_accumulation import mean_over_ranks, share_losses, start_codebooks
+from vqdna.training.gradient_accumulation import (
+    Batch,
+    BatchPartSampler,
+    Collate,
+    MicroBatch,
+    mean_over_ranks,
+    share_losses,
+    split_loader,
+    start_codebooks,
+)
 from vqdna.training.nan_guard import NanGuard
 from vqdna.training.progress import MetricsCallback, RichProgressCallback
 from vqdna.training.run_folder import RunFolder
@@ -97,15 +105,6 @@ def train(
     if arguments.process_index:
         ranks_seed = np.random.SeedSequence([seed, arguments.process_index]).generate_state(1)[0]
         torch.manual_seed(int(ranks_seed))
-    _run(trainer, resumed)
-    if shards:
-        model.load_state_dict(full_weights(trained))
-        model.to(arguments.device)  # type: ignore[arg-type]
-    return trainer
-
-
-def _run(trainer: StageTrainer, resumed: Path | None) -> None:
-    """Trains from the start or from a checkpoint; a damaged one is named, for it can only be removed by hand."""
     try:
         with warnings.catch_warnings():
             # torch renames an option of DDP that accelerate still passes by its old name
@@ -115,9 +114,12 @@ def _run(trainer: StageTrainer, resumed: Path | None) -> None:
     except (pickle.UnpicklingError, SafetensorError, EOFError) as error:
         if resumed is None:
             raise
-        raise InputError(
-            f"{resumed}: damaged checkpoint ({type(error).__name__}); remove it to resume from the one before"
-        ) from None
+        fault = f"damaged checkpoint ({type(error).__name__})"  # it can only be removed by hand
+        raise InputError(f"{resumed}: {fault}; remove it to resume from the one before") from None
+    if shards:
+        model.load_state_dict(full_weights(trained))
+        model.to(arguments.device)  # type: ignore[arg-type]
+    return trainer
 
 
 class StageTrainer(Trainer):
@@ -210,7 +212,6 @@ class StageTrainer(Trainer):
         return norm
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the named terms to a training log, which all ranks make."""
         if "loss" in logs:
             self._guard.check()
             for name, total in self._term_sums.items():

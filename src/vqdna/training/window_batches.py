@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from vqdna.config import StrictModel
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.corpus import POWERS, Corpus, SpeciesWeights, WindowSampler
-from vqdna.training.batch_splitting import Batch
+from vqdna.training.gradient_accumulation import Batch
 
 
 class CorpusSettings(StrictModel):
