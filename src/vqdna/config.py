@@ -52,14 +52,7 @@ def find_config(name: str, stage: str) -> Path:
 def load_config(kind: type[Config], name: str, stage: str, overrides: Sequence[str] = ()) -> Config:
     """Validated configuration from a file, the bases underneath it, and `a.b=c` overrides.
 
-    Args:
-        kind: pydantic model of the whole file.
-        name: path, or name in `configs/<stage>/`.
-        stage: folder of `configs/` to search.
-        overrides: `key.subkey=value` with the value in YAML.
-
-    Raises:
-        InputError: missing file, YAML fault, unknown key or value of the wrong type; names file and key.
+    An InputError tells of a missing file, a YAML fault, an unknown key or a value of the wrong type, with file and key.
     """
     path = find_config(name, stage)
     values = read_yaml(path)
@@ -118,7 +111,6 @@ def read_yaml(path: Path) -> Values:
 
 
 def write_yaml(config: BaseModel) -> str:
-    """YAML text of a resolved configuration."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
@@ -136,7 +128,6 @@ def _parse_override(text: str) -> Values:
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
-    """`over` laid on `under`, mapping by mapping."""
     result = dict(under)
     for key, value in over.items():
         below = result.get(key)
@@ -145,7 +136,6 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
 
 
 def _keys_at(kind: type[BaseModel], location: Sequence[str]) -> list[str]:
-    """Names of the fields of the section that `location` leads to."""
     current: Any = kind
     for part in location:
         current = current.model_fields[part].annotation

@@ -26,8 +26,6 @@ def uses_bfloat16(precision: str) -> bool:
 
 
 STATUS_FILE, RESET_FILE = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-
 RESET_PEAK = "5"
 """What Linux takes in `clear_refs` as the order to start the mark of the highest memory anew (see proc(5))."""
 
@@ -57,7 +55,13 @@ def peak_memory(device: torch.device | str = "cpu") -> int:
     if torch.device(device).type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     # The kernel's high-water mark, unlike that of `getrusage`, can be started anew.
-    return memory_status("VmHWM") or _whole_life_peak()
+    known = memory_status("VmHWM")
+    if known is not None:
+        return known
+    import resource  # not on Windows, where nothing else here tells either
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes, others kilobytes
 
 
 def memory_status(key: str) -> int | None:
@@ -68,10 +72,3 @@ def memory_status(key: str) -> int | None:
         return None
     sizes = [line.split()[1] for line in lines if line.startswith(f"{key}:")]
     return int(sizes[0]) * 1024 if sizes else None
-
-
-def _whole_life_peak() -> int:
-    import resource  # not on Windows, where nothing else here tells either
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes, others kilobytes

@@ -21,7 +21,8 @@ from vqdna.devices import own_device
 from vqdna.encoder.genome_encoder import POOLINGS, GenomeEncoder
 from vqdna.encoder.layers import up_to_layer
 from vqdna.encoder.long_rows import MAX_BASES
-from vqdna.errors import InputError, nearest_name_hint
+from vqdna.encoder.saved_models import add_weights
+from vqdna.errors import InputError, check_name
 from vqdna.inference.embed import EmbedOptions, bases_at_a_time, embed_sequences
 from vqdna.inference.inputs import Named, Piece, held_together, named_sequences
 from vqdna.models import encoder_of
@@ -66,13 +67,8 @@ class Extractor:
             batch_size: windows at once, fewer where they are long; changes nothing but speed and memory.
             precision: "fp32", "bf16", or "auto" for the fastest that the processor has.
             device: None is CUDA where there is a device, otherwise the CPU.
-
-        Raises:
-            InputError: no such model, layer, pooling or precision, or a number below 1.
         """
-        if pooling not in POOLINGS:
-            hint = nearest_name_hint(pooling, POOLINGS)
-            raise InputError(f"pooling: got '{pooling}', expected one of {', '.join(POOLINGS)}{hint}")
+        check_name("pooling", pooling, POOLINGS)
         self.options = EmbedOptions(
             pool=pooling, both_strands=both_strands, window=window, batch_size=batch_size, precision=precision
         )
@@ -90,10 +86,6 @@ class Extractor:
         Where a sequence takes several windows, the mean is over these, each weighing as much as it has bases; the
         maximum is the highest of theirs. It is what `bend2.Model(embed=...)` calls.
 
-        Args:
-            sequences: texts; no texts give no rows.
-            batch_size: in place of the extractor's own.
-
         Raises:
             InputError: a text alone, an empty sequence, one too short for a token, a letter that is no base.
         """
@@ -110,9 +102,6 @@ class Extractor:
 
         Where positions share bases (k-mers), these are parted in the middle. Always of the strand as given, and of the
         encoder's width whatever the pooling.
-
-        Raises:
-            InputError: as `embed`.
         """
         rows = self._rows(sequences, _changed(self.options, pool="none", both_strands=False))
         lengths = [len(text) for text in sequences]
@@ -125,13 +114,7 @@ class Extractor:
     ) -> Float32[ndarray, "1 row width"]:
         """What BEND asks of an embedder: a row for each base, or without `upsample_embeddings` for each position.
 
-        Args:
-            sequence: the text.
-            upsample_embeddings: see above.
-            unused: what other embedders take, such as `disable_tqdm`; there is no special token to remove.
-
-        Raises:
-            InputError: as `embed`.
+        What other embedders take, such as `disable_tqdm`, is unused; there is no special token to remove.
         """
         del unused
         if upsample_embeddings:
@@ -144,9 +127,7 @@ class Extractor:
         """Hash of weights and settings, for benchmarks that want to know which model it was."""
         told = (self.encoder.config.to_json_string(), self.options.pool, self.options.both_strands, self.window)
         digest = hashlib.sha256(repr(told).encode())
-        for name, tensor in sorted(self.encoder.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        add_weights(digest, self.encoder)
         return digest.hexdigest()[:REVISION_LENGTH]
 
     def _rows(

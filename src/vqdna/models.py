@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from vqdna.errors import InputError
 from vqdna.weights import DEFAULT, part_folder
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
         | GenomeEncoderForCausalModeling
         | GenomeEncoderForSequenceClassification
     )
-
-Model = TypeVar("Model", bound="PreTrainedModel")
+    Named = PreTrainedModel | str | Path
+    Device = str | torch.device | None
 
 FINE_TUNED = "vqdna_sequence_classifier"
 
@@ -63,8 +63,7 @@ def load(name_or_dir: str | Path = DEFAULT) -> GenomeEncoder:
     if saved_model_type(folder) == FINE_TUNED:
         from vqdna.finetune.heads import load_classifier
 
-        encoder: GenomeEncoder = load_classifier(folder).encoder
-        return encoder
+        return load_classifier(folder).encoder
     return load_encoder(folder)
 
 
@@ -126,69 +125,42 @@ def load_vocabulary(name_or_dir: str | Path = DEFAULT) -> VQVAE:
     return load_trained_vocabulary(part_folder(name_or_dir, "vocabulary"))
 
 
-def encoder_of(model: PreTrainedModel | str | Path, device: str | torch.device | None = None) -> GenomeEncoder:
+def encoder_of(model: Named, device: Device = None) -> GenomeEncoder:
     """The encoder that a function was given: an encoder, a model with one, or what `load` takes.
 
     Args:
         model: see above.
         device: where to put it. None leaves a model where it is, and opens a named one on the GPU if there is one.
-
-    Raises:
-        InputError: a model without an encoder; or see `load`.
     """
     from vqdna.encoder.genome_encoder import GenomeEncoder
 
-    if isinstance(model, str | Path):
-        return _placed(load(model), device or _own_device())
-    encoder = model if isinstance(model, GenomeEncoder) else getattr(model, "encoder", None)
+    opened = load(model) if isinstance(model, str | Path) else model
+    encoder = opened if isinstance(opened, GenomeEncoder) else getattr(opened, "encoder", None)
     if not isinstance(encoder, GenomeEncoder):
         raise InputError(f"model: got {type(model).__name__}, expected a genome encoder, its name or its folder")
-    return _placed(encoder, device)
+    return cast("GenomeEncoder", _placed(encoder, model, device))
 
 
-def model_of(model: PreTrainedModel | str | Path, device: str | torch.device | None = None) -> AnyModel:
-    """The model that a function was given, with its head, or what `load_model` takes.
-
-    Args:
-        model: see above.
-        device: see `encoder_of`.
-
-    Raises:
-        InputError: a model that is no genome encoder and has none; or see `load`.
-    """
+def model_of(model: Named, device: Device = None) -> AnyModel:
+    """The model that a function was given, with its head, or what `load_model` takes; `device` as in `encoder_of`."""
     if isinstance(model, str | Path):
-        return _placed(load_model(model), device or _own_device())
+        return cast("AnyModel", _placed(load_model(model), model, device))
     encoder_of(model)
-    return _placed(cast("AnyModel", model), device)
+    return cast("AnyModel", _placed(model, model, device))
 
 
-def classifier_of(
-    model: PreTrainedModel | str | Path, device: str | torch.device | None = None
-) -> GenomeEncoderForSequenceClassification:
-    """The fine-tuned model that a function was given, or whose run folder it was given.
-
-    Args:
-        model: see above.
-        device: see `encoder_of`.
-
-    Raises:
-        InputError: another model, or no fine-tuned one in the folder.
-    """
+def classifier_of(model: Named, device: Device = None) -> GenomeEncoderForSequenceClassification:
+    """The fine-tuned model that a function was given, or whose run folder it was given; `device` as in `encoder_of`."""
     from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
 
-    if isinstance(model, str | Path):
-        return _placed(load_classifier(part_folder(model, "encoder")), device or _own_device())
-    if not isinstance(model, GenomeEncoderForSequenceClassification):
+    opened = load_classifier(part_folder(model, "encoder")) if isinstance(model, str | Path) else model
+    if not isinstance(opened, GenomeEncoderForSequenceClassification):
         raise InputError(f"model: got {type(model).__name__}, expected a fine-tuned model or its run folder")
-    return _placed(model, device)
+    return cast(GenomeEncoderForSequenceClassification, _placed(opened, model, device))
 
 
-def tokenizer_of(tokenizer: Tokenizer | PreTrainedModel | str | Path) -> Tokenizer:
-    """The tokenizer that a function was given: a tokenizer, a vocabulary, an encoder, or what `load_tokenizer` takes.
-
-    Raises:
-        InputError: none of these.
-    """
+def tokenizer_of(tokenizer: Tokenizer | Named) -> Tokenizer:
+    """The tokenizer that a function was given: one, a vocabulary, an encoder, or what `load_tokenizer` takes."""
     from vqdna.tokenizers import Tokenizer, load_tokenizer
 
     if isinstance(tokenizer, str | Path):
@@ -204,29 +176,23 @@ def tokenizer_of(tokenizer: Tokenizer | PreTrainedModel | str | Path) -> Tokeniz
     return VqTokenizer(copy.deepcopy(tokenizer))  # it freezes the weights, and the caller's are not to be
 
 
-def vocabulary_of(vocabulary: PreTrainedModel | str | Path) -> VQVAE:
-    """The vocabulary that a function was given, or what `load_vocabulary` takes.
-
-    Raises:
-        InputError: another model; or see `load_vocabulary`.
-    """
+def vocabulary_of(vocabulary: Named) -> VQVAE:
+    """The vocabulary that a function was given, or what `load_vocabulary` takes."""
     from vqdna.vocabulary.autoencoder import VQVAE
 
-    if isinstance(vocabulary, str | Path):
-        return load_vocabulary(vocabulary)
-    if not isinstance(vocabulary, VQVAE):
-        raise InputError(f"vocabulary: got {type(vocabulary).__name__}, expected a vocabulary, its name or its folder")
-    return vocabulary
+    opened = load_vocabulary(vocabulary) if isinstance(vocabulary, str | Path) else vocabulary
+    if not isinstance(opened, VQVAE):
+        raise InputError(f"vocabulary: got {type(opened).__name__}, expected a vocabulary, its name or its folder")
+    return opened
 
 
-def _own_device() -> torch.device:
+def _placed(model: Any, given: Named, device: Device) -> Any:
+    """The model on the device; without one, what was given by name goes to the GPU if there is one."""
     from vqdna.devices import own_device
 
-    return own_device()
-
-
-def _placed(model: Model, device: str | torch.device | None) -> Model:
-    return model if device is None else model.to(device)  # type: ignore[arg-type]
+    if device is None and isinstance(given, str | Path):
+        device = own_device()
+    return model if device is None else model.to(device)
 
 
 @contextmanager
@@ -237,5 +203,4 @@ def evaluating(model: PreTrainedModel) -> Iterator[None]:
     try:
         yield
     finally:
-        if was_training:
-            model.train(True)
+        model.train(was_training)

@@ -48,68 +48,30 @@ def _convolution_backward(
     return int(2 * features[0] * positions * math.prod(weight) * sum(needed[:2]))
 
 
-def _attention(query: Shape, key: Shape, value: Shape, *rest: Any, **kwargs: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))
-
-
-def _attention_backward(gradient: Shape, query: Shape, key: Shape, value: Shape, *rest: Any, **kwargs: Any) -> int:
-    return int(sdpa_backward_flop_count(gradient, query, key, value))
-
-
-def _distances(rows: Shape, others: Shape, *rest: Any, **kwargs: Any) -> int:
-    """A difference, a square and an addition for each coordinate of each pair."""
-    return 3 * math.prod(rows[:-1]) * others[-2] * rows[-1]
-
-
-def _distances_by_a_product(rows: Shape, others: Shape, **kwargs: Any) -> int:
-    """One product in which the squared lengths of both ride along as two more coordinates."""
-    return 2 * math.prod(rows[:-1]) * others[-2] * (rows[-1] + 2)
-
-
-def _matrix_by_vector(matrix: Shape, vector: Shape, **kwargs: Any) -> int:
-    return 2 * math.prod(matrix)
-
-
-def _added_matrix_by_vector(added: Shape, matrix: Shape, vector: Shape, **kwargs: Any) -> int:
-    return 2 * math.prod(matrix)
-
-
-def _dot(one: Shape, other: Shape, **kwargs: Any) -> int:
-    return 2 * math.prod(one)
-
-
 def _fourier(shape: Shape, axes: Sequence[int]) -> float:
     """Complex transform over some axes, one for each index of the others."""
     length = math.prod(shape[axis] for axis in axes)
     return fourier_operations(length) * math.prod(shape) / max(1, length)
 
 
-def _complex_fourier(features: Shape, axes: Sequence[int], *rest: Any, **kwargs: Any) -> int:
-    return round(_fourier(features, axes))
-
-
-def _real_fourier(features: Shape, axes: Sequence[int], *rest: Any, **kwargs: Any) -> int:
-    return round(_fourier(features, axes) / 2)
-
-
-def _inverse_real_fourier(
-    features: Shape, axes: Sequence[int], *rest: Any, out_shape: Any = None, **kwargs: Any
-) -> int:
-    """The real side counts, which the given half of the frequencies does not tell exactly."""
-    return round(_fourier(out_shape, axes) / 2)
-
-
 FORMULAS: dict[Any, Any] = {
     torch.ops.aten.convolution_backward: _convolution_backward,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
-    torch.ops.aten._cdist_forward: _distances,
-    torch.ops.aten._euclidean_dist: _distances_by_a_product,
-    torch.ops.aten.mv: _matrix_by_vector,
-    torch.ops.aten.addmv: _added_matrix_by_vector,
-    torch.ops.aten.dot: _dot,
-    torch.ops.aten._fft_c2c: _complex_fourier,
-    torch.ops.aten._fft_r2c: _real_fourier,
-    torch.ops.aten._fft_c2r: _inverse_real_fourier,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
+        query, key, value
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: lambda gradient, query, key, value, *_, **__: (
+        sdpa_backward_flop_count(gradient, query, key, value)
+    ),
+    # A difference, a square and an addition for each coordinate of each pair.
+    torch.ops.aten._cdist_forward: lambda rows, others, *_, **__: 3 * math.prod(rows) * others[-2],
+    # One product in which the squared lengths of both ride along as two more coordinates.
+    torch.ops.aten._euclidean_dist: lambda rows, others, **_: 2 * math.prod(rows[:-1]) * others[-2] * (rows[-1] + 2),
+    torch.ops.aten.mv: lambda matrix, vector, **_: 2 * math.prod(matrix),
+    torch.ops.aten.addmv: lambda added, matrix, vector, **_: 2 * math.prod(matrix),
+    torch.ops.aten.dot: lambda one, other, **_: 2 * math.prod(one),
+    torch.ops.aten._fft_c2c: lambda features, axes, *_, **__: round(_fourier(features, axes)),
+    torch.ops.aten._fft_r2c: lambda features, axes, *_, **__: round(_fourier(features, axes) / 2),
+    # The real side counts, which the given half of the frequencies does not tell exactly.
+    torch.ops.aten._fft_c2r: lambda features, axes, *_, out_shape=None, **__: round(_fourier(out_shape, axes) / 2),
 }
-"""Operations that torch's counter does not know, or counts wrongly."""
+"""Operations that torch's counter does not know, or counts wrongly; each formula takes the shapes."""

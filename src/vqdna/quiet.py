@@ -36,7 +36,6 @@ def no_bars_unwatched(bars: Any) -> Iterator[None]:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Within, the stages show no progress of their own."""
     before = os.environ.get(QUIET)
     os.environ[QUIET] = "1"
     try:

@@ -58,7 +58,6 @@ class _AfterImport:
     """Finds nothing by itself; lets the next finders load AutoConfig's module, and sees to it afterwards."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Spec of AutoConfig's module, whose execution is followed by the registration; None for any other name."""
         if name != AUTO_CONFIG_MODULE:
             return None
         sys.meta_path.remove(self)

@@ -51,6 +51,15 @@ def atomic_output(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_in_place(target: Path) -> Iterator[Path]:
+    """Staging folder beside `target`, which takes its place only if the block succeeds."""
+    staging = target.with_name(f".{target.name}.part")
+    shutil.rmtree(staging, ignore_errors=True)
+    yield staging
+    put_in_place(staging, target)
+
+
 def put_in_place(staging: Path, target: Path) -> None:
     """Finished folder `staging` flushed to disk and renamed to `target`, replacing an older one."""
     for file in [path for path in staging.rglob("*") if path.is_file()]:

@@ -23,7 +23,7 @@ from vqdna.checkpoints import (
     published,
     published_names,
 )
-from vqdna.checkpoints.layouts import LAYOUTS
+from vqdna.checkpoints.importing import LAYOUTS
 from vqdna.cli import main
 from vqdna.config import load_config
 from vqdna.encoder.causal_model import load_causal_model

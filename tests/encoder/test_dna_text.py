@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, pipeline
 
-from vqdna.encoder.dna_text import DnaText, dna_text
 from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.saved_models import DnaText, dna_text
 from vqdna.errors import InputError
 from vqdna.genome.bases import BASES, IUPAC_CODES, to_base_ids
 from vqdna.tokenizers.kmer import KmerTokenizer

@@ -5,8 +5,7 @@ from pathlib import Path
 import torch
 from example_tasks import config, tiny_encoder
 
-from vqdna.finetune.adapters import prepare_trainable
-from vqdna.finetune.best_epoch import BestEpoch
+from vqdna.finetune.adapters import BestEpoch, prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
 
 

@@ -11,7 +11,7 @@ from example_tasks import config
 
 from vqdna.encoder import long_rows
 from vqdna.encoder.genome_encoder import GenomeEncoder
-from vqdna.finetune.files import finetune_files
+from vqdna.finetune.public import finetune_files
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
 NUM_BASES = 20_000

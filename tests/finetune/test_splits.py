@@ -11,7 +11,7 @@ from example_tasks import config, saved_encoder, write_task
 
 from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
-from vqdna.finetune.files import finetune_files
+from vqdna.finetune.public import finetune_files
 from vqdna.finetune.splits import data_inputs
 from vqdna.finetune.train import run_finetune
 from vqdna.tasks.loading import LabelledSequences, Splits, read_splits

@@ -12,8 +12,8 @@ from vqdna.config import load_config
 from vqdna.encoder.genome_encoder import GenomeEncoder, pool_positions
 from vqdna.errors import InputError
 from vqdna.finetune.adapters import prepare_trainable
-from vqdna.finetune.files import finetune_files, plan_files
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
+from vqdna.finetune.public import finetune_files, plan_files
 from vqdna.finetune.settings import FinetuneConfig, NetworkSettings
 from vqdna.finetune.starting_weights import random_network
 from vqdna.inference.predict import predict_file

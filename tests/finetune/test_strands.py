@@ -6,8 +6,8 @@ import torch
 from example_tasks import config, saved_encoder, write_task
 
 from vqdna.errors import InputError
-from vqdna.finetune.files import finetune_files
 from vqdna.finetune.heads import joined_strands, strand_pairs
+from vqdna.finetune.public import finetune_files
 from vqdna.genome.bases import reverse_complement, to_base_ids
 from vqdna.tokenizers.padding import pad_rows
 

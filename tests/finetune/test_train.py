@@ -14,10 +14,9 @@ from safetensors.torch import load_file
 
 from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
-from vqdna.finetune.adapters import load_adapter
-from vqdna.finetune.best_epoch import BestEpoch
-from vqdna.finetune.files import finetune_files
+from vqdna.finetune.adapters import BestEpoch, load_adapter
 from vqdna.finetune.heads import load_classifier
+from vqdna.finetune.public import finetune_files
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import class_weights
 from vqdna.inference.predict import predict_file

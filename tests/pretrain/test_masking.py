@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vqdna.encoder.spans import positions_touching
+from vqdna.encoder.genome_encoder import positions_touching
 from vqdna.pretrain.masking import MaskingSettings, distance_to_visible, draw_masked_bases, hide_bases
 
 

@@ -26,14 +26,7 @@ Renaming = Sequence[tuple[str, str]]
 
 
 class Description:
-    """A folder's config.json, asked for by key.
-
-    Args:
-        folder: where it lies.
-
-    Raises:
-        InputError: it does not, or is no JSON object.
-    """
+    """A folder's config.json, asked for by key."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / "config.json"
@@ -51,11 +44,7 @@ class Description:
         return {key: self.number(key) for key in (*keys, *(key for key in TRAINED_AS if key in self.values))}
 
     def expect(self, key: str, wanted: Any) -> None:
-        """Refuses what none of the published models has; an absent key counts as what is wanted.
-
-        Raises:
-            InputError: the key has another value.
-        """
+        """Refuses what none of the published models has; an absent key counts as what is wanted."""
         value = self.values.get(key, wanted)
         if value != wanted:
             raise InputError(f"{self.path}: expected {json.dumps(wanted)} as '{key}', got {json.dumps(value)}")
@@ -66,16 +55,13 @@ class Reading:
     """What a folder's description says.
 
     Attributes:
-        tokenizer: the published words.
-        backbone: settings of the backbone.
-        special_tokens: published tokens around a row, see `vqdna.encoder.special_tokens`.
+        special_tokens: published tokens around a row, see `vqdna.encoder.stem.SpecialTokens`.
         prefix: what published names open with where the folder holds a model with a head.
         table: published name of the table of word embeddings, behind the prefix.
         table_rows: its rows, which may be more than there are words.
         masked: code whose embedding stands for a hidden token; None where it is all zeros.
         renaming: patterns of published names, each with our name in the backbone; the first that matches counts.
         unused: patterns of tensors that hidden states do not depend on.
-        table_scale: factor of the word embeddings.
         changes: what is done to a tensor before it is taken, by our name.
         head: the same of the head that predicts words, with our names in that head; none where its predictions cannot
             be told.
@@ -101,25 +87,16 @@ class Reading:
         name = published.removeprefix(self.prefix)
         if any(re.fullmatch(pattern, name) for pattern in self.unused):
             return UNUSED
-        return _renamed(name, self.renaming)
-
-    def head_name(self, published: str) -> str | None:
-        """Name of a tensor in the head; None if it is no part of that."""
-        return _renamed(published, self.head)
+        return renamed(name, self.renaming)
 
 
-def _renamed(name: str, renaming: Renaming) -> str | None:
+def renamed(name: str, renaming: Renaming) -> str | None:
     matches = ((re.fullmatch(pattern, name), ours) for pattern, ours in renaming)
     return next((match.expand(ours) for match, ours in matches if match), None)
 
 
 def in_layers(published: str, parts: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Renaming of weights and biases of each layer.
-
-    Args:
-        published: pattern of a layer's name, up to its number.
-        parts: pattern of each of the layer's parts and its name in ours.
-    """
+    """Renaming of weights and biases of each layer, by the pattern of its name up to its number, and of its parts."""
     return [
         (rf"{published}\.(?P<layer>\d+)\.{part}\.(?P<kind>weight|bias)", rf"layers.\g<layer>.{ours}.\g<kind>")
         for part, ours in parts.items()

@@ -36,7 +36,6 @@ BACKBONE_KEYS = {
 
 
 def read_hyenadna(description: Description) -> Reading:
-    """HyenaDNA of any size."""
     description.expect("hyena_order", 2)
     num_words, multiple = description.number("vocab_size"), description.number("pad_vocab_size_multiple")
     words = PublishedWordTokenizer("hyenadna", 1, num_words)

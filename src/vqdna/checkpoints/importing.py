@@ -7,7 +7,8 @@ families.
 
 from __future__ import annotations
 
-import shutil
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,16 +16,21 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from vqdna.checkpoints.description import UNUSED
-from vqdna.checkpoints.layouts import read_layout
-from vqdna.checkpoints.published import PUBLISHED, published_folder
-from vqdna.checkpoints.weights import named, read_weights
+from vqdna.checkpoints.description import UNUSED, Description, Reading, renamed
+from vqdna.checkpoints.dnabert import read_dnabert, read_dnabert_2
+from vqdna.checkpoints.hyenadna import read_hyenadna
+from vqdna.checkpoints.nucleotide_transformer import (
+    GATED_KEY,
+    read_nucleotide_transformer,
+    read_nucleotide_transformer_v2,
+)
+from vqdna.checkpoints.published import PUBLISHED, named, published_folder, read_weights
 from vqdna.encoder.causal_model import GenomeEncoderForCausalModeling
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, MASKED_MODEL_FOLDER, DnaModel
 from vqdna.errors import InputError
 from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
-from vqdna.results import put_in_place, write_json
+from vqdna.results import folder_in_place, write_json
 
 BACKBONE, TABLE, MASK = "backbone.", "embedding.tables.0.weight", "embedding.mask_vector"
 DECODERS = {"hidden": "levels.0.weight", "next": "weight"}
@@ -39,16 +45,7 @@ Headed = TypeVar("Headed", GenomeEncoderForMaskedModeling, GenomeEncoderForCausa
 
 
 class ImportRecord(BaseModel):
-    """What was imported, as the file beside an imported encoder says it.
-
-    Attributes:
-        imported_from: Hub id or folder.
-        revision: commit of a Hub id.
-        layout: a name of `vqdna.checkpoints.layouts.LAYOUTS`.
-        parameters: of the encoder.
-        hidden_size: of the encoder.
-        max_positions: that it holds; None for any number.
-    """
+    """What was imported, as the file beside an imported encoder says it; no `max_positions` are any number."""
 
     imported_from: str
     revision: str | None
@@ -77,15 +74,7 @@ def load_published(name_or_folder: str | Path, revision: str | None = None) -> G
 def load_published_masked_model(
     name_or_folder: str | Path, revision: str | None = None
 ) -> GenomeEncoderForMaskedModeling:
-    """The same with the published head, in evaluation mode: logits of hidden words are those of the published model.
-
-    Args:
-        name_or_folder: see `load_published`.
-        revision: see `load_published`.
-
-    Raises:
-        InputError: see `load_published`; or the model has no head that predicts hidden words.
-    """
+    """The same with the published head, in evaluation mode: logits of hidden words are those of the published model."""
     opened = _Opened(name_or_folder, revision)
     return opened.masked_model(opened.encoder())
 
@@ -93,15 +82,7 @@ def load_published_masked_model(
 def load_published_causal_model(
     name_or_folder: str | Path, revision: str | None = None
 ) -> GenomeEncoderForCausalModeling:
-    """The same of a model that was trained to predict what follows: logits of each next word are the published ones.
-
-    Args:
-        name_or_folder: see `load_published`.
-        revision: see `load_published`.
-
-    Raises:
-        InputError: see `load_published`; or the model has no head that predicts the next word.
-    """
+    """The same of a model that was trained to predict what follows: logits of each next word are the published ones."""
     opened = _Opened(name_or_folder, revision)
     return opened.causal_model(opened.encoder())
 
@@ -116,15 +97,8 @@ def import_published(
 ) -> ImportRecord:
     """Saves the encoder of `load_published` to the folder `out`, and returns the record that is left beside it.
 
-    Args:
-        name_or_folder: see `load_published`.
-        out: a folder that is empty or not there yet; every command takes it as an encoder afterwards.
-        revision: see `load_published`.
-        masked_model: the model with its head is saved too, as a pre-training leaves it beside its encoder.
-        causal_model: the same for a model that predicts what follows.
-
-    Raises:
-        InputError: see `load_published`; `out` has something in it; or a head is wanted and there is none.
+    The folder is to be empty or not there yet; every command takes it as an encoder afterwards. The model with its head
+    is saved too where that is wanted, as a pre-training leaves it beside its encoder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: there is something already, expected a new or empty folder")
@@ -146,17 +120,13 @@ def import_published(
         max_positions=encoder.max_positions,
     )
     where = f"[{name}](https://huggingface.co/{name})" if is_known else "a published checkpoint"
-    origin = (
-        f"The weights are those of {where}; their publisher's licence holds for them and for what is trained on them."
-    )
-    staging = out.with_name(f".{out.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
-    encoder.save_pretrained(staging)
-    for folder, model in headed.items():
-        model.save_pretrained(staging / folder)
-    encoder.write_card(staging, license="other", notes=[origin])
-    write_json(staging / RECORD_FILE, record.model_dump(mode="json"))
-    put_in_place(staging, out)
+    licence = "their publisher's licence holds for them and for what is trained on them."
+    with folder_in_place(out) as staging:
+        encoder.save_pretrained(staging)
+        for folder, model in headed.items():
+            model.save_pretrained(staging / folder)
+        encoder.write_card(staging, license="other", notes=[f"The weights are those of {where}; {licence}"])
+        write_json(staging / RECORD_FILE, record.model_dump(mode="json"))
     return record
 
 
@@ -184,7 +154,6 @@ class _Opened:
         return encoder
 
     def masked_model(self, encoder: GenomeEncoder) -> GenomeEncoderForMaskedModeling:
-        """The encoder under the folder's head for hidden words."""
         reading = self.reading
         if reading.predicts != "hidden" or not reading.head:
             why = "was trained with word dropout" if reading.predicts == "hidden" else "predicts what follows"
@@ -195,16 +164,14 @@ class _Opened:
         return self._with_head(GenomeEncoderForMaskedModeling.from_encoder(encoder, head_norm_eps=eps))
 
     def causal_model(self, encoder: GenomeEncoder) -> GenomeEncoderForCausalModeling:
-        """The encoder under the folder's head for the next word."""
         if self.reading.predicts != "next":
             wanted, why = "a model that predicts what follows", "predicts hidden words"
             raise InputError(f"{self.folder}: expected {wanted}, got {self.layout}, which {why}")
         return self._with_head(GenomeEncoderForCausalModeling.from_encoder(encoder))
 
     def _with_head(self, model: Headed) -> Headed:
-        """The model with the folder's head in place of its random one, in evaluation mode."""
         reading, wanted = self.reading, model.prediction.state_dict()
-        names = {name: reading.head_name(name) for name in self.weights}
+        names = {name: renamed(name, reading.head) for name in self.weights}
         head = {ours: self.weights[name].float() for name, ours in names.items() if ours is not None}
         num_words, decoder = reading.tokenizer.level_sizes[0], DECODERS[reading.predicts]
         if head or reading.predicts == "next":  # which has nothing besides
@@ -266,3 +233,30 @@ class _Opened:
         if tuple(tensor.shape) != wanted:
             got = tuple(tensor.shape)
             raise InputError(f"{self.folder}: '{name}' has the shape {got}, and config.json says {wanted}")
+
+
+LAYOUTS: dict[str, Callable[[Description], Reading]] = {
+    "dnabert": read_dnabert,
+    "dnabert_2": read_dnabert_2,
+    "nucleotide_transformer": read_nucleotide_transformer,
+    "nucleotide_transformer_v2": read_nucleotide_transformer_v2,
+    "hyenadna": read_hyenadna,
+}
+
+FAMILIES = {
+    "bert": ("alibi_starting_size", "dnabert_2", "dnabert"),
+    "esm": (GATED_KEY, "nucleotide_transformer_v2", "nucleotide_transformer"),
+    "hyenadna": ("d_model", "hyenadna", "hyenadna"),
+}
+"""For each published model_type: a key of its configuration, the layout if it stands there, and the layout if not."""
+
+
+def read_layout(folder: Path) -> tuple[str, Reading]:
+    description = Description(folder)
+    kind = description.values.get("model_type", "bert" if "type_vocab_size" in description.values else None)
+    if kind not in FAMILIES:
+        wanted = ", ".join(FAMILIES)
+        raise InputError(f"{description.path}: expected one of {wanted} as 'model_type', got {json.dumps(kind)}")
+    key, with_key, without = FAMILIES[kind]
+    layout = with_key if key in description.values else without
+    return layout, LAYOUTS[layout](description)

@@ -85,7 +85,6 @@ def _reading(
     unused: tuple[str, ...],
     changes: dict[str, Callable[[Tensor], Tensor]],
 ) -> Reading:
-    """What both versions have in common, and what is the version's own."""
     num_words = description.number("vocab_size")
     words = fixed_words(description.folder, "nucleotide_transformer", num_words)
     dropped = bool(description.values.get("token_dropout"))

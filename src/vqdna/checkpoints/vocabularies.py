@@ -21,18 +21,14 @@ MEASURED_BASES = 100_000
 
 
 def fixed_words(folder: Path, model: str, num_words: int) -> PublishedWordTokenizer:
-    """Tokenizer of the k-mers in the folder's vocab.txt.
+    """Tokenizer of the k-mers in the folder's vocab.txt, for a model of `WORD_LISTS`.
 
-    Args:
-        folder: of the published files.
-        model: a name of `WORD_LISTS`.
-        num_words: rows of the table of embeddings; the file may list special tokens beyond it.
-
-    Raises:
-        InputError: no such file, or other words than the model's.
+    The table of embeddings has `num_words` rows; the file may list special tokens beyond it.
     """
     path = folder / WORDS_FILE
-    lines = _lines(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    lines = path.read_text().split()
     before = len(WORD_LISTS[model].before)
     k = len(lines[before]) if len(lines) > before else 0
     try:
@@ -52,13 +48,6 @@ def byte_pairs(folder: Path, num_words: int) -> BpeTokenizer:
     """Tokenizer of the byte-pair words in the folder's tokenizer.json.
 
     Its bases per position are the mean over random bases; words of a genome are a little longer.
-
-    Args:
-        folder: of the published files.
-        num_words: rows of the table of embeddings.
-
-    Raises:
-        InputError: no such file, one that cannot be read, or another number of words.
     """
     path = folder / BYTE_PAIRS_FILE
     if not path.is_file():
@@ -76,15 +65,7 @@ def byte_pairs(folder: Path, num_words: int) -> BpeTokenizer:
 
 
 def byte_pair_code(folder: Path, tokenizer: BpeTokenizer, word: str) -> int:
-    """Code of a special token (InputError: the tokenizer has none of this name)."""
     code: int | None = tokenizer.tokenizer.token_to_id(word)
     if code is None:
         raise InputError(f"{folder / BYTE_PAIRS_FILE}: expected the special token {word}, which it lacks")
     return code
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().split()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None

@@ -17,9 +17,8 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import ModelOutput
 
 from vqdna.encoder.backbones import looks_ahead
-from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, given_bases
+from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, given_bases, positions_over_unknown
 from vqdna.encoder.saved_models import CAUSAL_MODEL_FOLDER, DnaModel, load_model, register_model
-from vqdna.encoder.spans import positions_over_unknown
 from vqdna.errors import InputError
 
 
@@ -50,8 +49,6 @@ class CausalModelingOutput(ModelOutput):
 
 
 class GenomeEncoderForCausalModeling(DnaModel):
-    """Genome encoder that predicts each token from those before it."""
-
     config_class = CausalModelingConfig
     base_model_prefix = "encoder"
     main_input_name = "base_ids"
@@ -68,7 +65,6 @@ class GenomeEncoderForCausalModeling(DnaModel):
 
     @classmethod
     def from_encoder(cls, encoder: GenomeEncoder) -> GenomeEncoderForCausalModeling:
-        """A head with random weights on an encoder, used as it is."""
         return cls(CausalModelingConfig(**encoder.config.encoder_settings()), encoder)
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -15,6 +15,9 @@ from torch.nn import functional
 from vqdna.errors import InputError
 from vqdna.tokenizers import Tokenizer
 
+Codes = Int[Tensor, "batch position level"]
+Embeddings = Float[Tensor, "batch position width"]
+
 ONE_HOT = "one-hot"
 CODE_EMBEDDINGS = ("vectors", "table", "both", ONE_HOT)
 """Ways from codes to the backbone's width."""
@@ -53,20 +56,15 @@ class CodeEmbedding(nn.Module):
         nn.init.normal_(self.mask_vector, std=0.02)
 
     def forward(
-        self,
-        codes: Int[Tensor, "batch position level"],
-        tokenizer: Tokenizer,
-        hidden_positions: Bool[Tensor, "batch position"] | None = None,
-    ) -> Float[Tensor, "batch position width"]:
+        self, codes: Codes, tokenizer: Tokenizer, hidden_positions: Bool[Tensor, "batch position"] | None = None
+    ) -> Embeddings:
         """Embedding of each position; the mask embedding where `hidden_positions` is True."""
         embeddings = self.embedded(codes, tokenizer)
         if hidden_positions is None:
             return embeddings
         return torch.where(hidden_positions[..., None], self.mask_vector.to(embeddings.dtype), embeddings)
 
-    def embedded(
-        self, codes: Int[Tensor, "batch position level"], tokenizer: Tokenizer
-    ) -> Float[Tensor, "batch position width"]:
+    def embedded(self, codes: Codes, tokenizer: Tokenizer) -> Embeddings:
         parts = [table(codes[..., level]) for level, table in enumerate(self.tables)]
         if self.uses_vectors:
             parts.append(self.projection(self.norm(tokenizer.code_vectors(codes))))
@@ -99,9 +97,7 @@ class OneHotEmbedding(CodeEmbedding):
         for table in self.tables.parameters():
             nn.init.normal_(table, std=BESIDE_ONE_HOT)
 
-    def embedded(
-        self, codes: Int[Tensor, "batch position level"], tokenizer: Tokenizer
-    ) -> Float[Tensor, "batch position width"]:
+    def embedded(self, codes: Codes, tokenizer: Tokenizer) -> Embeddings:
         del tokenizer
         channels = functional.one_hot(codes[..., 0], self.num_channels + 1)[..., :-1].float()
         if not self.tables:

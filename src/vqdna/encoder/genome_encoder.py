@@ -22,7 +22,7 @@ from transformers.utils import ModelOutput
 from vqdna.config import validate
 from vqdna.encoder.backbones import backbone_config, build_backbone, embedding_width, position_limit
 from vqdna.encoder.code_embedding import CODE_EMBEDDINGS, CodeEmbedding, code_embedding
-from vqdna.encoder.long_rows import in_chunks, reach_of_layers, recomputed_layers
+from vqdna.encoder.long_rows import Codes, States, TokenMask, in_chunks, reach_of_layers, recomputed_layers
 from vqdna.encoder.saved_models import DnaModel, load_model, register_model
 from vqdna.encoder.stem import SpecialTokens, Stem, StemSettings, surrounded
 from vqdna.errors import InputError, check_name
@@ -144,9 +144,9 @@ class GenomeEncoder(DnaModel):
         attention_mask: Shaped[Tensor, "batch base"] | None = None,
         *,
         input_ids: Int[Tensor, "batch base"] | None = None,
-        codes: Int[Tensor, "batch token level"] | None = None,
-        position_mask: Bool[Tensor, "batch token"] | None = None,
-        hidden_positions: Bool[Tensor, "batch token"] | None = None,
+        codes: Codes | None = None,
+        position_mask: TokenMask | None = None,
+        hidden_positions: TokenMask | None = None,
     ) -> GenomeEncoderOutput:
         """Hidden state of every position, from bases or from codes that `tokenizer.encode` gave before.
 
@@ -178,27 +178,17 @@ class GenomeEncoder(DnaModel):
     def _stem_reach(self) -> int:
         return 0 if self.stem is None else self.stem.settings.kernel_size // 2
 
-    def _hidden_states(
-        self,
-        codes: Int[Tensor, "batch token level"],
-        token_mask: Bool[Tensor, "batch token"],
-        hidden_tokens: Bool[Tensor, "batch token"] | None,
-    ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
+    def _hidden_states(self, codes: Codes, token_mask: TokenMask, hidden_tokens: TokenMask | None) -> States:
         return self._through_backbone(*self._embeddings(codes, token_mask, hidden_tokens))
 
-    def _embeddings(
-        self,
-        codes: Int[Tensor, "batch token level"],
-        token_mask: Bool[Tensor, "batch token"],
-        hidden_tokens: Bool[Tensor, "batch token"] | None,
-    ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
+    def _embeddings(self, codes: Codes, token_mask: TokenMask, hidden_tokens: TokenMask | None) -> States:
         """What the backbone takes: one embedding for each position, and which positions hold tokens."""
         embeddings = self.embedding(codes, self.tokenizer, hidden_tokens)
         return (embeddings, token_mask) if self.stem is None else self.stem.merge(embeddings, token_mask)
 
     def _through_backbone(
         self, embeddings: Float[Tensor, "batch position embedding"], position_mask: Bool[Tensor, "batch position"]
-    ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
+    ) -> States:
         num_positions = embeddings.shape[1]
         if self.max_positions is not None and num_positions > self.max_positions:
             name = self.backbone.config.model_type
@@ -250,7 +240,6 @@ def load_encoder(path: Path) -> GenomeEncoder:
 
 
 def _special_tokens(config: GenomeEncoderConfig, tokenizer: Tokenizer, embedding: CodeEmbedding) -> SpecialTokens:
-    """The configuration's special tokens, checked against what is to embed them."""
     around = SpecialTokens(**(config.special_tokens or {}))
     if not around:
         return around
@@ -277,3 +266,24 @@ def pool_positions(
     if pooling == "mean":
         return mean
     return torch.cat([mean, hidden.masked_fill(padding, -torch.inf).amax(dim=1)], dim=1)
+
+
+UNKNOWN_BASE = 4
+
+Marked = Bool[Tensor, "batch base"]
+Spans = Int[Tensor, "batch position 2"]
+
+
+def positions_touching(bases: Marked, spans: Spans) -> Bool[Tensor, "batch position"]:
+    """True for each position whose span holds at least one of the marked bases."""
+    return num_held(bases, spans) > 0
+
+
+def positions_over_unknown(base_ids: Shaped[Tensor, "batch base"], spans: Spans) -> Bool[Tensor, "batch position"]:
+    return positions_touching(base_ids >= UNKNOWN_BASE, spans)
+
+
+def num_held(bases: Marked, spans: Spans) -> Int[Tensor, "batch position"]:
+    """How many of the marked bases each position's span holds."""
+    before = torch.nn.functional.pad(bases.long().cumsum(dim=1), (1, 0))
+    return before.gather(1, spans[..., 1]) - before.gather(1, spans[..., 0])

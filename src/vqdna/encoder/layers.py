@@ -41,7 +41,6 @@ def up_to_layer(encoder: GenomeEncoder, layer: int) -> GenomeEncoder:
 
 
 def _cut_backbone(backbone: nn.Module, number: int) -> nn.Module:
-    """Backbone of the first layers, without what it does behind the last one."""
     cut, kept = _with_own_children(backbone), nn.ModuleList(_layers(backbone)[:number])
     if hasattr(backbone, "layers"):
         cut.layers = kept

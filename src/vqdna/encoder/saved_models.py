@@ -2,8 +2,9 @@
 
 Flow: model -> folder of config, weights, the file that turns DNA text into base ids, and the model's card -> upload; so
 a folder works with `AutoModel`, `AutoTokenizer` and `pipeline`. Back: the folder a user names, a run folder or the
-`model/` in it -> folder with a config.json of the wanted model type -> model in evaluation mode. It must not know what
-the models compute, and never looks anywhere else.
+`model/` in it -> folder with a config.json of the wanted model type -> model in evaluation mode. `DnaText` is no
+tokenizer of the contract: it makes a base id of each letter, and codes are made of these inside the model. It must not
+know what the models compute, and never looks anywhere else.
 """
 
 from __future__ import annotations
@@ -15,15 +16,71 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import torch
 from huggingface_hub import HfApi
 from safetensors import SafetensorError
-from transformers import MODEL_MAPPING, AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from tokenizers.decoders import Fuse
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Replace
+from tokenizers.normalizers import Sequence as InTurn
+from tokenizers.pre_tokenizers import Split
+from torch import nn
+from transformers import (
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+    BatchEncoding,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import SAFE_WEIGHTS_NAME, logging
 
-from vqdna.encoder.dna_text import DnaText, dna_text
+import tokenizers
+from tokenizers import Regex
 from vqdna.errors import InputError
+from vqdna.genome.bases import BASES, IUPAC_CODES, UnknownBaseError, to_base_ids
 from vqdna.quiet import no_bars_unwatched
 from vqdna.results import RESULTS_FILE, read_json, write_atomically
+
+UNKNOWN_BASE = "N"
+
+
+class DnaText(PreTrainedTokenizerFast):
+    """Letters to base ids, padded on the right with N; a letter that is no base is refused with its place."""
+
+    def __call__(self, text: str | Sequence[str], *args: Any, **kwargs: Any) -> BatchEncoding:
+        for number, letters in enumerate([text] if isinstance(text, str) else text):
+            try:
+                to_base_ids(letters)
+            except UnknownBaseError as error:
+                raise InputError(f"text {number} (from 0): {error}") from None
+        encoding: BatchEncoding = super().__call__(text, *args, **kwargs)
+        return encoding
+
+
+def dna_text() -> DnaText:
+    """The one there is: A C G T N = 0..4, no letters added at the ends."""
+    letters = tokenizers.Tokenizer(WordLevel({base: number for number, base in enumerate(BASES + UNKNOWN_BASE)}))
+    letters.normalizer = InTurn([Replace(Regex(f"[{written}]"), base) for base, written in _SPELLINGS.items()])
+    letters.pre_tokenizer = Split(Regex("."), "isolated")
+    letters.decoder = Fuse()
+    return DnaText(
+        tokenizer_object=letters,
+        pad_token=UNKNOWN_BASE,
+        padding_side="right",
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
+    )
+
+
+_SPELLINGS = {
+    **{base: base.lower() for base in "ACG"},
+    "T": "tuU",
+    UNKNOWN_BASE: f"n{IUPAC_CODES}{IUPAC_CODES.lower()}",
+}
+"""Other letters for each base."""
+
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -42,6 +99,12 @@ LICENSE = "apache-2.0"
 CARD_FILE = "README.md"
 THIS_FOLDER = "."
 HUB_OPTIONS = ("commit_message", "commit_description", "private", "token", "revision", "create_pr", "tags")
+
+
+def add_weights(digest: Any, model: nn.Module) -> None:
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=torch.uint8).numpy().tobytes())
 
 
 class DnaModel(PreTrainedModel):
@@ -101,7 +164,6 @@ class DnaModel(PreTrainedModel):
         write_atomically(folder / CARD_FILE, card.encode())
 
     def card_notes(self) -> list[str]:
-        """Sentences for the card about using this very model."""
         return []
 
     def push_to_hub(  # type: ignore[override]

@@ -18,6 +18,11 @@ from torch.nn import functional
 
 from vqdna.config import StrictModel
 
+TokenStates = Float[Tensor, "batch token token_width"]
+TokenMask = Bool[Tensor, "batch token"]
+States = Float[Tensor, "batch position width"]
+MergedStates = tuple[States, Bool[Tensor, "batch position"]]
+
 
 class StemSettings(StrictModel):
     """Shape of a stem.
@@ -54,9 +59,7 @@ class Stem(nn.Module):
         self.merging = nn.Linear(settings.merge * settings.width, width)
         self.splitting = nn.Linear(state_width, settings.merge * settings.width)
 
-    def merge(
-        self, embeddings: Float[Tensor, "batch token token_width"], token_mask: Bool[Tensor, "batch token"]
-    ) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
+    def merge(self, embeddings: TokenStates, token_mask: Bool[Tensor, "batch token"]) -> MergedStates:
         """Embedding of each position, and which positions hold at least one token; padding changes nothing."""
         # Padding is zeroed before the convolution, which would carry it to its neighbors, and after it, for a position
         # may merge tokens with padding.
@@ -68,14 +71,11 @@ class Stem(nn.Module):
         mask = functional.pad(token_mask, (0, missing)).unflatten(1, (-1, self.merge_size)).any(dim=2)
         return self.merging(states.unflatten(1, (-1, self.merge_size)).flatten(2)), mask
 
-    def split(
-        self, hidden: Float[Tensor, "batch position width"], num_tokens: int
-    ) -> Float[Tensor, "batch token token_width"]:
-        """State of each token, from the position that it went into."""
+    def split(self, hidden: States, num_tokens: int) -> TokenStates:
         states: Tensor = self.splitting(hidden).unflatten(2, (self.merge_size, self.settings.width)).flatten(1, 2)
         return states[:, :num_tokens]
 
-    def _convolved(self, states: Float[Tensor, "batch token token_width"]) -> Float[Tensor, "batch token token_width"]:
+    def _convolved(self, states: TokenStates) -> TokenStates:
         """The convolution of channel-last rows; as `conv2d` of height 1 it takes them as they lie, which is faster."""
         layer, half = self.convolution, self.settings.kernel_size // 2
         weight = layer.weight[:, :, None].contiguous(memory_format=torch.channels_last)
@@ -98,7 +98,7 @@ def surrounded(
     token_mask: Bool[Tensor, "batch token"],
     first: Float[Tensor, "before width"],
     last: Float[Tensor, "after width"],
-) -> tuple[Float[Tensor, "batch position width"], Bool[Tensor, "batch position"]]:
+) -> MergedStates:
     """Rows with the embeddings of the special tokens around them, and which positions hold any token."""
     batch, _, width = embeddings.shape
     # A row's last special tokens stand where its padding begins, so at another place in every row: they are scattered.

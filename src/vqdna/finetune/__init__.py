@@ -13,19 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vqdna.finetune.classifier import VqdnaClassifier
-    from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
     from vqdna.finetune.results import FinetuneResults
-    from vqdna.finetune.token_labels import GenomeEncoderForTokenClassification, TokenClassifierConfig
-
-__all__ = [
-    "FinetuneResults",
-    "GenomeEncoderForSequenceClassification",
-    "GenomeEncoderForTokenClassification",
-    "SequenceClassifierConfig",
-    "TokenClassifierConfig",
-    "VqdnaClassifier",
-]
 
 _MODULES = {
     "FinetuneResults": "results",
@@ -35,6 +23,8 @@ _MODULES = {
     "TokenClassifierConfig": "token_labels",
     "VqdnaClassifier": "classifier",
 }
+
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,19 +1,22 @@
-"""Who learns in stage 3: LoRA adapters through peft, everything, or the head alone; the tokenizer never does.
+"""Who learns in stage 3, and what is kept of it: LoRA adapters through peft, everything, or the head alone.
 
-Flow: frozen classifier -> prepare_trainable -> training -> save_adapter (the adapter beside the head, a few megabytes)
-and merge_adapter (its update added into the backbone's weights). It must not know data or training.
+Flow: frozen classifier -> prepare_trainable -> training, of which `BestEpoch` keeps the best by dev metric in one file
+-> save_adapter (the adapter beside the head, a few megabytes) and merge_adapter (its update added into the backbone's
+weights). The tokenizer never learns. It must not know data or training.
 """
 
 from __future__ import annotations
 
-import shutil
+import json
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -21,7 +24,9 @@ from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.errors import InputError
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, SequenceClassifierConfig
 from vqdna.finetune.settings import FinetuneConfig
-from vqdna.results import put_in_place
+from vqdna.results import folder_in_place, write_atomically
+from vqdna.tasks.loading import Task
+from vqdna.tasks.metrics import Metrics, metric_value, primary_metric
 
 TRAINED_BESIDE_ADAPTER = "head.safetensors"
 IN_PEFT = "encoder.backbone.base_model.model."
@@ -102,17 +107,15 @@ def merge_adapter(model: GenomeEncoderForSequenceClassification) -> None:
 
 def save_adapter(model: GenomeEncoderForSequenceClassification, folder: Path) -> None:
     """Folder with peft's adapter of the backbone, what else training moved, and the configuration."""
-    staging = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
-    model.encoder.backbone.save_pretrained(staging)
-    (staging / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card
-    model.config.save_pretrained(staging)
     beside = {name: value for name, value in training_state(model).items() if ".lora_" not in name}
     if model.standardizer is not None:
         beside |= {f"standardizer.{name}": value for name, value in model.standardizer.state_dict().items()}
     plain = {name.replace(IN_PEFT, "encoder.backbone."): value.cpu().contiguous() for name, value in beside.items()}
-    save_file(plain, staging / TRAINED_BESIDE_ADAPTER)
-    put_in_place(staging, folder)
+    with folder_in_place(folder) as staging:
+        model.encoder.backbone.save_pretrained(staging)
+        (staging / "README.md").unlink(missing_ok=True)  # peft's empty form of a model card
+        model.config.save_pretrained(staging)
+        save_file(plain, staging / TRAINED_BESIDE_ADAPTER)
 
 
 def load_adapter(encoder: GenomeEncoder, folder: Path) -> GenomeEncoderForSequenceClassification:
@@ -124,3 +127,33 @@ def load_adapter(encoder: GenomeEncoder, folder: Path) -> GenomeEncoderForSequen
         model.encoder.backbone = PeftModel.from_pretrained(model.encoder.backbone, folder)
     model.train(False)
     return model
+
+
+class BestEpoch:
+    """Keeper of the best epoch: it goes on from an existing file, and the earlier epoch wins a tie."""
+
+    def __init__(self, file: Path, task: Task) -> None:
+        self.file, self.metric = file, primary_metric(task)
+        self.epoch, self.score = 0, -math.inf
+        if file.exists():
+            with safe_open(file, framework="pt") as held:
+                record = json.loads(held.metadata()["best"])
+            self.epoch = record["epoch"]
+            self.score = -math.inf if record["score"] is None else record["score"]
+
+    def offer(self, epoch: int, metrics: Metrics, model: GenomeEncoderForSequenceClassification) -> None:
+        """Keeps what training moved if this epoch is the best so far; 0 is a head that learned alone."""
+        # The file decides, not memory: a run killed between two epochs finds its best one there when it resumes.
+        score = metric_value(metrics, self.metric)
+        if self.file.exists() and score <= self.score:
+            return
+        self.epoch, self.score = epoch, score
+        record = {"epoch": epoch, "score": score if math.isfinite(score) else None}
+        weights = {name: value.cpu().contiguous() for name, value in training_state(model).items()}
+        write_atomically(self.file, save(weights, {"best": json.dumps(record)}))
+
+    def restore(self, model: GenomeEncoderForSequenceClassification) -> None:
+        weights = training_state(model)
+        with safe_open(self.file, framework="pt") as held:
+            for name in held.keys():  # noqa: SIM118 (no mapping, it has no iterator)
+                weights[name].copy_(held.get_tensor(name))

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 
 from vqdna.encoder.genome_encoder import GenomeEncoder
+from vqdna.encoder.saved_models import add_weights
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.tasks.loading import LabelledSequences, Splits, Task, labelled_from_text, read_labelled, split_off
 from vqdna.tokenizers import Tokenizer
@@ -116,7 +116,5 @@ def _hash(records: LabelledSequences) -> str:
 def _weights_hash(source: GenomeEncoder | Tokenizer) -> str:
     settings = source.settings() if isinstance(source, Tokenizer) else source.config.encoder_settings()
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(source.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=torch.uint8).numpy().tobytes())
+    add_weights(digest, source)
     return f"sha256 {digest.hexdigest()}"

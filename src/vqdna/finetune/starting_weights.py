@@ -6,7 +6,6 @@ the vocabulary. It is saved, applied and read like any other. It must not know t
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from transformers import set_seed
 
 from vqdna.encoder.genome_encoder import GenomeEncoder, load_encoder
 from vqdna.finetune.settings import NetworkSettings
-from vqdna.results import put_in_place
+from vqdna.results import folder_in_place
 from vqdna.tokenizers.base_words import BaseWordTokenizer
 from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 
@@ -44,10 +43,8 @@ def random_encoder(source: Path, folder: Path, seed: int) -> Path:
 
 def save_encoder(encoder: GenomeEncoder, folder: Path) -> None:
     """Writes the encoder's folder, complete or not at all."""
-    staging = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(staging, ignore_errors=True)
-    encoder.save_pretrained(staging)
-    put_in_place(staging, folder)
+    with folder_in_place(folder) as staging:
+        encoder.save_pretrained(staging)
 
 
 KEPT = ("tokenizer.", "embedding.tables.")

@@ -22,9 +22,15 @@ from vqdna.encoder.encoded_sequences import encode_sequences
 from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, load_encoder
 from vqdna.encoder.saved_models import model_folder
 from vqdna.errors import InputError
-from vqdna.finetune.adapters import has_adapter, merge_adapter, num_parameters, prepare_trainable, save_adapter
+from vqdna.finetune.adapters import (
+    BestEpoch,
+    has_adapter,
+    merge_adapter,
+    num_parameters,
+    prepare_trainable,
+    save_adapter,
+)
 from vqdna.finetune.batches import EpochDataset, collate
-from vqdna.finetune.best_epoch import BestEpoch
 from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
 from vqdna.finetune.linear_probing import probe_head

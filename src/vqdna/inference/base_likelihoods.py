@@ -19,7 +19,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
 
-from vqdna.encoder.spans import UNKNOWN_BASE, num_held
+from vqdna.encoder.genome_encoder import UNKNOWN_BASE, num_held
 from vqdna.inference.variant_windows import Pair
 from vqdna.pretrain.objective import IGNORED, GenomeEncoderForMaskedModeling, MaskedModelingOutput
 from vqdna.tokenizers import Tokens

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vqdna.encoder.spans import UNKNOWN_BASE
+from vqdna.encoder.genome_encoder import UNKNOWN_BASE
 from vqdna.pretrain.masking import distance_to_visible
 from vqdna.pretrain.objective import (
     IGNORED,

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from vqdna.config import StrictModel
-from vqdna.encoder.spans import UNKNOWN_BASE
+from vqdna.encoder.genome_encoder import UNKNOWN_BASE
 
 
 class MaskingSettings(StrictModel):

@@ -18,9 +18,16 @@ from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 from transformers.utils import ModelOutput
 
-from vqdna.encoder.genome_encoder import GenomeEncoder, GenomeEncoderConfig, GenomeEncoderOutput, pool_positions
+from vqdna.encoder.genome_encoder import (
+    UNKNOWN_BASE,
+    GenomeEncoder,
+    GenomeEncoderConfig,
+    GenomeEncoderOutput,
+    pool_positions,
+    positions_over_unknown,
+    positions_touching,
+)
 from vqdna.encoder.saved_models import MASKED_MODEL_FOLDER, DnaModel, load_model, register_model
-from vqdna.encoder.spans import UNKNOWN_BASE, positions_over_unknown, positions_touching
 from vqdna.errors import check_name
 from vqdna.pretrain.contrast import NO_GROUP, Projection, contrast_loss
 from vqdna.pretrain.masking import hide_bases, widened
@@ -36,6 +43,14 @@ IGNORED = -100
 
 MAX_TARGET_BASES = 8
 """Bases of a token's span that are predicted or scored; longer BPE words count with their first ones."""
+
+
+Bases = UInt8[Tensor, "batch base"]
+BaseMask = Bool[Tensor, "batch base"]
+TokenMask = Bool[Tensor, "batch token"]
+Views = UInt8[Tensor, "span view view_base"]
+Groups = Int[Tensor, "span"]
+LossAndAccuracy = tuple[Float[Tensor, ""], Float[Tensor, ""]]
 
 
 class MaskedModelingConfig(GenomeEncoderConfig):
@@ -138,13 +153,13 @@ class GenomeEncoderForMaskedModeling(DnaModel):
 
     def forward(
         self,
-        base_ids: UInt8[Tensor, "batch base"],
-        masked_bases: Bool[Tensor, "batch base"],
-        attention_mask: Bool[Tensor, "batch base"] | None = None,
+        base_ids: Bases,
+        masked_bases: BaseMask,
+        attention_mask: BaseMask | None = None,
         loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
-        shuffled_bases: UInt8[Tensor, "batch base"] | None = None,
-        contrast_views: UInt8[Tensor, "span view view_base"] | None = None,
-        contrast_groups: Int[Tensor, "span"] | None = None,
+        shuffled_bases: Bases | None = None,
+        contrast_views: Views | None = None,
+        contrast_groups: Groups | None = None,
     ) -> MaskedModelingOutput:
         """Loss and logits of the masked tokens; tokens over an N are never predicted.
 
@@ -193,12 +208,12 @@ class GenomeEncoderForMaskedModeling(DnaModel):
 
     def loss_items(
         self,
-        base_ids: UInt8[Tensor, "batch base"],
-        masked_bases: Bool[Tensor, "batch base"],
-        attention_mask: Bool[Tensor, "batch base"] | None = None,
-        shuffled_bases: UInt8[Tensor, "batch base"] | None = None,
-        contrast_views: UInt8[Tensor, "span view view_base"] | None = None,
-        contrast_groups: Int[Tensor, "span"] | None = None,
+        base_ids: Bases,
+        masked_bases: BaseMask,
+        attention_mask: BaseMask | None = None,
+        shuffled_bases: Bases | None = None,
+        contrast_views: Views | None = None,
+        contrast_groups: Groups | None = None,
     ) -> dict[str, Int[Tensor, ""]]:
         """How many tokens, positions and views each loss is a mean over."""
         del contrast_views
@@ -212,18 +227,14 @@ class GenomeEncoderForMaskedModeling(DnaModel):
             "contrast": nothing if contrast_groups is None else 2 * (contrast_groups != NO_GROUP).sum(),
         }
 
-    def _asked(
-        self, truth: Tokens, shuffled_bases: UInt8[Tensor, "batch base"] | None
-    ) -> UInt8[Tensor, "batch position"] | None:
+    def _asked(self, truth: Tokens, shuffled_bases: Bases | None) -> UInt8[Tensor, "batch position"] | None:
         """What each position is, by its first base; not asked where it holds no token."""
         if self.detection is None or shuffled_bases is None:
             return None
         kinds = shuffled_bases.gather(1, truth.spans[..., 0]).masked_fill(~truth.attention_mask, NOT_ASKED)
         return kinds[:, :: self.encoder.merge]
 
-    def _shuffling(
-        self, output: GenomeEncoderOutput, truth: Tokens, shuffled_bases: UInt8[Tensor, "batch base"] | None
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    def _shuffling(self, output: GenomeEncoderOutput, truth: Tokens, shuffled_bases: Bases | None) -> LossAndAccuracy:
         """Loss and accuracy of telling real positions from shuffled ones."""
         asked = self._asked(truth, shuffled_bases)
         if asked is None or self.detection is None or output.last_hidden_state is None:
@@ -236,11 +247,7 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         loss = nn.functional.binary_cross_entropy_with_logits(logits, truly, reduction="sum") / count
         return loss, ((logits > 0) == (truly > 0)).float().sum().detach() / count
 
-    def _contrast(
-        self,
-        views: UInt8[Tensor, "span view view_base"] | None,
-        groups: Int[Tensor, "span"] | None,
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    def _contrast(self, views: Views | None, groups: Groups | None) -> LossAndAccuracy:
         """Loss and accuracy of finding the other view of a span."""
         if self.projection is None or views is None or groups is None:
             nothing = torch.zeros((), device=self.device)
@@ -250,16 +257,14 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         vectors = self.projection(pooled).unflatten(0, views.shape[:2])
         return contrast_loss(vectors, groups, self.config.contrast_temperature)
 
-    def _looking_at(self, masked_bases: Bool[Tensor, "batch base"], truth: Tokens) -> Bool[Tensor, "batch token"]:
+    def _looking_at(self, masked_bases: BaseMask, truth: Tokens) -> TokenMask:
         """Tokens whose field holds a masked base, where such are hidden; none elsewhere."""
         if not self.config.hide_fields:
             return torch.zeros_like(truth.attention_mask)
         seen_by = widened(masked_bases, self.encoder.tokenizer.context_bases)
         return positions_touching(seen_by, truth.spans) & truth.attention_mask
 
-    def _targets(
-        self, base_ids: UInt8[Tensor, "batch base"], truth: Tokens, predicted: Bool[Tensor, "batch token"]
-    ) -> Int[Tensor, "masked level"]:
+    def _targets(self, base_ids: Bases, truth: Tokens, predicted: TokenMask) -> Int[Tensor, "masked level"]:
         """True codes of the masked tokens, or the bases of their spans."""
         if self.config.target != "bases":
             return truth.codes[predicted]
@@ -267,11 +272,7 @@ class GenomeEncoderForMaskedModeling(DnaModel):
         return bases.masked_fill(~known, IGNORED)[predicted]
 
     def _visible_tokens(
-        self,
-        base_ids: UInt8[Tensor, "batch base"],
-        masked_bases: Bool[Tensor, "batch base"],
-        attention_mask: Bool[Tensor, "batch base"] | None,
-        truth: Tokens,
+        self, base_ids: Bases, masked_bases: BaseMask, attention_mask: BaseMask | None, truth: Tokens
     ) -> Tokens:
         """Tokens the encoder reads: those of bases with N for the masked ones, where codes look beyond their span."""
         if not self.config.hide_from_tokenizer or self.encoder.tokenizer.context_bases == 0:
@@ -280,7 +281,7 @@ class GenomeEncoderForMaskedModeling(DnaModel):
 
 
 def bases_of_spans(
-    base_ids: UInt8[Tensor, "batch base"], spans: Int[Tensor, "batch position 2"], num_places: int = MAX_TARGET_BASES
+    base_ids: Bases, spans: Int[Tensor, "batch position 2"], num_places: int = MAX_TARGET_BASES
 ) -> tuple[Int[Tensor, "batch position place"], Bool[Tensor, "batch position place"]]:
     """First `num_places` bases of each span, and which of them exist and are no N."""
     places = spans[..., :1] + torch.arange(num_places, device=spans.device)

@@ -147,9 +147,9 @@ class Start:
         )  # fmt: skip
 
     def _bases_of(self, batch: Batch) -> float:
-        """Bases of the windows that a batch is made of."""
-        window, num_spans = self.config.data.window, len(batch.get("contrast_views", ()))
-        return float(batch["base_ids"].numel() + num_spans // (window // self.config.contrast.stretch) * window)
+        window, views = self.config.data.window, batch.get("contrast_views")
+        spans = 0 if views is None else len(views) // (window // self.config.contrast.stretch)
+        return float(batch["base_ids"].numel() + spans * window)
 
 
 def frozen_tokenizer(config: PretrainConfig, tokenizer: str) -> Tokenizer:
@@ -260,7 +260,6 @@ class SnapshotCallback(TrainerCallback):
         self.folder, self.every = folder, every
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Writes `snapshot-N` on the first rank; all ranks gather the weights."""
         if state.global_step % self.every:
             return
         encoder = kwargs["model"].encoder

@@ -1,7 +1,9 @@
 """The networks between code embeddings and hidden states: those of transformers that take embeddings, and our own.
 
-Flow: settings with a `model_type` -> configuration -> model. One of our own is imported, and so registered with
-transformers, when its `model_type` is first asked for. It must not know tokenizers.
+Flow: settings with a `model_type` -> configuration -> model: inputs_embeds [batch, position, width] + attention_mask
+[batch, position] -> layers, each one that can be computed again in the backward pass -> hidden states. One of our own
+is imported, and so registered with transformers, when its `model_type` is first asked for; with `input_ids` it is a
+plain transformers model. It must not know tokenizers, nor where weights come from.
 """
 
 from __future__ import annotations
@@ -10,7 +12,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from vqdna.encoder import blocked_attention
 from vqdna.errors import check_name
@@ -50,7 +56,6 @@ def backbone_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
 
 
 def build_backbone(config: PreTrainedConfig) -> PreTrainedModel:
-    """Backbone with random initialization, without a pooling layer."""
     if config.model_type in OURS:
         model: PreTrainedModel = AutoModel.from_config(config)
         return model
@@ -73,3 +78,60 @@ def position_limit(config: PreTrainedConfig) -> int | None:
 def looks_ahead(config: PreTrainedConfig) -> bool:
     """Whether a state can depend on positions behind it."""
     return config.model_type != "vqdna_hyena" or bool(config.bidirectional)
+
+
+States = Float[Tensor, "batch position width"]
+Mask = Bool[Tensor, "batch position"]
+"""Which positions are no padding."""
+Heads = Float[Tensor, "batch head position head_width"]
+
+
+class Backbone(PreTrainedModel):
+    """A stack of layers over embeddings of positions; subclasses give `hidden_states`."""
+
+    main_input_name = "inputs_embeds"
+    supports_gradient_checkpointing = True
+    word_embeddings: nn.Embedding
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:  # type: ignore[override]
+        self.word_embeddings = value
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch position"] | None = None,
+        attention_mask: Shaped[Tensor, "batch position"] | None = None,
+        inputs_embeds: States | None = None,
+    ) -> BaseModelOutput:
+        """Hidden states of every position; what stands on padding changes none of the others.
+
+        Args:
+            input_ids: words, instead of `inputs_embeds`.
+            attention_mask: true or 1 where a position is no padding; None where none is.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        embeddings = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        if attention_mask is None:
+            attention_mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
+        return BaseModelOutput(last_hidden_state=self.hidden_states(embeddings, attention_mask.bool()))
+
+    def hidden_states(self, embeddings: States, attention_mask: Mask) -> States:
+        raise TypeError(f"{type(self).__name__} has no layers")
+
+
+def heads_of(states: States, num_heads: int) -> Heads:
+    heads: Tensor = states.unflatten(2, (num_heads, -1))
+    return heads.transpose(1, 2)
+
+
+def joined_heads(states: Heads) -> States:
+    return states.transpose(1, 2).flatten(2)
+
+
+def register_backbone(model_class: type[Backbone]) -> None:
+    config_class: type[PreTrainedConfig] = model_class.config_class  # type: ignore[assignment]
+    AutoConfig.register(config_class.model_type, config_class)
+    AutoModel.register(config_class, model_class)

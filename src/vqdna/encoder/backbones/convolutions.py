@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from vqdna.encoder.backbones.contract import Backbone, register_backbone
+from vqdna.encoder.backbones import Backbone, Mask, States, register_backbone
 from vqdna.errors import InputError
+
+Kept = Float[Tensor, "batch 1 step"]
 
 
 class ConvolutionsConfig(PreTrainedConfig):
@@ -79,9 +81,7 @@ class Convolutions(Backbone):
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
 
-    def hidden_states(
-        self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
-    ) -> Float[Tensor, "batch position hidden"]:
+    def hidden_states(self, embeddings: States, attention_mask: Mask) -> Float[Tensor, "batch position hidden"]:
         keep = attention_mask.unsqueeze(1).to(embeddings.dtype)
         # Features are never negative and padding is zero, so the plain maximum is that of the kept positions.
         features = functional.max_pool1d(self.stem(embeddings.transpose(1, 2) * keep, keep), 2, ceil_mode=True)
@@ -100,22 +100,16 @@ class MaskedConvolution(nn.Module):
         self.convolution = nn.Conv1d(in_channels, width, kernel_size, padding="same", dilation=dilation, bias=False)
         self.norm = nn.BatchNorm1d(width)
 
-    def forward(
-        self, features: Float[Tensor, "batch channel step"], keep: Float[Tensor, "batch 1 step"]
-    ) -> Float[Tensor, "batch width step"]:
+    def forward(self, features: Float[Tensor, "batch channel step"], keep: Kept) -> Float[Tensor, "batch width step"]:
         return functional.relu(self.norm(self.convolution(features))) * keep
 
 
 class ResidualConvolution(GradientCheckpointingLayer):
-    """Features and what a convolution adds to them."""
-
     def __init__(self, width: int, kernel_size: int, dilation: int) -> None:
         super().__init__()
         self.added = MaskedConvolution(width, width, kernel_size, dilation)
 
-    def forward(
-        self, features: Float[Tensor, "batch width step"], keep: Float[Tensor, "batch 1 step"]
-    ) -> Float[Tensor, "batch width step"]:
+    def forward(self, features: Float[Tensor, "batch width step"], keep: Kept) -> Float[Tensor, "batch width step"]:
         summed: Tensor = features + self.added(features, keep)
         return summed
 

@@ -15,13 +15,13 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from vqdna.encoder.backbones.contract import Backbone, register_backbone
+from vqdna.encoder.backbones import Backbone, Mask, States, register_backbone
 from vqdna.errors import InputError
 
 FAST_DECAY, SLOW_DECAY, DECAYED_TO, DECAY_FLOOR = 0.3, 1.5, 1e-2, 0.05
@@ -81,8 +81,6 @@ class HyenaConfig(PreTrainedConfig):
 
 
 class Hyena(Backbone):
-    """Hidden states by long convolutions."""
-
     config_class = HyenaConfig
     config: HyenaConfig
     base_model_prefix = "hyena"
@@ -111,9 +109,7 @@ class Hyena(Backbone):
         if isinstance(module, Projections):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
 
-    def hidden_states(
-        self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
-    ) -> Float[Tensor, "batch position width"]:
+    def hidden_states(self, embeddings: States, attention_mask: Mask) -> States:
         """Padding belongs at the row's end where the model is causal."""
         states = embeddings
         for layer in self.layers:
@@ -137,9 +133,7 @@ class HyenaLayer(GradientCheckpointingLayer):
         self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
         self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
 
-    def forward(
-        self, states: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
-    ) -> Float[Tensor, "batch position width"]:
+    def forward(self, states: States, attention_mask: Mask) -> States:
         states = states + self.operator(self.operator_norm(states), attention_mask)
         expanded = functional.gelu(self.expand(self.mlp_norm(states)), approximate="tanh")
         contracted: Tensor = self.contract(expanded)
@@ -160,9 +154,7 @@ class HyenaOperator(nn.Module):
         before = kernel_size // 2 if config.bidirectional else kernel_size - 1
         self.padding = (before, kernel_size - 1 - before)
 
-    def forward(
-        self, states: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
-    ) -> Float[Tensor, "batch position width"]:
+    def forward(self, states: States, attention_mask: Mask) -> States:
         """Mixed states; padding counts as zero in both convolutions, as what lies beyond a row's ends does."""
         # Projections of padding are not zero, for the layer has a bias; unmasked they would leak through both
         # convolutions into the row's last positions.

@@ -13,13 +13,15 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from vqdna.encoder.backbones.contract import Backbone, heads_of, joined_heads, register_backbone
+from vqdna.encoder.backbones import Backbone, Mask, States, heads_of, joined_heads, register_backbone
+
+Bias = Float[Tensor, "batch head position position"]
 
 
 class MosaicBertConfig(PreTrainedConfig):
@@ -67,9 +69,7 @@ class MosaicBert(Backbone):
         self.layers = nn.ModuleList(MosaicBertLayer(config) for _ in range(config.num_hidden_layers))
         self.post_init()
 
-    def hidden_states(
-        self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
-    ) -> Float[Tensor, "batch position width"]:
+    def hidden_states(self, embeddings: States, attention_mask: Mask) -> States:
         """Every position is of token type 0."""
         states: Tensor = self.dropout(self.embedding_norm(embeddings + self.token_type_embeddings.weight[0]))
         bias = distance_bias(attention_mask, self.config.num_attention_heads).to(states.dtype)
@@ -79,8 +79,6 @@ class MosaicBert(Backbone):
 
 
 class MosaicBertLayer(GradientCheckpointingLayer):
-    """Attention and gated MLP, each added to its input and normalized."""
-
     def __init__(self, config: MosaicBertConfig) -> None:
         super().__init__()
         width, eps = config.hidden_size, config.layer_norm_eps
@@ -93,18 +91,14 @@ class MosaicBertLayer(GradientCheckpointingLayer):
         self.mlp_norm = nn.LayerNorm(width, eps=eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(
-        self, states: Float[Tensor, "batch position width"], bias: Float[Tensor, "batch head position position"]
-    ) -> Float[Tensor, "batch position width"]:
+    def forward(self, states: States, bias: Bias) -> States:
         states = self.attention_norm(self.dropout(self._attended(states, bias)) + states)
         gate, value = self.expand(states).chunk(2, dim=-1)
         mixed = self.contract(self.dropout(functional.gelu(gate) * value))
         normed: Tensor = self.mlp_norm(mixed + states)
         return normed
 
-    def _attended(
-        self, states: Float[Tensor, "batch position width"], bias: Float[Tensor, "batch head position position"]
-    ) -> Float[Tensor, "batch position width"]:
+    def _attended(self, states: States, bias: Bias) -> States:
         parts = self.queries_keys_values(states).chunk(3, dim=-1)
         query, key, value = (heads_of(part, self.num_heads) for part in parts)
         dropout = self.attention_dropout if self.training else 0.0
@@ -113,9 +107,7 @@ class MosaicBertLayer(GradientCheckpointingLayer):
         return mixed
 
 
-def distance_bias(
-    attention_mask: Bool[Tensor, "batch position"], num_heads: int
-) -> Float[Tensor, "batch head position position"]:
+def distance_bias(attention_mask: Mask, num_heads: int) -> Bias:
     """What is added to attention scores: minus slope times distance, and minus infinity for padding.
 
     Reference: Press et al. 2022, section 3; both directions alike, as an encoder needs.

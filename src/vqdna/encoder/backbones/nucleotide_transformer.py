@@ -13,15 +13,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from vqdna.encoder.backbones.contract import Backbone, heads_of, joined_heads, register_backbone
+from vqdna.encoder.backbones import Backbone, Heads, Mask, States, heads_of, joined_heads, register_backbone
 
 ROTATION_BASE = 10_000.0
+Rotation = Float[Tensor, "2 position head_width"]
 
 
 class NucleotideTransformerConfig(PreTrainedConfig):
@@ -62,8 +63,6 @@ class NucleotideTransformerConfig(PreTrainedConfig):
 
 
 class NucleotideTransformer(Backbone):
-    """Hidden states by a pre-norm encoder."""
-
     config_class = NucleotideTransformerConfig
     config: NucleotideTransformerConfig
     base_model_prefix = "nucleotide_transformer"
@@ -79,9 +78,7 @@ class NucleotideTransformer(Backbone):
         self.final_norm = nn.LayerNorm(width, eps=eps)
         self.post_init()
 
-    def hidden_states(
-        self, embeddings: Float[Tensor, "batch position width"], attention_mask: Bool[Tensor, "batch position"]
-    ) -> Float[Tensor, "batch position width"]:
+    def hidden_states(self, embeddings: States, attention_mask: Mask) -> States:
         states, rotation = embeddings, None
         if self.position_embeddings is None:
             rotation = self._rotation(embeddings)
@@ -93,7 +90,7 @@ class NucleotideTransformer(Backbone):
         normed: Tensor = self.final_norm(states)
         return normed
 
-    def _rotation(self, embeddings: Float[Tensor, "batch position width"]) -> Float[Tensor, "2 position head_width"]:
+    def _rotation(self, embeddings: States) -> Rotation:
         """Cosine and sine of each position's angles, the angles of the first half of a head repeated in the second."""
         size = self.config.hidden_size // self.config.num_attention_heads
         halves = torch.arange(0, size, 2, device=embeddings.device).float() / size
@@ -118,12 +115,7 @@ class NucleotideTransformerLayer(GradientCheckpointingLayer):
         self.contract = nn.Linear(inner, width, bias=not gated)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(
-        self,
-        states: Float[Tensor, "batch position width"],
-        attention_mask: Bool[Tensor, "batch position"],
-        rotation: Float[Tensor, "2 position head_width"] | None,
-    ) -> Float[Tensor, "batch position width"]:
+    def forward(self, states: States, attention_mask: Mask, rotation: Rotation | None) -> States:
         attended = self._attended(self.attention_norm(states), attention_mask, rotation)
         states = states + self.dropout(self.attention_output(attended))
         if self.gated:
@@ -134,28 +126,16 @@ class NucleotideTransformerLayer(GradientCheckpointingLayer):
         contracted: Tensor = self.dropout(self.contract(expanded))
         return states + contracted
 
-    def _attended(
-        self,
-        states: Float[Tensor, "batch position width"],
-        attention_mask: Bool[Tensor, "batch position"],
-        rotation: Float[Tensor, "2 position head_width"] | None,
-    ) -> Float[Tensor, "batch position width"]:
+    def _attended(self, states: States, attention_mask: Mask, rotation: Rotation | None) -> States:
         query, key, value = (heads_of(layer(states), self.num_heads) for layer in (self.query, self.key, self.value))
         if rotation is not None:
             query, key = rotated(query, rotation), rotated(key, rotation)
-        attended = functional.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=attention_mask[:, None, None, :],
-            dropout_p=self.attention_dropout if self.training else 0.0,
-        )
+        dropout, kept = self.attention_dropout if self.training else 0.0, attention_mask[:, None, None, :]
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=kept, dropout_p=dropout)
         return joined_heads(attended)
 
 
-def rotated(
-    states: Float[Tensor, "batch head position head_width"], rotation: Float[Tensor, "2 position head_width"]
-) -> Float[Tensor, "batch head position head_width"]:
+def rotated(states: Heads, rotation: Rotation) -> Heads:
     """Each position's states turned by its angles; number i of a head turns with number i + half the head's width."""
     cosine, sine = rotation.unbind()
     first, second = states.float().chunk(2, dim=-1)
