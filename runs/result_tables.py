@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import vqdna
-from vqdna.benchmark.ranking import ranking_markdown
 from vqdna.benchmark.summary import BenchmarkResult
-from vqdna.benchmark.summary_tables import means_table, metric_table, percent, published_table, systems_in_order
+from vqdna.benchmark.summary_tables import (
+    means_table,
+    metric_table,
+    percent,
+    published_table,
+    ranking_markdown,
+    systems_in_order,
+)
 from vqdna.config import read_yaml
 from vqdna.reports.runs import Run
 from vqdna.studies.species.cells import length_name

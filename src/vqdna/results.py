@@ -15,12 +15,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from vqdna.errors import InputError
 
 RESULTS_FILE = "results.json"
 METRICS_FILE = "metrics.jsonl"
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -86,6 +90,29 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(record).__name__}")
     return record
+
+
+def read_record(path: Path, model: type[ModelT], what: str, hint: str = "") -> ModelT:
+    """The typed record in a JSON file.
+
+    Raises:
+        InputError: the file is missing, damaged, or not `what`; ends with the hint.
+    """
+    return validated(read_json(path), model, str(path), what, hint)
+
+
+def validated(record: Mapping[str, Any], model: type[ModelT], place: str, what: str, hint: str = "") -> ModelT:
+    """The record as a typed one.
+
+    Raises:
+        InputError: it is not `what`; names the first key at fault, and ends with the hint.
+    """
+    try:
+        return model.model_validate(record)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"]))
+        raise InputError(f"{place}: not {what} ({key}: {fault['msg']}){hint}") from None
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

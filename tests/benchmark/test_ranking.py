@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import friedmanchisquare
 
-from vqdna.benchmark.ranking import critical_difference, rank_systems, ranking_markdown
-from vqdna.benchmark.summary_tables import write_summary
+from vqdna.benchmark.ranking import critical_difference, rank_systems
+from vqdna.benchmark.summary_tables import ranking_markdown, write_summary
 from vqdna.results import read_json, write_json
 
 

@@ -10,8 +10,9 @@ from example_benchmark import COMMAND, DATASETS, large_summary, poster, row, sum
 from example_runs import write_benchmark, write_finetune, write_probe
 from page import Page
 
-from vqdna.benchmark.report.rows import grids
+from vqdna.benchmark.report.rows import standings
 from vqdna.benchmark.report.tables import PUBLISHED, column_groups
+from vqdna.benchmark.summary import BenchmarkResult
 from vqdna.errors import InputError
 from vqdna.reports.runs import find_runs
 from vqdna.whole_report import write_report
@@ -255,27 +256,27 @@ def test_no_scores_in_common_is_said_and_leaves_the_tables(tmp_path: Path) -> No
     assert "Critical difference" not in " ".join(page.titles)
 
 
-def test_values_of_the_wrong_kind_are_left_out_and_names_are_escaped(tmp_path: Path) -> None:
+def test_a_value_of_the_wrong_kind_is_named_and_names_are_escaped(tmp_path: Path) -> None:
     hostile = "</script><img src=x onerror=alert(2)>"
-    record = small(published={"full": {hostile: {"tf/0": 50.0, "virus/covid": 60.0}}}, poster=[3, {"system": hostile}])
-    record["rows"] += [row(hostile, "tf/0", [0.6]), row(hostile, "virus/covid", [0.7]), 7]
-    record["rows"][0] |= {"mcc": "high", "seeds": None, "collapsed": "all", "deduplicated": [1], "parameters": 7}
-    record["rankings"] = {"full": summary(record["rows"][:-1][1:])["rankings"]["full"], "reduced": "none"}
-    record["published_cost"] = {hostile: {"parameters": 1e6}}
+    published = {"full": {hostile: {"tf/0": 50.0, "virus/covid": 60.0}}}
+    record = small(published=published, poster=[{"system": hostile}])
+    record["rows"] += [row(hostile, "tf/0", [0.6]), row(hostile, "virus/covid", [0.7])]
+    record |= {"rankings": summary(record["rows"])["rankings"], "published_cost": {hostile: {"parameters": 1e6}}}
     page = report(write_summary(tmp_path / "gue", record))
     assert page.tags.count("img") == 0
     assert hostile in page.text
     assert "<img" not in json.dumps(page.figures)
-    assert row_of(page, TF, "a")["tf/0"] == ("–", None)
+    record["rows"][0]["parameters"] = 7
+    with pytest.raises(InputError, match=r"gue: not the summary of a benchmark \(rows\.0\.parameters: "):
+        report(write_summary(tmp_path / "gue", record))
 
 
-def test_ranks_of_systems_without_rows_are_not_believed(tmp_path: Path) -> None:
+def test_ranks_of_systems_without_rows_are_not_believed() -> None:
     record = json.loads(json.dumps(small()))
     record["rankings"]["full"]["systems"].append("ghost")
     record["rankings"]["full"]["average"]["ghost"] = 1.0
-    (run,) = find_runs([write_summary(tmp_path / "gue", record)])
-    (grid,) = grids(run)
-    assert grid.ranks is None
+    (board,) = standings(BenchmarkResult.model_validate(record))
+    assert board.ranks is None
 
 
 def test_two_benchmarks_have_sections_of_their_own(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_folder_without_results_or_with_a_damaged_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"seed-0/results\.json: not JSON"):
         summarize(tmp_path)
     write_json(tmp_path / "full/cnn/seed-0/results.json", {"stage": "benchmark", "protocol": "full", "test": {}})
-    with pytest.raises(InputError, match=r"no usable 'system' in this results file"):
+    with pytest.raises(InputError, match=r"not a run of a benchmark \(system: .*; delete its folder to run it again"):
         summarize(tmp_path)
 
 

@@ -42,7 +42,6 @@ ROLES = {
 REPEATED_CLASSES = {
     "Bar": "of a chart",
     "Cell": "of an experiment; of a table",
-    "Grid": "of a benchmark: to run, and as a page has it",
     "Feature": "of audited windows",
     "LevelUsage": "of a level, in an audit and of a stage",
     "Plan": "of a training, of the species study",
@@ -50,7 +49,6 @@ REPEATED_CLASSES = {
     "Reading": "of a plan, of a checkpoint's description",
     "Record": "a JSON object of one kind",
     "Representation": "of sequences for the baselines, of genomes for a study",
-    "Score": "of the benchmark, as written and on its page",
     "Start": "what a stage starts from",
     "Study": "one of each study",
     "System": "of the benchmark, of a study",

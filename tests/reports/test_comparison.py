@@ -24,14 +24,14 @@ def test_three_seeds_by_hand() -> None:
     runs = [scored("a", seed, mcc=value) for seed, value in enumerate((0.50, 0.56, 0.59))]
     (group,) = group_runs(runs)["d"]
     # Mean 55; deviations -5, 1, 4; squares 25 + 1 + 16 = 42; / (3 - 1) = 21.
-    assert group.mean("mcc") == pytest.approx(55)
-    assert group.deviation("mcc") == pytest.approx(21**0.5)
+    assert group.score("mcc").mean == pytest.approx(55)
+    assert group.score("mcc").sd == pytest.approx(21**0.5)
     assert group.num_seeds == 3
 
 
 def test_a_single_seed_has_no_spread() -> None:
     (group,) = group_runs([scored("a", 0, mcc=0.5)])["d"]
-    assert group.deviation("mcc") is None
+    assert group.score("mcc").sd is None
 
 
 def test_numbers_of_the_table_are_those_of_the_files(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from vqdna.errors import InputError
-from vqdna.results import RESULTS_FILE, read_json
+from vqdna.results import RESULTS_FILE, read_json, validated
 
 STAGE = "audit"
 Value = TypeVar("Value")
@@ -260,8 +260,4 @@ def read_audit(folder: Path) -> AuditResults:
     record = read_json(file)
     if record.get("stage") != STAGE:
         raise InputError(f"{file}: the results of '{record.get('stage')}', wanted an audit's")
-    try:
-        return AuditResults.model_validate(record)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise InputError(f"{file}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+    return validated(record, AuditResults, str(file), "the results of an audit")

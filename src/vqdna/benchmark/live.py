@@ -7,7 +7,6 @@ not know how a trial runs.
 from __future__ import annotations
 
 import queue
-import statistics
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -20,7 +19,6 @@ from rich.text import Text
 
 from vqdna.benchmark.grid import Grid, Trial
 from vqdna.benchmark.results import Score, TrialRecord
-from vqdna.benchmark.summary_tables import percent
 from vqdna.benchmark.trials import known_record
 from vqdna.quiet import is_quiet
 
@@ -85,7 +83,9 @@ class LiveTable:
         for system in self.grid.systems:
             own = [trial for trial in self.trials if trial.system == system]
             known = [self.records[trial] for trial in own if trial in self.records]
-            table.add_row(system, f"{len(known)}/{len(own)}", _mean_score(known), _mean_seconds(known))
+            score = Score.of(record.test.mcc for record in known)
+            seconds = Score.of(record.seconds for record in known).text(0, 1, with_sd=False)
+            table.add_row(system, f"{len(known)}/{len(own)}", score.text(with_sd=False), seconds)
         return table
 
     def _look(self) -> None:
@@ -93,12 +93,3 @@ class LiveTable:
         for trial in self.trials:
             if trial not in self.records and (record := known_record(trial, self.grid.out)):
                 self.records[trial] = record
-
-
-def _mean_score(records: Sequence[TrialRecord]) -> str:
-    scores = [record.test.mcc for record in records if record.test.mcc is not None]
-    return percent(Score(mean=statistics.fmean(scores))) if scores else ""
-
-
-def _mean_seconds(records: Sequence[TrialRecord]) -> str:
-    return f"{statistics.fmean(record.seconds for record in records):.0f}" if records else ""

@@ -23,6 +23,9 @@ Scores = Mapping[str, Mapping[str, float | None]]
 """Score of each system on each dataset, the higher the better; None, or absent, where there is none."""
 
 SIGNIFICANCE = 0.05
+MCC = "mcc"
+"""Metric of datasets whose published one is no other."""
+
 FEWEST_SYSTEMS, FEWEST_DATASETS = 3, 2
 
 
@@ -44,7 +47,7 @@ def rank_rows(rows: Iterable[SummaryRow]) -> Ranking | None:
 def metric_of(name: str) -> str:
     """Metric of published tables: `f1_macro` for the variants, `spearman` for scores, else `mcc`."""
     known = variant_windows() if name == COVID_WINDOWS else datasets().get(name)
-    return "mcc" if known is None or known.metric == "accuracy" else known.metric
+    return MCC if known is None or known.metric == "accuracy" else known.metric
 
 
 def rank_systems(scores: Scores) -> Ranking | None:
@@ -83,27 +86,6 @@ def critical_difference(num_systems: int, num_datasets: int, significance: float
         return None
     quantile = float(studentized_range.ppf(1 - significance, num_systems, math.inf)) / math.sqrt(2)
     return quantile * math.sqrt(num_systems * (num_systems + 1) / (6 * num_datasets))
-
-
-def ranking_markdown(ranking: Ranking) -> str:
-    """Average ranks as a table, and in a sentence what they say."""
-    lines = [
-        f"Average rank over {len(ranking.datasets)} datasets, 1 the best, ties shared.\n",
-        "| system | average rank | first on |",
-        "|---|---|---|",
-        *(f"| {name} | {ranking.average[name]:.2f} | {ranking.times_first(name)} |" for name in ranking.systems),
-        "",
-    ]
-    if ranking.critical_difference is not None:
-        chance = "" if ranking.friedman_p is None else f"Friedman's test: p = {ranking.friedman_p:.2g}. "
-        lines.append(
-            f"{chance}Average ranks less than {ranking.critical_difference:.2f} apart (Nemenyi, 5 %) tell nothing."
-        )
-        told = "; ".join(", ".join(group) for group in ranking.groups)
-        lines += [f"Not told apart: {told}."] if told else []
-    if ranking.left_out:
-        lines.append(f"Left out, for lack of a score of every system: {', '.join(ranking.left_out)}.")
-    return "\n".join(lines) + "\n"
 
 
 def _groups(systems: Sequence[str], average: Mapping[str, float], difference: float) -> tuple[tuple[str, ...], ...]:

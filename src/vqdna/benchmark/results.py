@@ -8,11 +8,13 @@ how a number came about.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import Field
 
 from vqdna.experiments.records import StoredRecord
+from vqdna.stage_results import MeanAndSd
 
 
 class Scores(StoredRecord):
@@ -26,7 +28,6 @@ class Scores(StoredRecord):
     pearson: float | None = None
 
     def get(self, metric: str) -> float | None:
-        """Score in a metric, or None."""
         value = getattr(self, metric, None)
         return None if value is None else float(value)
 
@@ -136,13 +137,21 @@ class TrialRecord(TrialScores, Details, Choice):
     num_sequences: dict[str, int] | None = None
 
 
-class Score(StoredRecord):
+class Score(MeanAndSd):
     """Mean over seeds, standard deviation of a sample (None with one seed), ends of the 95 % interval."""
 
-    mean: float | None = None
-    sd: float | None = None
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def over(cls, values: Iterable[float | None], ends: tuple[float, float] | None = None) -> Score:
+        """Of the values that are known, with the ends of their interval."""
+        low, high = ends or (None, None)
+        return cls.of(values).model_copy(update={"low": low, "high": high})
+
+    def times_100(self) -> Score:
+        known = {"mean": self.mean, "sd": self.sd, "low": self.low, "high": self.high}
+        return Score(**{name: 100 * value for name, value in known.items() if value is not None})
 
 
 class SeedScores(StoredRecord):
@@ -196,6 +205,14 @@ class SummaryRow(SeedScores):
     training_bases: float | None = None
     pretraining_bases: float | None = None
     tokenizer: str | None = None
+
+    def cost(self, name: str) -> float | None:
+        """A cost by the name of its field; `parameters` and `trainable` are counts."""
+        if name in ("parameters", "trainable"):
+            sizes = self.parameters
+            return None if sizes is None else sizes.total if name == "parameters" else sizes.trainable
+        value: float | None = getattr(self, name)
+        return value
 
 
 class Ranking(StoredRecord):

@@ -6,13 +6,12 @@ report reads) and summary.md. Protocols are never mixed in one table. It must no
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from vqdna.benchmark.budget import BUDGET_FILE
 from vqdna.benchmark.confidence import METRICS, score_intervals, unpacked_classes
@@ -27,13 +26,12 @@ from vqdna.benchmark.results import (
     Ranking,
     Score,
     Scores,
-    SeedScores,
     SummaryRow,
     TrialRecord,
 )
 from vqdna.errors import InputError
 from vqdna.experiments.records import StoredRecord
-from vqdna.results import RESULTS_FILE, command_line, read_json
+from vqdna.results import RESULTS_FILE, command_line, read_json, read_record
 from vqdna.tasks.metrics import task_metrics
 from vqdna.tasks.published import poster_rows, published_systems
 from vqdna.tasks.registry import COVID_WINDOWS
@@ -105,13 +103,7 @@ class BenchmarkResult(StoredRecord):
         Raises:
             InputError: there is none, or it is damaged.
         """
-        file = path / SUMMARY_FILE if path.is_dir() else path
-        try:
-            return cls.model_validate(read_json(file))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            key = ".".join(map(str, fault["loc"]))
-            raise InputError(f"{file}: not the summary of a benchmark ({key}: {fault['msg']})") from None
+        return read_record(path / SUMMARY_FILE if path.is_dir() else path, cls, "the summary of a benchmark")
 
     def to_disk(self, path: Path) -> None:
         """Writes the result to a file, or into a folder as summary.json."""
@@ -129,7 +121,6 @@ class BenchmarkResult(StoredRecord):
         return BenchmarkResult.from_rows([rows[key] for key in sorted(rows)], self.command, self.budget)
 
     def of_protocol(self, protocol: str) -> list[SummaryRow]:
-        """Rows under a protocol."""
         return [row for row in self.rows if row.protocol == protocol]
 
 
@@ -164,11 +155,7 @@ def read_trial(path: Path) -> TrialRecord:
     Raises:
         InputError: its file is damaged.
     """
-    try:
-        return TrialRecord.model_validate(read_json(path))
-    except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise InputError(f"{path}: no usable '{key}' in this results file; delete its folder to run it again") from None
+    return read_record(path, TrialRecord, "a run of a benchmark", "; delete its folder to run it again")
 
 
 def summary_rows(records: Iterable[TrialRecord]) -> list[SummaryRow]:
@@ -184,7 +171,10 @@ def summary_rows(records: Iterable[TrialRecord]) -> list[SummaryRow]:
 
 
 def _row(protocol: str, name: str, system: str, records: Sequence[TrialRecord]) -> SummaryRow:
-    scores = _over_seeds([record.test for record in records], _intervals(records))
+    ends, vote = _interval_and_vote(records)
+    scores = {key: Score.over([record.test.get(key) for record in records], ends.get(key)) for key in SCORES}
+    repeats = [record.deduplicated for record in records if record.deduplicated]
+    without = {key: Score.over([one.get(key) for one in repeats]) for key in METRICS}
     encoder = OWN_ENCODERS.get(system.partition(":")[0])
     row = {
         "protocol": protocol,
@@ -192,14 +182,11 @@ def _row(protocol: str, name: str, system: str, records: Sequence[TrialRecord]) 
         "dataset": name,
         "seeds": [record.seed for record in records],
         **{key: score for key, score in scores.items() if key not in OF_REGRESSION or score.mean is not None},
-        "vote": _vote(records),
-        "dev_mcc": _score([record.dev.mcc for record in records]),
-        "deduplicated": _deduplicated(records),
+        "vote": vote,
+        "dev_mcc": Score.over(record.dev.mcc for record in records),
+        "deduplicated": DeduplicatedScores(dropped=repeats[0].dropped, **without) if repeats else None,
         "parts": {
-            part: SeedScores(
-                mcc=_score([record.parts[part].test.mcc for record in records]),
-                f1_macro=_score([record.parts[part].test.f1_macro for record in records]),
-            )
+            part: {key: Score.over(record.parts[part].test.get(key) for record in records) for key in METRICS[:2]}
             for part in records[0].parts
         },
         "collapsed": [record.seed for record in records if record.collapsed],
@@ -213,48 +200,26 @@ def _row(protocol: str, name: str, system: str, records: Sequence[TrialRecord]) 
     return SummaryRow.model_validate(row)
 
 
-def _intervals(records: Sequence[TrialRecord]) -> dict[str, tuple[float, float]]:
-    """Bootstrap interval of each metric's mean over seeds; none where a record lacks its predictions."""
-    predicted = [unpacked_classes(record.predicted) for record in records if record.predicted]
-    labels = records[0].labels
-    if labels is None or len(predicted) < len(records):
-        return {}
-    return score_intervals(unpacked_classes(labels), np.stack(predicted), num_classes=records[0].num_classes)
+def _interval_and_vote(records: Sequence[TrialRecord]) -> tuple[dict[str, tuple[float, float]], Scores | None]:
+    """Bootstrap interval of each metric's mean over seeds, and scores of the seed ensemble (majority vote).
 
-
-def _vote(records: Sequence[TrialRecord]) -> Scores | None:
-    """Scores of the seed ensemble: the class that most seeds predict; None for fewer than three seeds."""
-    predicted = [unpacked_classes(record.predicted) for record in records if record.predicted]
-    labels = records[0].labels
-    if len(records) < ENOUGH_TO_VOTE or labels is None or len(predicted) < len(records):
-        return None
+    Neither where a record lacks its predictions, no vote for fewer than three seeds.
+    """
+    held = [unpacked_classes(record.predicted) for record in records if record.predicted]
+    num_classes = records[0].num_classes
+    if records[0].labels is None or len(held) < len(records):
+        return {}, None
+    labels, predicted = unpacked_classes(records[0].labels), np.stack(held)
+    intervals = score_intervals(labels, predicted, num_classes=num_classes)
+    if len(records) < ENOUGH_TO_VOTE:
+        return intervals, None
     # Votes for each class stand for its probability; a tie goes to the class with the lowest number, as argmax does.
-    votes = np.stack([np.eye(records[0].num_classes)[one] for one in predicted]).sum(axis=0)
-    metrics = task_metrics("classification", unpacked_classes(labels), votes / len(records))
-    return Scores(**{key: metrics[key] for key in METRICS})
-
-
-def _over_seeds(
-    scores: Sequence[Scores], ends: Mapping[str, tuple[float, float]], metrics: Sequence[str] = SCORES
-) -> dict[str, Score]:
-    return {metric: _score([one.get(metric) for one in scores], ends.get(metric)) for metric in metrics}
-
-
-def _score(values: Sequence[float | None], ends: tuple[float, float] | None = None) -> Score:
-    known = [value for value in values if value is not None]
-    low, high = ends or (None, None)
-    sd = statistics.stdev(known) if len(known) > 1 else None
-    return Score(mean=_mean(known), sd=sd, low=low, high=high)
+    metrics = task_metrics("classification", labels, np.eye(num_classes)[predicted].mean(axis=0))
+    return intervals, Scores(**{key: metrics[key] for key in METRICS})
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
-
-
-def _deduplicated(records: Sequence[TrialRecord]) -> DeduplicatedScores | None:
-    held = [record.deduplicated for record in records if record.deduplicated]
-    return DeduplicatedScores(dropped=held[0].dropped, **_over_seeds(held, {}, METRICS)) if held else None
+    return Score.of(values).mean
 
 
 def _published(names: set[str]) -> dict[str, dict[str, float]]:
@@ -279,10 +244,8 @@ def _poster(rows: Sequence[SummaryRow], ranking: Ranking | None) -> list[PosterC
             "confidence": row.confidence,
         }
         ours = _cost_of(rows, OURS[row.system], ranking) if row.system in OURS else None
-        comparisons.append(
-            PosterComparison(system=row.system, published=PosterCost.model_validate(published), ours=ours)
-        )
-    return comparisons
+        comparisons.append({"system": row.system, "published": published, "ours": ours})
+    return [PosterComparison.model_validate(comparison) for comparison in comparisons]
 
 
 def _cost_of(rows: Sequence[SummaryRow], system: str, ranking: Ranking | None) -> PosterCost | None:

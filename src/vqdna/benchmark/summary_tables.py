@@ -5,11 +5,9 @@ Flow: BenchmarkResult -> text. Scores x 100. It must not know how rows are made.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from vqdna.benchmark.ranking import ranking_markdown
 from vqdna.benchmark.results import Ranking, Score, SummaryRow
 from vqdna.benchmark.summary import BenchmarkResult, summarize
 from vqdna.results import write_atomically
@@ -62,56 +60,68 @@ def systems_in_order(rows: Sequence[SummaryRow], ranking: Ranking | None) -> lis
 
 def means_table(rows: Sequence[SummaryRow], order: Sequence[str]) -> str:
     """Means over datasets; beside them the seed ensemble's, and those on the deduplicated test sets."""
-    lines = [
-        "| system | datasets | mean MCC | seed ensemble (majority vote) | deduplicated test set | mean macro-F1 "
-        "| no better than chance |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for system in order:
         own = [row for row in rows if row.system == system]
         votes = [row.vote.mcc for row in own if row.vote]
-        cells = [
-            _mean([row.of("mcc").mean for row in own]),
+        lines.append([
+            system,
+            str(len(own)),
+            _mean(row.of("mcc").mean for row in own),
             _mean(votes) if len(votes) == len(own) else "-",
-            _mean([row.deduplicated.of("mcc").mean for row in own if row.deduplicated]),
-            _mean([row.of("f1_macro").mean for row in own]),
-        ]
-        at_chance = sum(len(row.collapsed) for row in own)
-        lines.append(f"| {system} | {len(own)} | {' | '.join(cells)} | {at_chance or ''} |")
-    return "\n".join(lines) + "\n"
+            _mean(row.deduplicated.of("mcc").mean for row in own if row.deduplicated),
+            _mean(row.of("f1_macro").mean for row in own),
+            str(sum(len(row.collapsed) for row in own) or ""),
+        ])  # fmt: skip
+    head = ["system", "datasets", "mean MCC", "seed ensemble (majority vote)", "deduplicated test set"]
+    return _table([*head, "mean macro-F1", "no better than chance"], lines)
 
 
 def metric_table(rows: Sequence[SummaryRow], order: Sequence[str], metric: str, title: str) -> str:
     """A line for each dataset and a column for each system."""
     scores = {(row.dataset, row.system): percent(row.of(metric)) for row in rows}
-    lines = [f"| {title} | " + " | ".join(order) + " |", "|---|" + "---|" * len(order)]
-    for name in dict.fromkeys(row.dataset for row in rows):
-        lines.append(f"| {name} | " + " | ".join(scores.get((name, system), "") for system in order) + " |")
-    return "\n".join(lines) + "\n"
+    names = dict.fromkeys(row.dataset for row in rows)
+    return _table([title, *order], [[name, *(scores.get((name, system), "") for system in order)] for name in names])
+
+
+def ranking_markdown(ranking: Ranking) -> str:
+    """Average ranks as a table, and in a sentence what they say."""
+    rows = [[name, f"{ranking.average[name]:.2f}", str(ranking.times_first(name))] for name in ranking.systems]
+    head = f"Average rank over {len(ranking.datasets)} datasets, 1 the best, ties shared.\n\n"
+    text = head + _table(["system", "average rank", "first on"], rows) + "\n"
+    if ranking.critical_difference is not None:
+        chance = "" if ranking.friedman_p is None else f"Friedman's test: p = {ranking.friedman_p:.2g}. "
+        text += (
+            f"{chance}Average ranks less than {ranking.critical_difference:.2f} apart (Nemenyi, 5 %) tell nothing.\n"
+        )
+        if ranking.groups:
+            text += f"Not told apart: {'; '.join(', '.join(group) for group in ranking.groups)}.\n"
+    if ranking.left_out:
+        text += f"Left out, for lack of a score of every system: {', '.join(ranking.left_out)}.\n"
+    return text
 
 
 def published_table(rows: Sequence[SummaryRow], published: Mapping[str, Mapping[str, float]]) -> str:
     """Published means over the datasets here, of the systems that have them all; empty where none has."""
     names = {row.dataset for row in rows}
-    means = {
-        system: statistics.fmean(scores[name] for name in names)
-        for system, scores in published.items()
-        if names <= set(scores)
-    }
-    if not means:
+    whole = {system: Score.of(map(scores.get, names)) for system, scores in published.items() if names <= set(scores)}
+    if not whole:
         return ""
-    head = f"\nPublished, mean of the same {len(names)} datasets, in the metric of the published tables:\n"
-    lines = [f"| {system} | {mean:.1f} |" for system, mean in means.items()]
-    return "\n".join([head, "| system | mean |", "|---|---|", *lines]) + "\n"
+    head = f"\nPublished, mean of the same {len(names)} datasets, in the metric of the published tables:\n\n"
+    return head + _table(
+        ["system", "mean"], [[name, mean.text(scale=1, with_sd=False)] for name, mean in whole.items()]
+    )
 
 
 def percent(score: Score) -> str:
     """Mean x 100, and the standard deviation where there is one."""
-    if score.mean is None:
-        return "undefined"
-    return f"{100 * score.mean:.1f}" + ("" if score.sd is None else f" ± {100 * score.sd:.1f}")
+    return score.text(missing="undefined")
 
 
-def _mean(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{100 * statistics.fmean(known):.1f}" if known else "-"
+def _mean(values: Iterable[float | None]) -> str:
+    return Score.of(values).text(with_sd=False, missing="-")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"

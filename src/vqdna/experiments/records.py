@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from vqdna.config import first_difference
 from vqdna.errors import InputError
-from vqdna.results import read_json, write_json
+from vqdna.results import read_json, validated, write_json
 
 
 class StoredRecord(BaseModel):
@@ -60,11 +60,7 @@ def known_record(
         if "settings" not in found:
             raise InputError(f"{path}: not a result of {experiment}; delete it to run this again")
         check_settings(path, completed(found["settings"]), settings)
-    try:
-        return model.model_validate(found)
-    except ValidationError as error:
-        key = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise InputError(f"{path}: not a result of {experiment} ('{key}'); delete it to run this again") from None
+    return validated(found, model, str(path), f"a result of {experiment}", "; delete it to run this again")
 
 
 def check_settings(path: Path, held: Any, wanted: Any) -> None:

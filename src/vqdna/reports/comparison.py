@@ -6,17 +6,16 @@ verdict per dataset. Scores stand times 100, errors (`mse`) as they are. Must no
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vqdna.reports.charts.bar_charts import SeedBar, score_chart
 from vqdna.reports.content import (
+    MISSING,
     Block,
     Cell,
     Section,
     Table,
-    decimal,
     duration,
     known_mean,
     listed,
@@ -25,7 +24,7 @@ from vqdna.reports.content import (
     plural,
 )
 from vqdna.reports.runs import Run, of_kind
-from vqdna.stage_results import LabelledResults
+from vqdna.stage_results import LabelledResults, MeanAndSd
 
 METRICS = {
     "mcc": "MCC",
@@ -62,7 +61,6 @@ class Group:
 
     @property
     def name(self) -> str:
-        """Name of the system with how it was trained."""
         return f"{self.system} · {self.kind}"
 
     @property
@@ -75,19 +73,16 @@ class Group:
         found = [results.test_score(metric) for results in self.results]
         return [scale_of(metric) * value for value in found if value is not None]
 
-    def mean(self, metric: str) -> float | None:
-        """Mean test score over the runs, or None where none has it."""
-        return known_mean(self.values(metric))
+    def score(self, metric: str) -> MeanAndSd:
+        """Mean and deviation of the values."""
+        return MeanAndSd.of(self.values(metric))
 
-    def deviation(self, metric: str) -> float | None:
-        """Sample standard deviation over the runs (n - 1), or None for fewer than two."""
-        values = self.values(metric)
-        return statistics.stdev(values) if len(values) > 1 else None
+    def mean(self, metric: str) -> float:
+        """Mean of the values; 0 where there are none, which is asked of those that have some."""
+        return self.score(metric).mean or 0.0
 
     def in_words(self, metric: str) -> str:
-        """Mean ± standard deviation."""
-        deviation = self.deviation(metric)
-        return decimal(self.mean(metric), 2) + (f" ± {deviation:.2f}" if deviation is not None else "")
+        return self.score(metric).text(2, 1, missing=MISSING)
 
 
 def scale_of(metric: str) -> int:
@@ -96,7 +91,6 @@ def scale_of(metric: str) -> int:
 
 
 def dataset_of(results: LabelledResults) -> str:
-    """Name of the dataset that the run was scored on."""
     return results.dataset or UNNAMED_DATASET
 
 
@@ -120,7 +114,7 @@ def main_metric(groups: Sequence[Group]) -> str:
 
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Group]]:
-    """Groups with test scores by dataset, datasets by name, the best group first."""
+    """Groups with test scores by dataset, datasets by name, the best group first and those without a score last."""
     groups: dict[tuple[str, str, str], Group] = {}
     for run, results in of_kind(runs, LabelledResults):
         if any(results.test_score(metric) is not None for metric in METRICS):
@@ -129,14 +123,11 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Group]]:
     datasets: dict[str, list[Group]] = {}
     for group in groups.values():
         datasets.setdefault(group.dataset, []).append(group)
-    return {dataset: _best_first(datasets[dataset]) for dataset in sorted(datasets)}
-
-
-def _best_first(groups: list[Group]) -> list[Group]:
-    """Groups by falling mean of the main metric (rising for an error), those without it last."""
-    metric = main_metric(groups)
-    sign = 1 if metric in NOT_A_PERCENTAGE else -1
-    return sorted(groups, key=lambda group: (not group.values(metric), sign * (group.mean(metric) or 0.0)))
+    for members in datasets.values():
+        metric = main_metric(members)
+        sign = 1 if metric in NOT_A_PERCENTAGE else -1
+        members.sort(key=lambda group: (not group.values(metric), sign * group.mean(metric)))
+    return dict(sorted(datasets.items()))
 
 
 def comparison_section(runs: Sequence[Run]) -> Section | None:
@@ -148,7 +139,7 @@ def comparison_section(runs: Sequence[Run]) -> Section | None:
 def _dataset_block(dataset: str, groups: list[Group]) -> Block:
     metric = main_metric(groups)
     scored = [group for group in groups if group.values(metric)]
-    bars = [SeedBar(g.name, g.kind, g.mean(metric) or 0.0, g.deviation(metric), g.values(metric)) for g in scored]
+    bars = [SeedBar(g.name, g.kind, g.mean(metric), g.score(metric).sd, g.values(metric)) for g in scored]
     name = METRICS[metric] + ("" if metric in NOT_A_PERCENTAGE else " × 100")
     caption = "Length of a bar: mean over seeds. Whisker: one standard deviation to either side. Dots: the single runs."
     figure = score_chart(f"{name} on {dataset}", bars, x=name, caption=caption)
@@ -163,8 +154,8 @@ def verdict(groups: Sequence[Group]) -> str:
     text = f"{best.name} has the best mean {METRICS[metric]}, {best.in_words(metric)} over {seeds}"
     if not others:
         return text + "; nothing else was scored here."
-    lead = abs((best.mean(metric) or 0.0) - (others[0].mean(metric) or 0.0))
-    spread = max(best.deviation(metric) or 0.0, others[0].deviation(metric) or 0.0)
+    lead = abs(best.mean(metric) - others[0].mean(metric))
+    spread = max(group.score(metric).sd or 0.0 for group in (best, others[0]))
     text += f"; next is {others[0].name}, {lead:.2f} behind"
     return text + ("; that is less than the spread over seeds, so it is not settled." if lead < spread else ".")
 
@@ -174,24 +165,23 @@ def _table(dataset: str, groups: list[Group], main: str) -> Table:
     metrics = [metric for metric in METRICS if any(group.values(metric) for group in groups)]
     with_parameters = any(group.results[0].num_parameters is not None for group in groups)
     names = [METRICS[metric] for metric in metrics]
-    columns = ["system", "training", *names, "seeds", *(["parameters"] if with_parameters else []), "time per run"]
-    rows = [_row(group, metrics, main, best=group is groups[0], with_parameters=with_parameters) for group in groups]
+    rows = []
+    for group in groups:
+        cells = [Cell(group.system), Cell(group.kind)]
+        for metric in metrics:
+            mean = group.score(metric).mean
+            is_best = group is groups[0] and metric == main and mean is not None
+            cells.append(Cell(group.in_words(metric), mean, is_best))
+        num_seeds, num_runs = group.num_seeds, len(group.results)
+        # Reruns, or different settings under one system name: either way the reader should know.
+        cells.append(Cell(f"{num_seeds}" if num_runs == num_seeds else f"{num_seeds} ({num_runs} runs)", num_seeds))
+        if with_parameters:
+            parameters = group.results[0].num_parameters
+            cells.append(number_cell(parameters, magnitude(parameters)))
+        seconds = known_mean(results.seconds for results in group.results)
+        rows.append([*cells, number_cell(seconds, duration(seconds))])
     unscaled = [METRICS[metric] for metric in metrics if metric in NOT_A_PERCENTAGE]
     scale = f"Test scores × 100 ({listed(unscaled)} as it is)" if unscaled else "Test scores × 100"
     caption = f"{scale} on {dataset}, best {METRICS[main]} first and marked; mean ± standard deviation over seeds."
+    columns = ["system", "training", *names, "seeds", *(["parameters"] if with_parameters else []), "time per run"]
     return Table(caption, columns, rows, num_text_columns=2)
-
-
-def _row(group: Group, metrics: list[str], main: str, *, best: bool, with_parameters: bool) -> list[Cell]:
-    cells = [Cell(group.system), Cell(group.kind)]
-    for metric in metrics:
-        mean = group.mean(metric)
-        cells.append(Cell(group.in_words(metric), mean, best and metric == main and mean is not None))
-    num_seeds, num_runs = group.num_seeds, len(group.results)
-    # Reruns, or different settings under one system name: either way the reader should know.
-    cells.append(Cell(f"{num_seeds}" if num_runs == num_seeds else f"{num_seeds} ({num_runs} runs)", num_seeds))
-    if with_parameters:
-        parameters = group.results[0].num_parameters
-        cells.append(number_cell(parameters, magnitude(parameters)))
-    seconds = known_mean(results.seconds for results in group.results)
-    return [*cells, number_cell(seconds, duration(seconds))]

@@ -1,7 +1,7 @@
 """What a report is made of: sections of blocks, blocks of sentences, facts, tables and figures.
 
 Plain records between the sections (which fill them from runs) and the template (which escapes and lays them out), with
-the few ways in which a number becomes text. Must not know where the numbers come from.
+the few ways in which a number becomes text, a dash for None. Must not know where the numbers come from.
 """
 
 from __future__ import annotations
@@ -97,14 +97,11 @@ class Block:
 
     @property
     def figures(self) -> list[Figure]:
-        """All figures in reading order."""
         return [figure for row in self.rows for figure in row]
 
 
 @dataclass(frozen=True)
 class Section:
-    """Part of the report with an entry in its navigation."""
-
     anchor: str
     title: str
     sentences: list[str]
@@ -148,12 +145,10 @@ def magnitude(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Time span in the unit that suits it; a dash for None."""
     return MISSING if seconds is None else quantities.duration(seconds)
 
 
 def bytes_of(value: float | None) -> str:
-    """Size in decimal units; a dash for None."""
     return MISSING if value is None else quantities.bytes_of(value)
 
 
@@ -164,12 +159,10 @@ def known_mean(values: Iterable[float | None]) -> float | None:
 
 
 def known(facts: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The facts whose value is there."""
     return [(name, value) for name, value in facts if value != MISSING]
 
 
 def plural(count: int, noun: str) -> str:
-    """Count and noun, with an s where the count is not one."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

@@ -7,7 +7,6 @@ section says in detail.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vqdna.reports.comparison import METRICS, group_runs, main_metric, metric_order, scale_of
 from vqdna.reports.content import (
@@ -24,7 +23,7 @@ from vqdna.reports.content import (
     percent,
     plural,
 )
-from vqdna.reports.runs import STAGES, Run, benchmark_outcome, is_benchmark, nested
+from vqdna.reports.runs import STAGES, Run, is_benchmark, nested
 from vqdna.stage_results import AuditOverview, LabelledResults, LevelUsage, PretrainResults, VocabularyResults
 
 MAX_SPECIES = 8
@@ -40,33 +39,29 @@ NOUNS = {
 SOURCES = {"simulated": "Simulated sequences, no real genomes", "data root": "Real sequences from the data root"}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a run was started: its command and its resolved configuration."""
-
-    name: str
-    command: str
-    config: str
-
-
 def overview_section(runs: Sequence[Run]) -> Section:
     """First section: what was run on which data, the result in short, seeds, time and versions."""
     counts = {stage: sum(run.stage == stage for run in runs) for stage in STAGES}
     parts = [f"{count} {NOUNS[stage][count > 1]}" for stage, count in counts.items() if count]
     told = f"This page tells of {listed(parts)}, and is made from their result files alone."
+    scored = group_runs(runs)
     seeds = sorted({run.seed for run in runs if run.seed is not None})
     facts = known([
         ("runs", str(len(runs))),
-        ("labelled datasets", str(len(group_runs(runs)) or MISSING)),
+        ("labelled datasets", str(len(scored) or MISSING)),
         ("seed" if len(seeds) == 1 else "seeds", ", ".join(map(str, seeds)) or MISSING),
         ("time, all runs", duration(sum(run.results.seconds or 0 for run in runs) or None)),
     ])  # fmt: skip
-    sentences = [told, *_data_sentences(runs), *_short_results(runs)]
+    best = [
+        f"{groups[0].name} on {dataset} ({METRICS[metric]} {groups[0].mean(metric):.2f})"
+        for dataset, groups in scored.items()
+        for metric in [main_metric(groups)]
+    ]
+    sentences = [told, *_data_sentences(runs), *([f"Best on the test sequences: {listed(best)}."] if best else [])]
     return Section("overview", "Overview", sentences, [Block(facts=facts, sentences=_version_sentences(runs))])
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    """Every run with its outcome, seed and time."""
     columns = ["stage", "run", "system", "outcome", "seed", "time"]
     rows = [
         [
@@ -82,12 +77,6 @@ def runs_table(runs: Sequence[Run]) -> Table:
     return Table("Every run of this page.", columns, rows, num_text_columns=4)
 
 
-def settings_of(runs: Sequence[Run]) -> list[Settings]:
-    """Command and configuration of every run that recorded one of them."""
-    settings = [Settings(run.name, run.results.command, run.config) for run in runs]
-    return [record for record in settings if record.command or record.config]
-
-
 def _data_sentences(runs: Sequence[Run]) -> list[str]:
     """Where the sequences came from, each source once."""
     sentences: dict[str, None] = {}
@@ -100,15 +89,6 @@ def _data_sentences(runs: Sequence[Run]) -> list[str]:
             named += [f"{len(genomes.species) - MAX_SPECIES} more"] if len(genomes.species) > MAX_SPECIES else []
             sentences[f"Genomes learned from: {listed(named)}, {magnitude(genomes.num_bases)} bases in all."] = None
     return list(sentences)
-
-
-def _short_results(runs: Sequence[Run]) -> list[str]:
-    """The best system of each dataset, in one sentence."""
-    parts = []
-    for dataset, groups in group_runs(runs).items():
-        metric, best = main_metric(groups), groups[0]
-        parts.append(f"{best.name} on {dataset} ({METRICS[metric]} {best.mean(metric):.2f})")
-    return [f"Best on the test sequences: {listed(parts)}."] if parts else []
 
 
 def _outcome(run: Run) -> str:
@@ -130,7 +110,9 @@ def _outcome(run: Run) -> str:
             audited.append(f"{record.name or 'tokenizer'}: {', '.join(parts) or MISSING}")
         return "; ".join(audited)
     if is_benchmark(run):
-        return benchmark_outcome(run)
+        rows = [row for row in run.items("rows") if isinstance(row, dict)]
+        systems, datasets = (len({str(row.get(key)) for row in rows}) for key in ("system", "dataset"))
+        return f"{plural(systems, 'system')} on {plural(datasets, 'dataset')}, see the benchmark"
     if isinstance(results, LabelledResults):
         for metric in metric_order(results):
             if (score := results.test_score(metric)) is not None:

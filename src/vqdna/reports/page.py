@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from vqdna.errors import InputError
 from vqdna.reports.content import Section
-from vqdna.reports.overview import overview_section, runs_table, settings_of
+from vqdna.reports.overview import overview_section, runs_table
 from vqdna.reports.runs import Run
 
-if TYPE_CHECKING:  # both come with the extra [report]
-    from jinja2 import Environment
+if TYPE_CHECKING:  # comes with the extra [report]
     from markupsafe import Markup
 
 TITLE = "VQDNA: from bases to predictions"
@@ -32,14 +31,27 @@ def render_page(runs: Sequence[Run], sections: Sequence[Section], *, title: str 
     """
     check_packages(NEEDED, "a report")
     shown = [overview_section(runs), *sections]
-    return fill_template("report.html.j2", title, shown, table=runs_table(runs), settings=settings_of(runs))
+    started = [run for run in runs if run.results.command or run.config]
+    return fill_template("report.html.j2", title, shown, table=runs_table(runs), settings=started)
 
 
 def fill_template(template: str, title: str, sections: Sequence[Section], **more: object) -> str:
     """HTML text of a template that extends `page.html.j2`, or of that itself, which wants the `command`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    page = _environment().get_template(template)
+    environment = Environment(
+        loader=PackageLoader("vqdna.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    # JSON inside a page: `tojson` escapes <, > and &, so that no text from a file can end the script. NaN, which Python
+    # would write and browsers refuse, is an error here instead of an empty page there.
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    page = environment.get_template(template)
     return str(page.render(title=title, sections=sections, plotly_js=get_plotlyjs(), **more))
 
 
@@ -59,21 +71,3 @@ def _breakable(text: str) -> Markup:
     from markupsafe import Markup, escape
 
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[:/_])(?=\w)|(?=@)", text))
-
-
-def _environment() -> Environment:
-    """Template environment that escapes every value and fails on a name it does not know."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("vqdna.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = _breakable
-    # JSON inside a page: `tojson` escapes <, > and &, so that no text from a file can end the script. NaN, which Python
-    # would write and browsers refuse, is an error here instead of an empty page there.
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    return environment

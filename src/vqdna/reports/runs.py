@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from vqdna.errors import InputError
-from vqdna.reports.content import plural
 from vqdna.results import METRICS_FILE, RESULTS_FILE, read_json, read_metrics
 from vqdna.stage_results import StageResults, finite, read_results
 
@@ -50,7 +49,6 @@ class Run:
 
     @property
     def stage(self) -> str:
-        """Stage the run belongs to, one of `STAGES`."""
         return self.results.stage
 
     @property
@@ -60,21 +58,16 @@ class Run:
 
     @property
     def seed(self) -> int | None:
-        """Seed of the run, or None where the results name none."""
         return None if self.results.seed is None else int(self.results.seed)
-
-    def value(self, *keys: str) -> float | None:
-        """Finite number below nested `keys` of the record, or None."""
-        return number(nested(self.record, *keys))
 
     def text(self, key: str) -> str:
         """Text below `key` of the record, or an empty string."""
         value = self.record.get(key)
         return "" if value is None or isinstance(value, dict | list) else str(value)
 
-    def items(self, *keys: str) -> list[object]:
-        """List below nested `keys` of the record, or an empty list."""
-        value = nested(self.record, *keys)
+    def items(self, key: str) -> list[object]:
+        """List below `key` of the record, or an empty list."""
+        value = self.record.get(key)
         return value if isinstance(value, list) else []
 
     def series(self, key: str, against: str = "step") -> tuple[list[float], list[float]]:
@@ -101,9 +94,7 @@ def number(value: object) -> float | None:
 def nested(record: object, *keys: str) -> object:
     """Value below nested `keys` of JSON objects, or None where one of them is missing."""
     for key in keys:
-        if not isinstance(record, Mapping):
-            return None
-        record = record.get(key)
+        record = record.get(key) if isinstance(record, Mapping) else None
     return record
 
 
@@ -134,18 +125,20 @@ def find_runs(paths: Iterable[Path]) -> list[Run]:
             f"no run in {named}: wanted a folder that holds, at any depth, a {RESULTS_FILE} with a 'stage', or the "
             f"{SUMMARY_FILE} of a benchmark"
         )
+    stages = {folder: record["stage"] for folder, record in records.items()}
     # A study's folders are OUT/<row>/seed-<n>; its runs, and those inside a benchmark's, are told of by the whole.
-    studies = list(dict.fromkeys(folder.parent.parent for folder in records if records[folder]["stage"] == "study"))
-    wholes = {folder for folder in records if records[folder]["stage"] == "benchmark"} | set(studies)
+    studies = dict.fromkeys(folder.parent.parent for folder, stage in stages.items() if stage == "study")
+    wholes = {folder for folder, stage in stages.items() if stage == "benchmark"} | set(studies)
     alone = [
         folder
-        for folder in records
-        if wholes.isdisjoint(folder.parents) and not _is_run_of_benchmark(folder, summaries, records)
+        for folder, stage in stages.items()
+        if wholes.isdisjoint(folder.parents)
+        and not (stage == "benchmark" and any(parent in summaries for parent in folder.parents))
     ]
-    folders = [*alone, *studies, *summaries]
+    folders = dict.fromkeys([*alone, *studies, *summaries])
     shared = os.path.commonpath([folder.parent for folder in folders])
     runs = []
-    for folder in dict.fromkeys(folders):
+    for folder in folders:
         name = folder.relative_to(shared).as_posix()
         if folder in summaries:
             runs.append(_read_benchmark(folder, name, summaries[folder], records))
@@ -166,19 +159,6 @@ def is_benchmark(run: Run) -> bool:
     return run.stage == "benchmark" and "rows" in run.record
 
 
-def benchmark_outcome(run: Run) -> str:
-    """What a benchmark covers, in one line."""
-    systems, datasets = (
-        len({str(row.get(key)) for row in run.items("rows") if isinstance(row, Mapping)})
-        for key in ("system", "dataset")
-    )
-    return f"{plural(systems, 'system')} on {plural(datasets, 'dataset')}, see the benchmark"
-
-
-def _is_run_of_benchmark(folder: Path, summaries: Iterable[Path], records: Mapping[Path, JsonObject]) -> bool:
-    return records[folder]["stage"] == "benchmark" and not set(summaries).isdisjoint(folder.parents)
-
-
 def _files(path: Path, name: str) -> list[Path]:
     """Every file of that name in and below `path`, sorted; `path` may also be a file that reports are made of."""
     if path.is_file() and path.name in (RESULTS_FILE, SUMMARY_FILE):
@@ -194,13 +174,9 @@ def _read_run(folder: Path, name: str, records: Mapping[Path, JsonObject]) -> Ru
     inner = [other for other in records if folder in other.parents] if records[folder]["stage"] == "benchmark" else []
     files = inner[0] if inner else folder
     metrics, config = files / METRICS_FILE, files / "run.yaml"
-    return Run(
-        name,
-        records[folder],
-        [line for line in read_metrics(metrics) if isinstance(line, dict)] if metrics.exists() else [],
-        config.read_text(errors="replace") if config.exists() else "",
-        _manifest(files),
-    )
+    lines = [line for line in read_metrics(metrics) if isinstance(line, dict)] if metrics.exists() else []
+    text = config.read_text(errors="replace") if config.exists() else ""
+    return Run(name, records[folder], lines, text, _manifest(files))
 
 
 def _manifest(folder: Path) -> JsonObject:
@@ -232,13 +208,10 @@ def _read_study(folder: Path, name: str, records: Mapping[Path, JsonObject]) -> 
 def _read_benchmark(folder: Path, name: str, summary: JsonObject, records: Mapping[Path, JsonObject]) -> Run:
     """A whole benchmark: its summary, with time and versions of its runs where they are there."""
     inside = [path for path in sorted(records) if folder in path.parents]
+    own = [records[path] for path in inside if records[path]["stage"] == "benchmark"]
     # A result that stands for another seed's, as its system is the same for all, took no time; nor did an average,
     # whose members count by themselves.
-    spent = [
-        records[path]
-        for path in inside
-        if records[path]["stage"] == "benchmark" and not records[path].keys() & {"same_as_seed", "members"}
-    ]
+    spent = [record for record in own if not record.keys() & {"same_as_seed", "members"}]
     manifest = next((found for path in inside if (found := _manifest(path))), {})
     return Run(name, {**summary, "stage": "benchmark", "seconds": _seconds(spent)}, manifest=manifest)
 

@@ -1,40 +1,24 @@
-"""A benchmark's summary as the page reads it: one grid of systems x datasets for each protocol, never mixed.
+"""A benchmark's summary as the page reads it: the standings of systems x datasets for each protocol, never mixed.
 
-Flow: summary.json of a benchmark -> SummaryRow [row] and Ranking -> `Grid` (rows by system and dataset, order of the
-systems, ranks, what was published). Scores come as fractions and leave times 100. Must not know how a score came about
-or how it is shown; values that cannot be read are left out.
+Flow: BenchmarkResult -> `Standings` (rows by system and dataset, order of the systems, ranks, what was published).
+Scores come as fractions and leave times 100. Must not know how a score came about or how it is shown.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from vqdna.benchmark.results import PosterComparison, Ranking, SeedScores, SummaryRow
-from vqdna.reports.runs import Run, nested, number
+from vqdna.benchmark.ranking import MCC
+from vqdna.benchmark.results import Ranking, Score, SeedScores, SummaryRow
+from vqdna.benchmark.summary import BenchmarkResult
+from vqdna.reports.content import known_mean
 
 PROTOCOLS = ("full", "reduced", "covid-like")
-METRICS = ("mcc", "f1_macro", "accuracy", "auroc")
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Score:
-    """Mean over seeds x 100, with the standard deviation and the ends of the 95 % interval where they are known."""
-
-    mean: float
-    deviation: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Grid:
+class Standings:
     """Everything under one protocol.
 
     Attributes:
@@ -42,7 +26,7 @@ class Grid:
         systems: by average rank, those without one last; by mean where there are no ranks.
         datasets: of any system, members of a family (`tf/0`, `tf/1`) side by side.
         metrics: the metric that stands for a dataset.
-        published: scores x 100 by system and dataset, of datasets of this grid.
+        published: scores x 100 by system and dataset, of datasets of these rows.
         published_costs: of systems in `published`.
     """
 
@@ -60,69 +44,42 @@ class Grid:
         """Datasets that means are over: those that the ranks count, or all."""
         return self.ranks.datasets if self.ranks is not None else self.datasets
 
-    def score(self, system: str, dataset: str) -> Score | None:
-        """Score in the dataset's metric, or None where there is none."""
-        return score_in(self.rows.get((system, dataset)), self.metrics[dataset])
+    def of_system(self, system: str) -> list[SummaryRow]:
+        """Rows of a system in the order of the datasets."""
+        return [row for name in self.datasets if (row := self.rows.get((system, name))) is not None]
+
+    def score(self, system: str, dataset: str, metric: str | None = None) -> Score | None:
+        """Score x 100 in a metric, or in the dataset's own; None where there is none."""
+        return score_in(self.rows.get((system, dataset)), metric or self.metrics[dataset])
 
     def mean(self, system: str, metric: str | None = None) -> tuple[float | None, int]:
         """Mean over the compared datasets that the system has, and their number; `metric` None is the datasets' own."""
-        found = [
-            score.mean
-            for name in self.compared
-            if (score := score_in(self.rows.get((system, name)), metric or self.metrics[name]))
-        ]
-        return (statistics.fmean(found) if found else None), len(found)
+        found = [score.mean for name in self.compared if (score := self.score(system, name, metric))]
+        return known_mean(found), len(found)
 
     def mean_vote(self, system: str) -> float | None:
         """Mean over the compared datasets of the seed ensemble, or None where one of them has none."""
         rows = [self.rows.get((system, name)) for name in self.compared]
         votes = [row.vote.get(self.metrics[row.dataset]) for row in rows if row is not None and row.vote]
         known = [100 * vote for vote in votes if vote is not None]
-        return statistics.fmean(known) if known and len(known) == len(self.compared) else None
+        return known_mean(known) if len(known) == len(self.compared) else None
 
     def published_mean(self, system: str) -> tuple[float | None, int]:
         """Mean published score over the compared datasets that have one, and their number."""
-        found = [score for name in self.compared if (score := self.published[system].get(name)) is not None]
-        return (statistics.fmean(found) if found else None), len(found)
-
-    def of_system(self, system: str) -> list[SummaryRow]:
-        """Rows of a system in the order of the datasets."""
-        return [row for name in self.datasets if (row := self.rows.get((system, name))) is not None]
-
-    def costs(self, system: str, name: str) -> list[float]:
-        """Known values of a cost over the datasets; `parameters` and `trainable` are counts."""
-        found = []
-        for row in self.of_system(system):
-            if name in ("parameters", "trainable"):
-                sizes = row.parameters
-                value = None if sizes is None else float(sizes.total if name == "parameters" else sizes.trainable)
-            else:
-                value = getattr(row, name)
-            found.append(value)
-        return [value for value in found if value is not None]
+        found = [self.published[system][name] for name in self.compared if name in self.published[system]]
+        return known_mean(found), len(found)
 
 
 def score_in(row: SeedScores | None, metric: str) -> Score | None:
     """Score of a row in a metric x 100, or None where it has none."""
-    if row is None:
-        return None
-    score = row.of(metric)
-    mean, *rest = (None if value is None else 100 * value for value in (score.mean, score.sd, score.low, score.high))
-    return None if mean is None else Score(mean, *rest)
+    score = Score() if row is None else row.of(metric)
+    return None if score.mean is None else score.times_100()
 
 
-def grids(run: Run) -> list[Grid]:
-    """Grid of each protocol that the benchmark has rows of, the full one first."""
-    rows = [row for item in run.items("rows") if (row := _readable(SummaryRow, item)) is not None]
-    found: dict[str, list[SummaryRow]] = {name: [] for name in PROTOCOLS}
-    for row in rows:
-        found.setdefault(row.protocol, []).append(row)
-    return [_grid(run, name, members) for name, members in found.items() if members]
-
-
-def poster(run: Run) -> list[PosterComparison]:
-    """Rows of the poster's efficiency table, ours beside."""
-    return [row for item in run.items("poster") if (row := _readable(PosterComparison, item)) is not None]
+def standings(result: BenchmarkResult) -> list[Standings]:
+    """Of each protocol that the benchmark has rows of, the full one first."""
+    names = dict.fromkeys([*PROTOCOLS, *(row.protocol for row in result.rows)])
+    return [_standings(result, name, rows) for name in names if (rows := result.of_protocol(name))]
 
 
 def family(dataset: str) -> str:
@@ -130,54 +87,37 @@ def family(dataset: str) -> str:
     return dataset.split("/")[0] if "/" in dataset else dataset.rpartition("_")[0] or dataset
 
 
-def _readable(model: type[ModelT], record: object) -> ModelT | None:
-    """The record without the keys whose values cannot be read; None where too little is left."""
-    if not isinstance(record, Mapping):
-        return None
-    faulty: set[object] = set()
-    for _ in range(2):
-        try:
-            return model.model_validate({key: value for key, value in record.items() if key not in faulty})
-        except ValidationError as error:
-            faulty = {fault["loc"][0] for fault in error.errors()}
-    return None
+def families(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names by family, families in the order of their first."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(family(name), []).append(name)
+    return found
 
 
-def _grid(run: Run, protocol: str, members: Sequence[SummaryRow]) -> Grid:
+def _standings(result: BenchmarkResult, protocol: str, members: Sequence[SummaryRow]) -> Standings:
     rows = {(row.system, row.dataset): row for row in members}
-    datasets = _by_family(dict.fromkeys(dataset for _, dataset in rows))
-    given = _mapping(run.record.get("metric_by_dataset"))
-    metrics = {name: str(given.get(name, METRICS[0])) for name in datasets}
-    published = {}
-    for system, scores in _mapping(nested(run.record, "published", protocol)).items():
-        known = _numbers(_mapping(scores))
-        if kept := {name: known[name] for name in datasets if name in known}:
-            published[system] = kept
-    costs = _mapping(run.record.get("published_cost"))
-    known_costs = {name: _numbers(_mapping(costs[name])) for name in published if name in costs}
+    datasets = tuple(name for names in families(dict.fromkeys(d for _, d in rows)).values() for name in names)
+    scores = {
+        system: {name: scores[name] for name in datasets if name in scores}
+        for system, scores in result.published.get(protocol, {}).items()
+    }
+    published = {system: known for system, known in scores.items() if known}
     systems = tuple(dict.fromkeys(system for system, _ in rows))
-    ranks = _readable(Ranking, nested(run.record, "rankings", protocol))
+    ranks = result.rankings.get(protocol)
     # Ranks of what has no row here would name systems and datasets that no table has.
     if ranks is not None and not (set(ranks.systems) <= set(systems) and set(ranks.datasets) <= set(datasets)):
         ranks = None
-    grid = Grid(protocol, rows, systems, datasets, metrics, ranks, published, known_costs)
+    found = Standings(
+        protocol,
+        rows,
+        systems,
+        datasets,
+        {name: result.metric_by_dataset.get(name, MCC) for name in datasets},
+        ranks,
+        published,
+        {name: costs for name, costs in result.published_cost.items() if name in published},
+    )
     ranked = ranks.systems if ranks is not None else ()
     rest = [system for system in systems if system not in ranked]
-    order = (*ranked, *sorted(rest, key=lambda system: -(grid.mean(system)[0] or 0.0)))
-    return replace(grid, systems=order)
-
-
-def _by_family(names: Iterable[str]) -> tuple[str, ...]:
-    """Names in their order, but each family together at the place of its first."""
-    families: dict[str, list[str]] = {}
-    for name in names:
-        families.setdefault(family(name), []).append(name)
-    return tuple(name for members in families.values() for name in members)
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _numbers(record: Mapping[str, object]) -> dict[str, float]:
-    return {str(name): value for name, item in record.items() if (value := number(item)) is not None}
+    return replace(found, systems=(*ranked, *sorted(rest, key=lambda system: -(found.mean(system)[0] or 0.0))))

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vqdna.benchmark.report.rows import Grid, grids, poster
+from vqdna.benchmark.report.rows import Standings, standings
 from vqdna.benchmark.report.tables import (
     FLOPS,
     cost_of,
     cost_table,
     dataset_tables,
-    dropped_words,
     means_table,
     poster_table,
     score_name,
 )
+from vqdna.benchmark.summary import BenchmarkResult
 from vqdna.reports.charts.bar_charts import Bar, interval_chart
 from vqdna.reports.charts.cost_chart import Point, cost_chart
 from vqdna.reports.charts.rank_diagram import rank_diagram
 from vqdna.reports.comparison import METRICS
 from vqdna.reports.content import MISSING, Block, Drawing, Figure, Section, duration, known, listed, plural
 from vqdna.reports.runs import Run, is_benchmark
+from vqdna.results import validated
 
 PROTOCOL_WORDS = {
     "full": (
@@ -75,52 +76,57 @@ def benchmark_sections(runs: Sequence[Run]) -> list[Section]:
 
 
 def _sections(run: Run, anchor: str, suffix: str) -> list[Section]:
-    members = grids(run)
-    sections = [Section(anchor, f"Benchmark{suffix}", list(INTRODUCTION), [_what_was_run(run, members)])]
-    for grid in members:
-        title = f"{TITLES.get(grid.protocol) or f'{grid.protocol.capitalize()} protocol'}{suffix}"
-        sections.append(Section(f"{anchor}-{grid.protocol}", title, _verdicts(grid), _blocks(grid)))
-    rows = poster(run)
-    if rows:
-        sections.append(Section(f"{anchor}-poster", f"Efficiency{suffix}", [], [Block(tables=[poster_table(rows)])]))
+    result = validated(run.record, BenchmarkResult, run.name, "the summary of a benchmark")
+    boards = standings(result)
+    sections = [Section(anchor, f"Benchmark{suffix}", list(INTRODUCTION), [_what_was_run(run, result, boards)])]
+    for board in boards:
+        title = f"{TITLES.get(board.protocol) or f'{board.protocol.capitalize()} protocol'}{suffix}"
+        sections.append(Section(f"{anchor}-{board.protocol}", title, _verdicts(board), _blocks(board)))
+    if result.poster:
+        block = Block(tables=[poster_table(result.poster)])
+        sections.append(Section(f"{anchor}-poster", f"Efficiency{suffix}", [], [block]))
     return sections
 
 
-def _what_was_run(run: Run, members: Sequence[Grid]) -> Block:
-    sentences = [words for grid in members if (words := PROTOCOL_WORDS.get(grid.protocol))]
-    columns = ["systems", "datasets", "seeds"]
+def _what_was_run(run: Run, result: BenchmarkResult, boards: Sequence[Standings]) -> Block:
+    sentences = [words for board in boards if (words := PROTOCOL_WORDS.get(board.protocol))]
     facts = []
-    for grid in members:
-        seeds = sorted({len(row.seeds) for row in grid.rows.values()})
-        counts = (len(grid.systems), len(grid.datasets), " to ".join(map(str, dict.fromkeys([seeds[0], seeds[-1]]))))
-        facts += [(f"{name}, {grid.protocol}", str(count)) for name, count in zip(columns, counts, strict=True)]
-    facts += [("budget", run.text("budget") or MISSING), ("time, all runs", duration(run.value("seconds")))]
+    for board in boards:
+        seeds = sorted({len(row.seeds) for row in board.rows.values()})
+        num_seeds = " to ".join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))
+        facts += [
+            (f"systems, {board.protocol}", str(len(board.systems))),
+            (f"datasets, {board.protocol}", str(len(board.datasets))),
+            (f"seeds, {board.protocol}", num_seeds),
+        ]
+    budget = result.budget if isinstance(result.budget, str) and result.budget else MISSING
+    facts += [("budget", budget), ("time, all runs", duration(run.results.seconds))]
     return Block(facts=known(facts), sentences=sentences)
 
 
-def _verdicts(grid: Grid) -> list[str]:
+def _verdicts(board: Standings) -> list[str]:
     """Who is first, whether that is beyond chance, what is no better than chance, and what could not be ranked."""
-    sentences = [_first(grid), _beyond_chance(grid), _at_chance(grid)]
-    if grid.ranks is not None and grid.ranks.left_out:
-        left_out = listed(list(grid.ranks.left_out))
+    sentences = [_first(board), _beyond_chance(board), _at_chance(board)]
+    if board.ranks is not None and board.ranks.left_out:
+        left_out = listed(list(board.ranks.left_out))
         sentences.append(f"Not in ranks and means, for lack of a score of every system: {left_out}.")
     return [sentence for sentence in sentences if sentence]
 
 
-def _first(grid: Grid) -> str:
-    ranks = grid.ranks
+def _first(board: Standings) -> str:
+    ranks = board.ranks
     if ranks is None:
         return "There are no ranks: they take two systems with a dataset in common."
     best = ranks.systems[0]
     text = f"{best} has the best average rank, {ranks.average[best]:.2f} over {plural(len(ranks.datasets), 'dataset')}"
-    mean = grid.mean(best)[0]
-    text += f", with a mean {score_name(grid)} of {mean:.1f}" if mean is not None else ""
+    mean = board.mean(best)[0]
+    text += f", with a mean {score_name(board)} of {mean:.1f}" if mean is not None else ""
     following = [f"{system} ({ranks.average[system]:.2f})" for system in ranks.systems[1:3]]
     return f"{text}; next: {listed(following)}." if following else f"{text}."
 
 
-def _beyond_chance(grid: Grid) -> str:
-    ranks = grid.ranks
+def _beyond_chance(board: Standings) -> str:
+    ranks = board.ranks
     if ranks is None or ranks.critical_difference is None:
         return ""
     alike = next((group for group in ranks.groups if ranks.systems[0] in group), ())
@@ -130,31 +136,36 @@ def _beyond_chance(grid: Grid) -> str:
     return f"{chance}{apart}: " + (f"the first is not told apart from {listed(others)}." if others else "the first is.")
 
 
-def _at_chance(grid: Grid) -> str:
-    rows = [row for row in grid.rows.values() if row.collapsed]
+def _at_chance(board: Standings) -> str:
+    rows = [row for row in board.rows.values() if row.collapsed]
     if not rows:
         return ""
     systems = list(dict.fromkeys(row.system for row in rows))
-    count, total = sum(len(row.collapsed) for row in rows), sum(len(row.seeds) for row in grid.rows.values())
+    count, total = sum(len(row.collapsed) for row in rows), sum(len(row.seeds) for row in board.rows.values())
     return f"No better than chance: {count} of {plural(total, 'run')}, of {listed(systems)}; they count in the means."
 
 
-def _blocks(grid: Grid) -> list[Block]:
-    diagram, figures, costs = _diagram(grid), _cost_figures(grid), cost_table(grid)
-    dropped = dropped_words(list(grid.rows.values()))
+def _blocks(board: Standings) -> list[Block]:
+    diagram, figures, costs = _diagram(board), _cost_figures(board), cost_table(board)
+    found = {
+        row.dataset: row.deduplicated.dropped
+        for row in board.rows.values()
+        if row.deduplicated and row.deduplicated.dropped
+    }
+    dropped = listed([f"{count:,} on {name}" for name, count in found.items()])
     repeats = [f"Repeated sequences left out for the deduplicated scores: {dropped}."] if dropped else []
     blocks = [
-        Block("Means and ranks", tables=[means_table(grid)], drawings=[diagram] if diagram else []),
+        Block("Means and ranks", tables=[means_table(board)], drawings=[diagram] if diagram else []),
         Block("Accuracy against cost", rows=[[figure] for figure in figures]),
         Block("Costs", tables=[costs] if costs else []),
-        Block("By dataset", [TABLE_WORDS, *repeats], tables=dataset_tables(grid)),
-        _bar_block(grid),
+        Block("By dataset", [TABLE_WORDS, *repeats], tables=dataset_tables(board)),
+        _bar_block(board),
     ]
     return [block for block in blocks if block.tables or block.rows]
 
 
-def _diagram(grid: Grid) -> Drawing | None:
-    ranks = grid.ranks
+def _diagram(board: Standings) -> Drawing | None:
+    ranks = board.ranks
     if ranks is None or ranks.critical_difference is None:
         return None
     title = f"Critical difference over {plural(len(ranks.datasets), 'dataset')}"
@@ -162,54 +173,54 @@ def _diagram(grid: Grid) -> Drawing | None:
     return rank_diagram(title, average, ranks.critical_difference, ranks.groups, caption=DIAGRAM_CAPTION)
 
 
-def _cost_figures(grid: Grid) -> list[Figure]:
+def _cost_figures(board: Standings) -> list[Figure]:
     """Mean score against FLOPs and against parameters, of systems that have all compared datasets."""
-    name = score_name(grid)
+    name = score_name(board)
     figures = []
     for cost, (title, x) in COSTS.items():
-        points = _points(grid, cost)
+        points = _points(board, cost)
         if len(points) > 1:
-            caption = _points_caption(grid, any(point.published for point in points))
+            caption = (
+                f"Mean over {plural(len(board.compared), 'dataset')}, without systems that lack one or whose cost is"
+            )
+            caption += " unknown."
+            if any(point.published for point in points):
+                caption += " Hollow: published by others, not run here."
             title, y = f"Mean {name} against {title}", f"mean {name} × 100"
             figures.append(cost_chart(title, points, x=f"{x}, logarithmic", y=y, caption=caption))
     return figures
 
 
-def _points(grid: Grid, cost: str) -> list[Point]:
+def _points(board: Standings, cost: str) -> list[Point]:
     """Systems run here, then published ones, each the best first."""
-    ours = [(system, cost_of(grid, system, cost), grid.mean(system), False) for system in grid.systems]
-    costs = grid.published_costs
-    theirs = [(name, costs.get(name, {}).get(cost), grid.published_mean(name), True) for name in grid.published]
+    ours = [(system, cost_of(board, system, cost), board.mean(system), False) for system in board.systems]
+    costs = board.published_costs
+    theirs = [(name, costs.get(name, {}).get(cost), board.published_mean(name), True) for name in board.published]
     found = [
         Point(name, spent, mean, published)
         for name, spent, (mean, count), published in (*ours, *theirs)
-        if spent is not None and spent > 0 and mean is not None and count == len(grid.compared)
+        if spent is not None and spent > 0 and mean is not None and count == len(board.compared)
     ]
     return sorted(found, key=lambda point: (point.published, -point.score))
 
 
-def _points_caption(grid: Grid, with_published: bool) -> str:
-    text = f"Mean over {plural(len(grid.compared), 'dataset')}, without systems that lack one or whose cost is unknown."
-    return text + (" Hollow: published by others, not run here." if with_published else "")
-
-
-def _bar_block(grid: Grid) -> Block:
+def _bar_block(board: Standings) -> Block:
     """A picture of each dataset; many of them folded, since the tables have the numbers."""
-    figures = [figure for name in grid.datasets if (figure := _bars(grid, name)) is not None]
+    figures = [figure for name in board.datasets if (figure := _bars(board, name)) is not None]
     rows = [figures[at : at + BARS_IN_A_ROW] for at in range(0, len(figures), BARS_IN_A_ROW)]
     title = f"Bars with intervals, {plural(len(figures), 'dataset')}"
     return Block(title, [BARS_WORDS], rows=rows, folded=len(figures) > MAX_OPEN_BARS)
 
 
-def _bars(grid: Grid, dataset: str) -> Figure | None:
+def _bars(board: Standings, dataset: str) -> Figure | None:
     bars = []
-    for system in grid.systems:
-        score, row = grid.score(system, dataset), grid.rows.get((system, dataset))
+    for system in board.systems:
+        score, row = board.score(system, dataset), board.rows.get((system, dataset))
         if score is not None and row is not None:
-            bars.append(Bar(system, score.mean, score.low, score.high, "at chance" if row.collapsed else ""))
+            bars.append(Bar(system, score.mean or 0.0, score.low, score.high, "at chance" if row.collapsed else ""))
     if not bars:
         return None
-    published = {name: scores[dataset] for name, scores in grid.published.items() if dataset in scores}
+    published = {name: scores[dataset] for name, scores in board.published.items() if dataset in scores}
     best = max(published.items(), key=lambda item: item[1], default=None)
-    metric = METRICS.get(grid.metrics[dataset], grid.metrics[dataset])
+    metric = METRICS.get(board.metrics[dataset], board.metrics[dataset])
     return interval_chart(dataset, bars, x=f"{metric} × 100", caption="", published=best)

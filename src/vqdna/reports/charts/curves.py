@@ -5,6 +5,7 @@ Must not know a stage: the sections say which metrics they want and in which wor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,15 +13,15 @@ from vqdna.reports.charts.figures import Line, line_chart
 from vqdna.reports.content import Figure
 from vqdna.reports.runs import Run
 
+GUESSING = (math.log(4), f"guessing, ln 4 = {math.log(4):.3f}")
+"""A uniform guess among four bases, as the reference of a picture in nats per base."""
+
 
 @dataclass(frozen=True)
 class Curves:
     """What one picture of curves shows.
 
     Attributes:
-        title: heading of the picture.
-        y: name of its axis.
-        caption: how to read it.
         metrics: keys of the metrics and the names of their lines.
         per_level: beginning of keys that end in a level, each of which gets a line.
         percent: shows fractions as percentages.
@@ -45,18 +46,13 @@ def curve_figures(run: Run, wanted: Sequence[Curves]) -> list[Figure]:
         lines = [Line(name, *run.series(key), color=index) for index, (key, name) in enumerate(named.items())]
         lines = [line for line in lines if line.x]
         if lines:
-            figures.append(
-                line_chart(
-                    curves.title, lines, x="step", y=curves.y, caption=curves.caption, percent=curves.percent,
-                    reference=curves.reference,
-                )
-            )  # fmt: skip
+            words = {"x": "step", "y": curves.y, "caption": curves.caption}
+            figures.append(line_chart(curves.title, lines, **words, percent=curves.percent, reference=curves.reference))
     return figures
 
 
 def _levels(run: Run, prefix: str) -> dict[str, str]:
     """Keys of the metrics that are `prefix` and a level, level 0 first, with the names of their lines."""
-    if not prefix:
-        return {}
-    endings = {key.removeprefix(prefix) for record in run.metrics for key in record if key.startswith(prefix)}
-    return {f"{prefix}{level}": f"level {level}" for level in sorted(int(text) for text in endings if text.isdigit())}
+    keys = {key for record in run.metrics for key in record if prefix and key.startswith(prefix)}
+    levels = sorted(int(end) for key in keys if (end := key.removeprefix(prefix)).isdigit())
+    return {f"{prefix}{level}": f"level {level}" for level in levels}

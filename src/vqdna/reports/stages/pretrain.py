@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vqdna.reports.charts.curves import Curves, curve_figures
+from vqdna.reports.charts.curves import GUESSING, Curves, curve_figures
 from vqdna.reports.charts.figures import Line, line_chart
 from vqdna.reports.content import Block, Section, decimal, duration, known, magnitude, percent
 from vqdna.reports.runs import Run, of_kind
@@ -24,52 +24,42 @@ INTRODUCTION = (
 )
 ACCURACY_CAPTION = "Share of hidden codes guessed right; level 0 is the coarsest. It should rise and then level off."
 LOSS = Curves(
-    "Loss",
-    y="nats per masked position",
-    metrics={"loss": "training", "evaluation_loss": "held out"},
-    caption="Cross-entropy of the true codes, summed over levels, with what the run asks beside them. "
+    "Loss", "nats per masked position",
+    "Cross-entropy of the true codes, summed over levels, with what the run asks beside them. "
     "Held out rising while training falls is overfitting.",
-)
+    {"loss": "training", "evaluation_loss": "held out"},
+)  # fmt: skip
 HELD_OUT_ACCURACY = Curves(
-    "Masked accuracy, held out",
-    y="codes guessed right",
-    per_level="evaluation_masked_accuracy_level_",
-    percent=True,
-    caption=ACCURACY_CAPTION,
-)
+    "Masked accuracy, held out", "codes guessed right", ACCURACY_CAPTION,
+    per_level="evaluation_masked_accuracy_level_", percent=True,
+)  # fmt: skip
 TRAINING_ACCURACY = Curves(
-    "Masked accuracy, training",
-    y="codes guessed right",
-    per_level="masked_accuracy_level_",
-    percent=True,
-    caption=ACCURACY_CAPTION,
-)
+    "Masked accuracy, training", "codes guessed right", ACCURACY_CAPTION,
+    per_level="masked_accuracy_level_", percent=True,
+)  # fmt: skip
 BASE_NATS = Curves(
-    "Base nats",
-    y="nats per base",
-    metrics={"base_nats": "training", "evaluation_base_nats": "held out"},
-    caption="What the true bases cost when guessed codes are read as bases; it should fall below guessing (dotted).",
-    reference=(math.log(4), f"guessing, ln 4 = {math.log(4):.3f}"),
-)
+    "Base nats", "nats per base",
+    "What the true bases cost when guessed codes are read as bases; it should fall below guessing (dotted).",
+    {"base_nats": "training", "evaluation_base_nats": "held out"},
+    reference=GUESSING,
+)  # fmt: skip
 NATS_PER_BASE = Curves(
-    "Code nats per base",
-    y="nats per base",
-    metrics={"nats_per_base": "training", "evaluation_nats_per_base": "held out"},
-    caption="The loss shared out among the masked bases. Lower is better, within one vocabulary.",
-)
+    "Code nats per base", "nats per base",
+    "The loss shared out among the masked bases. Lower is better, within one vocabulary.",
+    {"nats_per_base": "training", "evaluation_nats_per_base": "held out"},
+)  # fmt: skip
 QUESTIONS = Curves(
-    "The other questions",
-    y="told right",
-    metrics={
+    "The other questions", "told right",
+    "Some windows ask something other than what is masked. Which of several augmented views is of the same "
+    "span? Guessing is right once in their number. Is a position real or dinucleotide-shuffled? Guessing is right "
+    "half the time.",
+    {
         "evaluation_contrast_accuracy": "which augmented views are of one span, held out",
         "contrast_accuracy": "the same, training",
         "evaluation_shuffling_accuracy": "real or dinucleotide-shuffled, held out",
     },
     percent=True,
-    caption="Some windows ask something other than what is masked. Which of several augmented views is of the same "
-    "span? Guessing is right once in their number. Is a position real or dinucleotide-shuffled? Guessing is right "
-    "half the time.",
-)
+)  # fmt: skip
 MASKING = {
     "bases": "from the vocabulary as well as from the encoder, so no code can leak them",
     "fields": "from the encoder along with every code that looks at one of them, so no code can leak them",
@@ -98,12 +88,20 @@ def _block(run: Run, results: PretrainResults) -> Block:
     leak = _leak_lines(results)
     x, y = "distance to the nearest visible position", "codes guessed right"
     pictures = [line_chart("Leak from neighbors", leak, x=x, y=y, caption=LEAK_CAPTION, percent=True)] if leak else []
-    sentences = [*_masking_sentences(results), *_leak_sentences(leak)]
-    return Block(run.name, sentences, _facts(results), rows=[curves, pictures])
+    sentences = []
+    fraction, unit = results.masking.fraction, results.masking.unit
+    if fraction is not None and unit in MASKING:
+        sentences.append(f"{percent(fraction, 0)} of the bases are hidden {MASKING[unit]}.")
+    parts = [
+        f"{percent(line.y[0])} at distance {line.x[0]:g} and {percent(line.y[-1])} at {line.x[-1]:g} ({line.name})"
+        for line in leak
+        if len(line.x) > 1
+    ]
+    told = f"Masked codes guessed right, by distance to the nearest visible position: {'; '.join(parts)}."
+    return Block(run.name, [*sentences, *([told] if parts else [])], _facts(results), rows=[curves, pictures])
 
 
 def _facts(results: PretrainResults) -> list[tuple[str, str]]:
-    """Key numbers of one genome encoder, those it has."""
     evaluation = results.evaluation
     return known([
         *((f"masked accuracy, level {i}", percent(value)) for i, value in enumerate(evaluation.masked_accuracy)),
@@ -134,22 +132,3 @@ def _leak_lines(results: PretrainResults) -> list[Line]:
             xs, ys = [distance for distance, _, _ in kept], [value for _, value, _ in kept]
             lines.append(Line(f"level {level}", xs, ys, color=level, sizes=sizes))
     return lines
-
-
-def _masking_sentences(results: PretrainResults) -> list[str]:
-    """How much was hidden, and from whom."""
-    fraction, unit = results.masking.fraction, results.masking.unit
-    if fraction is None or unit not in MASKING:
-        return []
-    return [f"{percent(fraction, 0)} of the bases are hidden {MASKING[unit]}."]
-
-
-def _leak_sentences(lines: Sequence[Line]) -> list[str]:
-    """What the leak picture shows, in numbers."""
-    parts = [
-        f"{percent(line.y[0])} at distance {line.x[0]:g} and {percent(line.y[-1])} at {line.x[-1]:g} ({line.name})"
-        for line in lines
-        if len(line.x) > 1
-    ]
-    told = f"Masked codes guessed right, by distance to the nearest visible position: {'; '.join(parts)}."
-    return [told] if parts else []

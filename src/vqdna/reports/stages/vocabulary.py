@@ -6,11 +6,10 @@ quantizers: a vocabulary is a list of levels here, level 0 the coarsest.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from vqdna.reports.charts.code_map import CodePoint, map_chart
-from vqdna.reports.charts.curves import Curves, curve_figures
+from vqdna.reports.charts.curves import GUESSING, Curves, curve_figures
 from vqdna.reports.charts.figures import rank_chart
 from vqdna.reports.content import (
     Block,
@@ -26,7 +25,7 @@ from vqdna.reports.content import (
     percent,
 )
 from vqdna.reports.runs import Run, of_kind
-from vqdna.stage_results import CodeOnMap, VocabularyResults
+from vqdna.stage_results import VocabularyResults
 
 INTRODUCTION = (
     "Stage 1 learns the codes. A latent encoder turns bases into latents. Each latent is replaced by its nearest code "
@@ -42,41 +41,35 @@ OVERVIEW_CAPTION = (
 )
 LOSS_CURVES = (
     Curves(
-        "Reconstruction loss",
-        y="nats per base",
-        metrics={"reconstruction": "training", "evaluation_reconstruction": "held out"},
-        caption="Cross-entropy of the decoder for the true base; it should fall from the cost of guessing (dotted).",
-        reference=(math.log(4), f"guessing, ln 4 = {math.log(4):.3f}"),
+        "Reconstruction loss", "nats per base",
+        "Cross-entropy of the decoder for the true base; it should fall from the cost of guessing (dotted).",
+        {"reconstruction": "training", "evaluation_reconstruction": "held out"},
+        reference=GUESSING,
     ),
     Curves(
-        "Commitment loss",
-        y="squared distance",
-        metrics={"commitment": "training", "evaluation_commitment": "held out", "codebook": "codebook term, training"},
-        caption="How far latents lie from their code vectors. It may rise while the latents spread, then settles.",
+        "Commitment loss", "squared distance",
+        "How far latents lie from their code vectors. It may rise while the latents spread, then settles.",
+        {"commitment": "training", "evaluation_commitment": "held out", "codebook": "codebook term, training"},
     ),
     Curves(
-        "Reconstruction accuracy",
-        y="bases spelled right",
-        metrics={"reconstruction_accuracy": "training", "evaluation_reconstruction_accuracy": "held out"},
-        caption="Share of bases that come back right. At stride 1 this is a sanity check only.",
+        "Reconstruction accuracy", "bases spelled right",
+        "Share of bases that come back right. At stride 1 this is a sanity check only.",
+        {"reconstruction_accuracy": "training", "evaluation_reconstruction_accuracy": "held out"},
         percent=True,
     ),
-)
+)  # fmt: skip
 HEALTH_CURVES = (
     Curves(
-        "Codes in use",
-        y="codes used",
-        per_level="evaluation_usage_level_",
-        caption="Share of each level's codes that occur at all. A falling curve is a codebook that loses its codes.",
-        percent=True,
+        "Codes in use", "codes used",
+        "Share of each level's codes that occur at all. A falling curve is a codebook that loses its codes.",
+        per_level="evaluation_usage_level_", percent=True,
     ),
     Curves(
-        "Perplexity",
-        y="equally frequent codes",
+        "Perplexity", "equally frequent codes",
+        "How many equally frequent codes would be as varied. Higher: the work is shared among more codes.",
         per_level="evaluation_perplexity_level_",
-        caption="How many equally frequent codes would be as varied. Higher: the work is shared among more codes.",
     ),
-)
+)  # fmt: skip
 USAGE_CAPTION = (
     "Along the dotted line all codes would be used alike; the steeper the bars fall, the more a few codes do the work. "
     "Empty space at the right is dead codes."
@@ -93,20 +86,7 @@ def vocabulary_section(runs: Sequence[Run]) -> Section | None:
     if not vocabularies:
         return None
     columns = ["vocabulary", "level", "codes", "used", "perplexity", "dead", "reconstruction"]
-    table = Table(
-        OVERVIEW_CAPTION, columns, [row for run, results in vocabularies for row in _level_rows(run, results)]
-    )
-    blocks = [
-        *([Block(tables=[table])] if table.rows else []),
-        *(_block(run, results) for run, results in vocabularies),
-    ]
-    return Section("vocabulary", "Stage 1: vocabulary", list(INTRODUCTION), blocks)
-
-
-def _level_rows(run: Run, results: VocabularyResults) -> list[list[Cell]]:
-    """Rows of the levels of one vocabulary at the end of its training."""
-    accuracy = results.evaluation.reconstruction_accuracy
-    return [
+    rows = [
         [
             Cell(run.name),
             Cell(str(index), index),
@@ -116,8 +96,13 @@ def _level_rows(run: Run, results: VocabularyResults) -> list[list[Cell]]:
             number_cell(level.dead_codes, decimal(level.dead_codes, 0)),
             number_cell(accuracy, percent(accuracy, 2)),
         ]
+        for run, results in vocabularies
+        for accuracy in [results.evaluation.reconstruction_accuracy]
         for index, level in enumerate(results.evaluation.levels)
     ]
+    table = [Block(tables=[Table(OVERVIEW_CAPTION, columns, rows)])] if rows else []
+    blocks = [*table, *(_block(run, results) for run, results in vocabularies)]
+    return Section("vocabulary", "Stage 1: vocabulary", list(INTRODUCTION), blocks)
 
 
 def _block(run: Run, results: VocabularyResults) -> Block:
@@ -130,7 +115,6 @@ def _block(run: Run, results: VocabularyResults) -> Block:
 
 
 def _sentences(results: VocabularyResults) -> list[str]:
-    """What the numbers of this vocabulary say."""
     accuracy = results.evaluation.reconstruction_accuracy
     parts = [
         f"level {index}: {level.size:,.0f} codes, as varied as {level.perplexity:,.0f} equally frequent ones"
@@ -160,7 +144,6 @@ def _facts(results: VocabularyResults) -> list[tuple[str, str]]:
 
 
 def _usage_figures(results: VocabularyResults) -> dict[int, Figure]:
-    """Code usage at the end by level."""
     figures = {}
     for level, found in enumerate(results.code_usage):
         counts = [count or 0 for count in found]
@@ -172,17 +155,11 @@ def _usage_figures(results: VocabularyResults) -> dict[int, Figure]:
 
 
 def _map_figures(results: VocabularyResults) -> dict[int, Figure]:
-    """Map of the code vectors by level."""
     levels: dict[int, list[CodePoint]] = {}
     for record in results.code_map:
-        if record.level is not None and (point := _code_point(record)) is not None:
-            levels.setdefault(int(record.level), []).append(point)
+        level, code, x, y = record.level, record.code, record.x, record.y
+        if level is not None and code is not None and x is not None and y is not None:
+            point = CodePoint(int(code), x, y, record.count or 0.0, record.top_kmer)
+            levels.setdefault(int(level), []).append(point)
     title = "Map of the code vectors, level {}"
     return {level: map_chart(title.format(level), points, caption=MAP_CAPTION) for level, points in levels.items()}
-
-
-def _code_point(record: CodeOnMap) -> CodePoint | None:
-    """Point of one code, or None where the record does not place it."""
-    if record.code is None or record.x is None or record.y is None:
-        return None
-    return CodePoint(int(record.code), record.x, record.y, record.count or 0.0, record.top_kmer)

@@ -99,7 +99,7 @@ def _facts(run: Run, rows: Sequence[CodebookRow]) -> list[tuple[str, str]]:
         ("learned rows", str(sum(row.is_learned for row in rows))),
         ("preset", ", ".join(presets) or MISSING),
         ("seeds", ", ".join(map(str, seeds)) or MISSING),
-        ("time, all cells", duration(run.value("seconds"))),
+        ("time, all cells", duration(run.results.seconds)),
     ])  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def _block(run: Run, rows: Sequence[PretrainingRow]) -> Block:
     facts = known([
         ("cells", str(len(results))),
         ("training sequences, most", magnitude(max(sequences, default=None))),
-        ("time, all cells", duration(run.value("seconds"))),
+        ("time, all cells", duration(run.results.seconds)),
     ])  # fmt: skip
     figures = _curve(rows)
     return Block(run.name, _verdict(rows), facts, [_table(rows)], [figures] if figures else [])
