@@ -7,13 +7,13 @@ import pytest
 from known_tokenizers import OneBaseTokenizer, random_contig, windows_of
 
 from vqdna.audit.compression import code_nats, witten_bell
-from vqdna.audit.reading import CodeReader
+from vqdna.audit.reading import read_codes
 from vqdna.genome import Sequence
 from vqdna.tokenizers import load_tokenizer
 
 
 def read(tokenizer, contig):
-    return CodeReader(tokenizer).read(windows_of(contig).base_ids).between(24, 176)
+    return read_codes(tokenizer, windows_of(contig).base_ids).between(24, 176)
 
 
 def test_witten_bell_by_hand():

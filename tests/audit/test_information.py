@@ -6,7 +6,7 @@ from known_tokenizers import OneBaseTokenizer, random_contig, windows_of
 
 from vqdna.audit.features import Feature, gc_content
 from vqdna.audit.information import entropy, feature_information, level_information, mutual_information
-from vqdna.audit.reading import CodeReader
+from vqdna.audit.reading import read_codes
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def windows():
 
 @pytest.fixture(scope="module")
 def positions(windows):
-    return CodeReader(OneBaseTokenizer()).read(windows.base_ids).between(24, 176)
+    return read_codes(OneBaseTokenizer(), windows.base_ids).between(24, 176)
 
 
 def test_information_by_hand():
@@ -61,5 +61,5 @@ def test_levels_against_each_other(positions):
 
 
 def test_a_single_level_has_nothing_beside_it(windows):
-    positions = CodeReader(OneBaseTokenizer(coarse_only=True)).read(windows.base_ids)
+    positions = read_codes(OneBaseTokenizer(coarse_only=True), windows.base_ids)
     assert level_information(positions) == []

@@ -5,7 +5,7 @@ import pytest
 from known_tokenizers import MOTIF, MotifTokenizer, planted_contig, random_contig, windows_of
 
 from vqdna.audit.motifs import choose_codes, code_motifs, kmer_text
-from vqdna.audit.reading import CodeReader
+from vqdna.audit.reading import read_codes
 from vqdna.audit.results import Partner
 from vqdna.tokenizers import load_tokenizer
 
@@ -18,7 +18,7 @@ def test_kmers_are_written_as_the_kmer_tokenizer_counts_them():
 def test_the_code_of_a_planted_motif_shows_the_motif():
     contig, _ = planted_contig()
     windows = windows_of(contig)
-    positions = CodeReader(MotifTokenizer()).read(windows.base_ids).between(24, 176)
+    positions = read_codes(MotifTokenizer(), windows.base_ids).between(24, 176)
     by_code = {
         record.code: record
         for record in code_motifs(windows, positions, 0, k=6, partners={4: Partner(code=2, share=0.5)})
@@ -37,7 +37,7 @@ def test_the_code_of_a_planted_motif_shows_the_motif():
 def test_a_kmer_tokenizer_s_codes_are_their_own_strongest_kmers():
     tokenizer = load_tokenizer("kmer:4")
     windows = windows_of(random_contig(30_000))
-    positions = CodeReader(tokenizer).read(windows.base_ids).between(24, 176)
+    positions = read_codes(tokenizer, windows.base_ids).between(24, 176)
     records = code_motifs(windows, positions, 0, k=4, partners={})
     assert len(records) == 64
     for record in records:
@@ -48,7 +48,7 @@ def test_a_kmer_tokenizer_s_codes_are_their_own_strongest_kmers():
 
 def test_rows_of_a_matrix_are_frequencies_and_codes_come_most_used_first():
     windows = windows_of(random_contig(10_000))
-    positions = CodeReader(load_tokenizer("kmer:2")).read(windows.base_ids).between(24, 176)
+    positions = read_codes(load_tokenizer("kmer:2"), windows.base_ids).between(24, 176)
     records = code_motifs(windows, positions, 0, k=2, partners={})
     counts = [record.count for record in records]
     assert counts == sorted(counts, reverse=True)

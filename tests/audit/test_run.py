@@ -110,7 +110,7 @@ def test_the_committed_audits_read_as_records():
 
 def test_a_value_out_of_place_is_named(tmp_path):
     (tmp_path / "results.json").write_text('{"stage": "audit", "seed": "none"}')
-    with pytest.raises(InputError, match=r"results\.json: seed: .*integer"):
+    with pytest.raises(InputError, match=r"results\.json: not the results of an audit \(seed: .*integer"):
         read_audit(tmp_path)
 
 

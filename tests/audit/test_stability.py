@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from known_tokenizers import OneBaseTokenizer, random_contig, windows_of
 
-from vqdna.audit.reading import CodeReader
+from vqdna.audit.reading import read_codes
 from vqdna.audit.results import Partner
 from vqdna.audit.stability import best_partners, reverse_complement_stability, shift_stability, shifts_for
 from vqdna.tokenizers import load_tokenizer
@@ -13,8 +15,8 @@ from vqdna.tokenizers.bpe import BpeTokenizer
 
 def read(tokenizer, num_bases: int = 40_000):
     windows = windows_of(random_contig(num_bases))
-    reader = CodeReader(tokenizer)
-    return reader, windows, reader.read(windows.base_ids).between(windows.margin, windows.size - windows.margin)
+    reader = partial(read_codes, tokenizer)
+    return reader, windows, reader(windows.base_ids).between(windows.margin, windows.size - windows.margin)
 
 
 def test_shifts_reach_over_a_position():
@@ -62,8 +64,8 @@ def test_positions_with_none_opposite_count_against_the_tokenizer():
     contig = random_contig(20_000)
     tokenizer = BpeTokenizer.learn(["".join("ACGT"[base] for base in contig.base_ids)], vocabulary_size=64)
     windows = windows_of(contig)
-    reader = CodeReader(tokenizer)
-    positions = reader.read(windows.base_ids).between(24, 176)
+    reader = partial(read_codes, tokenizer)
+    positions = reader(windows.base_ids).between(24, 176)
     record, _ = reverse_complement_stability(reader, windows, positions)
     assert 0 < record.aligned_fraction < 0.9
     for share in record.columns["level 0"].model_dump().values():

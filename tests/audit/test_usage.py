@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from known_tokenizers import OneBaseTokenizer, random_contig, windows_of
 
-from vqdna.audit.reading import CodeReader
+from vqdna.audit.reading import read_codes
 from vqdna.audit.results import RankFrequency
 from vqdna.audit.usage import level_usage, perplexity, rank_frequency, usage_of
 from vqdna.tokenizers import load_tokenizer
@@ -37,7 +37,7 @@ def test_frequencies_by_rank_are_thinned_to_a_bounded_number():
 
 def test_levels_that_repeat_each_other_have_no_more_combinations_than_codes():
     tokenizer = OneBaseTokenizer()
-    positions = CodeReader(tokenizer).read(windows_of(random_contig(4000)).base_ids)
+    positions = read_codes(tokenizer, windows_of(random_contig(4000)).base_ids)
     usage = usage_of(positions, tokenizer.level_sizes)
     assert [level.usage for level in usage.levels] == [1.0, 0.8]  # there is no N
     assert usage.joint.used_combinations == 4
@@ -48,5 +48,5 @@ def test_levels_that_repeat_each_other_have_no_more_combinations_than_codes():
 def test_bases_per_position_are_measured(spec: str, advance: float):
     tokenizer = load_tokenizer(spec)
     windows = windows_of(random_contig(4000))
-    positions = CodeReader(tokenizer).read(windows.base_ids).between(24, 176)
+    positions = read_codes(tokenizer, windows.base_ids).between(24, 176)
     assert usage_of(positions, tokenizer.level_sizes).bases_per_position == advance

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome import Sequence as Contig
 from vqdna.genome.intervals import STRANDS, Interval
-from vqdna.genome.streams import text_blocks
+from vqdna.genome.streams import text_lines
 
 MAX_KINDS = 8
 CODING = "CDS"
@@ -69,22 +69,18 @@ def read_annotation(path: Path, contigs: Sequence[Contig]) -> Annotation:
     features = list(_features(path))
     number = {contig.name: index for index, contig in enumerate(contigs)}
     known = [feature for feature in features if feature.name in number]
+    if not features:
+        raise InputError(f"{path}: holds no features")
     if not known:
-        raise _unknown_names(path, features, list(number))
+        first = features[0]
+        hint = nearest_name_hint(first.name, number) or f"; the input has {', '.join([*number][:5])}"
+        raise InputError(f"{path}:{first.line}: no sequence '{first.name}' in the genomes{hint}")
     for feature in known:
         size = len(contigs[number[feature.name]].base_ids)
         if feature.end > size:
             where = f"{path}:{feature.line}"
             raise InputError(f"{where}: feature ends at base {feature.end}, but '{feature.name}' has {size} bases")
     return Annotation(_tracks(known, contigs, number), len(known), len(features) - len(known))
-
-
-def _unknown_names(path: Path, features: Sequence[AnnotatedInterval], names: Sequence[str]) -> InputError:
-    if not features:
-        return InputError(f"{path}: holds no features")
-    first = features[0]
-    hint = nearest_name_hint(first.name, names) or f"; the input has {', '.join(names[:5])}"
-    return InputError(f"{path}:{first.line}: no sequence '{first.name}' in the genomes{hint}")
 
 
 def _tracks(
@@ -94,7 +90,13 @@ def _tracks(
     tracks: dict[str, Track] = {}
     coding = [feature for feature in features if feature.kind == CODING and feature.phase is not None]
     if coding:
-        frame, strand_frame = _frame_labels(coding, contigs, number)
+        # 1 + frame, and the same with 3 added on the reverse strand; where two overlap, the later one counts.
+        frame, strand_frame = _blank(contigs), _blank(contigs)
+        for feature in coding:
+            offset = np.arange(feature.length)[:: -1 if feature.strand == "-" else 1]
+            value = 1 + (offset - (feature.phase or 0)) % 3
+            frame[number[feature.name]][feature.bases] = value
+            strand_frame[number[feature.name]][feature.bases] = value + (3 if feature.strand == "-" else 0)
         tracks["coding frame"] = Track("place in the codon, on the gene's own strand", FRAME_NAMES, frame)
         meaning = "strand of the gene and place in the codon"
         tracks["frame and strand"] = Track(meaning, STRAND_FRAME_NAMES, strand_frame)
@@ -110,21 +112,6 @@ def _tracks(
     return tracks
 
 
-def _frame_labels(
-    coding: Sequence[AnnotatedInterval], contigs: Sequence[Contig], number: dict[str, int]
-) -> tuple[list[UInt8[np.ndarray, "_"]], list[UInt8[np.ndarray, "_"]]]:
-    """1 + frame, and the same with 3 added on the reverse strand; where two overlap, the later one counts."""
-    frame, strand_frame = _blank(contigs), _blank(contigs)
-    for feature in coding:
-        offset = np.arange(feature.length)
-        if feature.strand == "-":
-            offset = offset[::-1]
-        value = 1 + (offset - (feature.phase or 0)) % 3
-        frame[number[feature.name]][feature.bases] = value
-        strand_frame[number[feature.name]][feature.bases] = value + (3 if feature.strand == "-" else 0)
-    return frame, strand_frame
-
-
 def _blank(contigs: Sequence[Contig]) -> list[UInt8[np.ndarray, "_"]]:
     return [np.zeros(len(contig.base_ids), np.uint8) for contig in contigs]
 
@@ -135,7 +122,8 @@ def _blank(contigs: Sequence[Contig]) -> list[UInt8[np.ndarray, "_"]]:
 def _features(path: Path) -> Iterator[AnnotatedInterval]:
     """Features of the file; the first line of data says which format it is."""
     reader = None
-    for line, text in _lines(path):
+    for line, raw in enumerate(text_lines(path), 1):
+        text = raw.decode("utf-8", "replace")
         if text.startswith(("##FASTA", ">")):
             return
         if not text.strip() or text.startswith(("#", "track", "browser")):
@@ -144,17 +132,6 @@ def _features(path: Path) -> Iterator[AnnotatedInterval]:
         if reader is None:
             reader = _format(path, line, fields)
         yield from reader(path, line, fields)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    rest, line = b"", 0
-    for block in text_blocks(path):
-        *whole, rest = (rest + block).split(b"\n")
-        for text in whole:
-            line += 1
-            yield line, text.rstrip(b"\r").decode("utf-8", "replace")
-    if rest:
-        yield line + 1, rest.rstrip(b"\r").decode("utf-8", "replace")
 
 
 def _format(path: Path, line: int, fields: list[str]) -> Callable[[Path, int, list[str]], Iterator[AnnotatedInterval]]:

@@ -22,7 +22,6 @@ def mutual_information(first: Int[np.ndarray, "position"], second: Int[np.ndarra
 
 
 def entropy(values: Int[np.ndarray, "position"]) -> float:
-    """Entropy in bits of the observed frequencies."""
     counts = np.unique(values, return_counts=True)[1] / max(len(values), 1)
     return float(-(counts * np.log2(counts)).sum())
 

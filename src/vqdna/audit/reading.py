@@ -19,6 +19,10 @@ BASES_AT_A_TIME = 1 << 18
 """Bases between two reports of progress."""
 
 
+Read = Callable[[UInt8[np.ndarray, "window base"]], "CodedPositions"]
+"""`read_codes` of one tokenizer, which takes windows alone."""
+
+
 @dataclass(frozen=True, eq=False)
 class CodedPositions:
     """Positions of many windows, in order of window and base.
@@ -75,34 +79,23 @@ class CodedPositions:
         return keys
 
 
-class CodeReader:
-    """Reads codes of windows in batches.
-
-    Args:
-        tokenizer: any that keeps the contract.
-        on_bases: called with the number of bases after each batch.
-    """
-
-    def __init__(self, tokenizer: Tokenizer, on_bases: Callable[[int], None] = lambda _: None) -> None:
-        self.tokenizer = tokenizer
-        self.on_bases = on_bases
-
-    def read(self, base_ids: UInt8[np.ndarray, "window base"]) -> CodedPositions:
-        """Every position of every window."""
-        size = max(1, BASES_AT_A_TIME // max(1, base_ids.shape[1]))
-        parts = []
-        for first in range(0, len(base_ids), size):
-            windows = base_ids[first : first + size]
-            codes, spans = encode_rows_with_spans(self.tokenizer, list(windows))
-            numbers = np.repeat(np.arange(first, first + len(windows)), [len(row) for row in codes])
-            start, end = np.concatenate(spans).T
-            parts.append(CodedPositions(numbers, start, end, np.concatenate(codes).astype(np.int64)))
-            self.on_bases(windows.size)
-        return joined(parts, len(self.tokenizer.level_sizes))
+def read_codes(
+    tokenizer: Tokenizer, base_ids: UInt8[np.ndarray, "window base"], on_bases: Callable[[int], None] = lambda _: None
+) -> CodedPositions:
+    """Every position of every window, read in batches; `on_bases` is called with the number of bases after each."""
+    size = max(1, BASES_AT_A_TIME // max(1, base_ids.shape[1]))
+    parts = []
+    for first in range(0, len(base_ids), size):
+        windows = base_ids[first : first + size]
+        codes, spans = encode_rows_with_spans(tokenizer, list(windows))
+        numbers = np.repeat(np.arange(first, first + len(windows)), [len(row) for row in codes])
+        start, end = np.concatenate(spans).T
+        parts.append(CodedPositions(numbers, start, end, np.concatenate(codes).astype(np.int64)))
+        on_bases(windows.size)
+    return joined(parts, len(tokenizer.level_sizes))
 
 
 def joined(parts: Sequence[CodedPositions], num_levels: int) -> CodedPositions:
-    """All positions of the parts, in their order."""
     none = np.zeros(0, np.int64)
     parts = [*parts, CodedPositions(none, none, none, np.zeros((0, num_levels), np.int64))]
     window, start, end, codes = (

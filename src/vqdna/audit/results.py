@@ -20,8 +20,6 @@ Value = TypeVar("Value")
 
 
 class Record(BaseModel):
-    """A JSON object of an audit."""
-
     model_config = ConfigDict(frozen=True)
 
 
@@ -44,8 +42,6 @@ class LevelUsage(Record):
 
 
 class JointUsage(Record):
-    """How the combinations of all levels are used."""
-
     used_combinations: int
     perplexity: float
     entropy_bits_per_base: float
@@ -107,8 +103,6 @@ class StrandRelation(Record):
 
 
 class StrandAgreement(Record):
-    """The relation between the strands per column."""
-
     aligned_fraction: float
     columns: dict[str, StrandRelation]
 
@@ -197,8 +191,6 @@ class TokenizerAudit(Record):
 
 
 class AuditInput(Record):
-    """What was looked at."""
-
     files: list[str]
     num_sequences: int
     num_bases: int
@@ -234,8 +226,6 @@ class BaseCosts(CoderCosts):
 
 
 class AuditResults(Record):
-    """A whole audit."""
-
     stage: str = STAGE
     command: str = ""
     seed: int

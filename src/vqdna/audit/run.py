@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,14 +20,15 @@ from vqdna.audit.features import Feature, features_of
 from vqdna.audit.information import feature_information, level_information
 from vqdna.audit.mixing import base_nats
 from vqdna.audit.motifs import code_motifs, composition
-from vqdna.audit.reading import CodeReader
+from vqdna.audit.reading import Read, read_codes
 from vqdna.audit.results import STAGE, AuditInput, AuditResults, BaseCosts, TokenizerAudit
-from vqdna.audit.sampled_windows import Windows, draw_windows, read_contigs
+from vqdna.audit.sampled_windows import Windows, draw_windows
 from vqdna.audit.sensitivity import CHANGES_PER_WINDOW, MAX_CHANGES, draw_changes, sensitivity_of
 from vqdna.audit.stability import reverse_complement_stability, shift_stability, shifts_for
 from vqdna.audit.usage import usage_of
 from vqdna.errors import InputError
 from vqdna.genome import Sequence as Contig
+from vqdna.genome import read_sequences
 from vqdna.quiet import is_watched
 from vqdna.results import RESULTS_FILE, command_line, read_json, write_json
 from vqdna.tokenizers import Tokenizer, load_tokenizer, tokenizer_name
@@ -66,9 +68,12 @@ def run_audit(
     started = time.monotonic()
     if kmer not in KMER_SIZES or num_windows < 0:
         raise InputError(f"audit: got --kmer {kmer} and --windows {num_windows}, wanted a k of 2 to 12 and 0 or more")
-    _check_out(out)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        held = out / RESULTS_FILE
+        if not held.is_file() or read_json(held).get("stage") != STAGE:
+            raise InputError(f"{out}: is not empty and holds no audit; choose another --out")
     loaded = [(spec, load_tokenizer(spec).eval()) for spec in tokenizers]
-    contigs = read_contigs(genomes)
+    contigs = tuple(contig for file in genomes for contig in read_sequences(file, keep_soft_mask=True))
     notes = read_annotation(annotation, contigs) if annotation else None
     margin = max(SMALLEST_MARGIN, *(tokenizer.context_bases for _, tokenizer in loaded))
     windows = draw_windows(contigs, size=window, margin=margin, num_windows=num_windows, seed=seed)
@@ -81,13 +86,16 @@ def run_audit(
     with Progress(*columns, console=Console(stderr=True), disable=not is_watched()) as progress:
         task = progress.add_task("", total=sum(_planned_bases(windows, tokenizer) for _, tokenizer in loaded))
         for spec, tokenizer in loaded:
-            reader = CodeReader(tokenizer, lambda num_bases: progress.advance(task, num_bases))
             name = tokenizer_name(tokenizer)
 
             def now(what: str, name: str = name) -> None:
                 progress.update(task, description=f"{name}: {what}")
 
-            audits.append(_audit_one(spec, reader, windows, features, now, kmer, seed))
+            read = partial(read_codes, tokenizer, on_bases=lambda num_bases: progress.advance(task, num_bases))
+            audits.append(_audit_one(spec, tokenizer, read, windows, features, now, kmer, seed))
+    if len({audit.name for audit in audits}) < len(audits):  # of one name: they get the last part of their spec behind
+        names = [f"{audit.name} {number} ({Path(audit.spec).name})" for number, audit in enumerate(audits, 1)]
+        audits = [audit.model_copy(update={"name": name}) for audit, name in zip(audits, names, strict=True)]
     results = AuditResults(
         command=command_line(),
         seed=seed,
@@ -99,7 +107,7 @@ def run_audit(
             soft_masked=any(contig.soft_masked is not None and contig.soft_masked.any() for contig in contigs),
             num_windows=len(windows),
             num_possible_windows=windows.num_tiles,
-            whole_input=windows.is_whole_input,
+            whole_input=len(windows) == windows.num_tiles,
             window=windows.size,
             margin=windows.margin,
             num_counted_bases=len(windows) * (windows.size - 2 * windows.margin),
@@ -108,24 +116,14 @@ def run_audit(
             num_features_elsewhere=notes.num_elsewhere if notes else None,
         ),
         bases=_base_costs(contigs, windows),
-        tokenizers=_distinctly_named(audits),
+        tokenizers=audits,
         seconds=round(time.monotonic() - started, 1),
     )
     write_json(out / RESULTS_FILE, results.model_dump(mode="json"))
     return results
 
 
-def _check_out(out: Path) -> None:
-    """Refuses a folder that holds something else than an audit."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    results = out / RESULTS_FILE
-    if not results.is_file() or read_json(results).get("stage") != STAGE:
-        raise InputError(f"{out}: is not empty and holds no audit; choose another --out")
-
-
 def _planned_bases(windows: Windows, tokenizer: Tokenizer) -> int:
-    """About how many bases the tokenizer will read."""
     num_shifts = len(shifts_for(tokenizer.bases_per_position))
     changes = min(CHANGES_PER_WINDOW * len(windows), MAX_CHANGES) * 2 * (4 * windows.margin + 1)
     return (2 * len(windows) + num_shifts * min(len(windows), MAX_SHIFT_WINDOWS)) * windows.size + changes
@@ -133,27 +131,27 @@ def _planned_bases(windows: Windows, tokenizer: Tokenizer) -> int:
 
 def _audit_one(
     spec: str,
-    reader: CodeReader,
+    tokenizer: Tokenizer,
+    read: Read,
     windows: Windows,
     features: Sequence[Feature],
     now: Callable[[str], None],
     kmer: int,
     seed: int,
 ) -> TokenizerAudit:
-    tokenizer = reader.tokenizer
     level_sizes = tokenizer.level_sizes
     now("codes")
-    positions = reader.read(windows.base_ids).between(windows.margin, windows.size - windows.margin)
+    positions = read(windows.base_ids).between(windows.margin, windows.size - windows.margin)
     if not len(positions):
         raise InputError(f"tokenizer '{spec}': no position lies within a window of {windows.size}; raise --window")
     now("single-base changes")
     stride = max(1, round(tokenizer.bases_per_position))
-    sensitivity = sensitivity_of(reader, draw_changes(windows, stride, seed))
+    sensitivity = sensitivity_of(read, draw_changes(windows, stride, seed))
     now("other strand")
-    strands, partners = reverse_complement_stability(reader, windows, positions)
+    strands, partners = reverse_complement_stability(read, windows, positions)
     now("shifts")
     shifts = shifts_for(tokenizer.bases_per_position)
-    shift = shift_stability(reader, windows, positions, shifts, min(len(windows), MAX_SHIFT_WINDOWS))
+    shift = shift_stability(read, windows, positions, shifts, min(len(windows), MAX_SHIFT_WINDOWS))
     now("information")
     return TokenizerAudit(
         name=tokenizer_name(tokenizer),
@@ -175,20 +173,10 @@ def _audit_one(
     )
 
 
-def _distinctly_named(audits: list[TokenizerAudit]) -> list[TokenizerAudit]:
-    """Audits whose names differ: two of the same name get the last part of their spec behind it."""
-    if len({audit.name for audit in audits}) == len(audits):
-        return audits
-    return [
-        audit.model_copy(update={"name": f"{audit.name} {number} ({Path(audit.spec).name})"})
-        for number, audit in enumerate(audits, 1)
-    ]
-
-
 def _base_costs(contigs: Sequence[Contig], windows: Windows) -> BaseCosts:
     """Cost of the bases themselves; `order_2` under the very model and windows that price the codes."""
     tokenizer = NucleotideTokenizer()
-    positions = CodeReader(tokenizer).read(windows.base_ids).between(windows.margin, windows.size - windows.margin)
+    positions = read_codes(tokenizer, windows.base_ids).between(windows.margin, windows.size - windows.margin)
     return BaseCosts(
         **base_nats([contig.base_ids for contig in contigs]).model_dump(),
         order_2=code_nats(positions, tokenizer.level_sizes).total,

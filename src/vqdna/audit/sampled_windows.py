@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from vqdna.errors import InputError
-from vqdna.genome import N, read_sequences
+from vqdna.genome import N
 from vqdna.genome import Sequence as Contig
 
 MAX_N_FRACTION = 0.1
@@ -48,13 +47,7 @@ class Windows:
 
     @cached_property
     def base_ids(self) -> UInt8[np.ndarray, "window base"]:
-        """Bases of every window."""
         return self.around(0)
-
-    @property
-    def is_whole_input(self) -> bool:
-        """Whether no window of the input was left out."""
-        return len(self) == self.num_tiles
 
     def around(self, flank: int) -> UInt8[np.ndarray, "window base_with_flanks"]:
         """Bases of every window and of `flank` bases on either side, N beyond the ends of a contig."""
@@ -70,11 +63,6 @@ class Windows:
             values = tracks[contig][max(first, 0) : last]
             row[max(-first, 0) : max(-first, 0) + len(values)] = values
         return out
-
-
-def read_contigs(files: Sequence[Path]) -> tuple[Contig, ...]:
-    """Sequences of the files in order, with their soft mask."""
-    return tuple(contig for file in files for contig in read_sequences(file, keep_soft_mask=True))
 
 
 def draw_windows(contigs: tuple[Contig, ...], *, size: int, margin: int, num_windows: int, seed: int) -> Windows:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from vqdna.audit.reading import CodedPositions, CodeReader, places_in
+from vqdna.audit.reading import CodedPositions, Read, places_in
 from vqdna.audit.results import ChangeResponse, Sensitivity
 from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import N
@@ -36,9 +36,9 @@ class Changes:
     changed: UInt8[np.ndarray, "change base"]
 
 
-def sensitivity_of(reader: CodeReader, changes: Changes) -> Sensitivity:
+def sensitivity_of(read: Read, changes: Changes) -> Sensitivity:
     """Share of the base changes that alter a code, code changes for each, and their chance by distance, per level."""
-    before, after = reader.read(changes.pieces), reader.read(changes.changed)
+    before, after = read(changes.pieces), read(changes.changed)
     flips = _changed_codes(before, after, changes.pieces.shape[1])
     place = changes.place[before.window]
     # Bases from each position's span to the changed base; 0 where the span holds it.
@@ -94,7 +94,6 @@ def _response(
     distance: Int[np.ndarray, "position"],
     num_changes: int,
 ) -> ChangeResponse:
-    """Numbers of one level."""
     farthest = int(distance[flips].max(initial=0))
     total = np.bincount(distance[distance <= farthest], minlength=farthest + 1)
     flips_at = np.bincount(distance[flips], minlength=farthest + 1)

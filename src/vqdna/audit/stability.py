@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vqdna.audit.information import chance_information, mutual_information, share_beyond_chance
-from vqdna.audit.reading import CodedPositions, CodeReader, joined, places_in
+from vqdna.audit.reading import CodedPositions, Read, joined, places_in
 from vqdna.audit.results import Partner, ShiftAgreement, StrandAgreement, StrandRelation
 from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import reverse_complement
@@ -27,12 +27,12 @@ def shifts_for(bases_per_position: float) -> list[int]:
 
 
 def shift_stability(
-    reader: CodeReader, windows: Windows, positions: CodedPositions, shifts: list[int], num_windows: int
+    read: Read, windows: Windows, positions: CodedPositions, shifts: list[int], num_windows: int
 ) -> list[ShiftAgreement]:
     """For each shift, the share of positions that stand at the same bases with the same code, per level.
 
     Args:
-        reader: of the tokenizer.
+        read: with the tokenizer.
         windows: the audit's windows.
         positions: their inner positions, read from the window's start.
         shifts: bases left out at the window's start.
@@ -41,7 +41,7 @@ def shift_stability(
     used = positions[positions.window < num_windows]
     records = []
     for shift in shifts:
-        moved = reader.read(windows.base_ids[:num_windows, shift:])
+        moved = read(windows.base_ids[:num_windows, shift:])
         moved = CodedPositions(moved.window, moved.start + shift, moved.end + shift, moved.codes)
         # What was context at the old start is partly cut off at the new one, so counting begins `shift` bases later.
         counted = used.between(windows.margin + shift, windows.size - windows.margin)
@@ -51,7 +51,7 @@ def shift_stability(
 
 
 def reverse_complement_stability(
-    reader: CodeReader, windows: Windows, positions: CodedPositions
+    read: Read, windows: Windows, positions: CodedPositions
 ) -> tuple[StrandAgreement, list[dict[int, Partner]]]:
     """How codes of the other strand relate to the codes of this one, and the partner of each code, per level.
 
@@ -62,7 +62,7 @@ def reverse_complement_stability(
     strand count against all three.
     """
     size = _mirrored_size(positions, windows.size)
-    other = reader.read(reverse_complement(windows.base_ids[:, :size]))
+    other = read(reverse_complement(windows.base_ids[:, :size]))
     # A span of the other strand, in places of this one: its last base comes first, and so do the last positions.
     order = np.lexsort((size - other.end, other.window))
     mirrored = CodedPositions(other.window, size - other.end, size - other.start, other.codes)[order]

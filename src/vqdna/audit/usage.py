@@ -36,7 +36,6 @@ def usage_of(positions: CodedPositions, level_sizes: tuple[int, ...]) -> Usage:
 
 
 def level_usage(counts: Int[np.ndarray, "code"], bases_per_position: float) -> LevelUsage:
-    """Record of one level from the counts of its codes."""
     used = int((counts > 0).sum())
     return LevelUsage(
         size=len(counts),

@@ -71,6 +71,16 @@ def text_blocks(path: str | Path) -> Iterator[bytes]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+def text_lines(path: str | Path) -> Iterator[bytes]:
+    """Lines without their ends, of a file as `text_blocks` takes it."""
+    pending = b""
+    for block in text_blocks(path):
+        *lines, pending = (pending + block).split(b"\n")
+        yield from (line.removesuffix(b"\r") for line in lines)
+    if pending:
+        yield pending.removesuffix(b"\r")
+
+
 def foreign_format(first_block: bytes) -> str | None:
     """What a file is that begins with `first_block`, if it is a known format that holds no plain sequence text."""
     return next((kind for magic, kind in _FOREIGN.items() if first_block.startswith(magic)), None)

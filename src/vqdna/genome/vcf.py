@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqdna.errors import InputError
-from vqdna.genome.streams import stream_name, text_blocks
+from vqdna.genome.streams import stream_name, text_lines
 
 COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT")
 BASES = re.compile(r"[ACGTNacgtn]+")
@@ -63,22 +63,13 @@ def read_variants(path: str | Path) -> list[Variant]:
     name = stream_name(path)
     variants = [
         variant
-        for number, line in enumerate(_lines(path), 1)
+        for number, line in enumerate(text_lines(path), 1)
         if line.strip() and not line.startswith(b"#")
         for variant in _alternates(name, number, line.split(b"\t", len(COLUMNS))[: len(COLUMNS)])
     ]
     if not variants:
         raise InputError(f"{name}: holds no variants, expected lines of {' '.join(COLUMNS)} behind tabs")
     return variants
-
-
-def _lines(path: str | Path) -> Iterator[bytes]:
-    """Lines without their ends; genotypes may make the text far larger than what is kept of it."""
-    pending = b""
-    for block in text_blocks(path):
-        *lines, pending = (pending + block).split(b"\n")
-        yield from (line.removesuffix(b"\r") for line in lines)
-    yield pending.removesuffix(b"\r")
 
 
 def _alternates(name: str, line: int, columns: list[bytes]) -> Iterator[Variant]:

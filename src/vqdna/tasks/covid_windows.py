@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from vqdna.errors import InputError
 from vqdna.genome import from_base_ids, read_sequences
 from vqdna.genome.cache import cache_folder
-from vqdna.genome.streams import text_blocks
+from vqdna.genome.streams import text_lines
 from vqdna.results import write_atomically
 
 VARIANTS_FILE = "sarscov2/variants_9class_balanced900.fa.gz"
@@ -91,21 +91,13 @@ def window_tables(source: Path, sizes: WindowSizes) -> dict[str, list[str]]:
 
 def _classes(source: Path) -> dict[str, str]:
     """Class of each record by its name, from headers `>id class lineage`."""
-    headers = [line[1:].decode("utf-8", "replace").split() for line in _lines(source) if line.startswith(b">")]
+    headers = [line[1:].decode("utf-8", "replace").split() for line in text_lines(source) if line.startswith(b">")]
     for number, words in enumerate(headers, 1):
         if len(words) < 2:
             raise InputError(
                 f"{source}: record {number}: expected a header '>id class lineage', got '{' '.join(words)}'"
             )
     return {words[0]: words[1] for words in headers}
-
-
-def _lines(source: Path) -> Iterator[bytes]:
-    rest = b""
-    for block in text_blocks(source):
-        *whole, rest = (rest + block).split(b"\n")
-        yield from whole
-    yield rest
 
 
 def _split_genomes(source: Path, class_of: Mapping[str, str], sizes: WindowSizes) -> dict[str, str]:

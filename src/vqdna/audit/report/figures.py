@@ -22,21 +22,22 @@ def rank_curves(title: str, lines: Sequence[Line], *, caption: str) -> Figure:
     layout["xaxis"] |= {"type": "log", "dtick": 1}
     layout["yaxis"] |= {"type": "log", "dtick": 1, "exponentformat": "power"}
     layout["hovermode"] = "closest"
-    traces = [{**trace, "mode": "lines"} for trace in figure.spec["data"]]
-    return Figure(title, figure.alt, caption, {"data": traces, "layout": layout})
+    for trace in figure.spec["data"]:
+        trace["mode"] = "lines"
+    return figure
 
 
 def grouped_bars(
     title: str,
-    names: Sequence[str],
-    groups: Mapping[str, Sequence[float | None]],
+    groups: Mapping[str, Mapping[str, float | None]],
     *,
     y: str,
     caption: str,
     percent: bool = False,
     stacked: bool = False,
 ) -> Figure:
-    """Bars side by side or stacked: one place per name, one color per group; None leaves a gap."""
+    """Bars side by side or stacked: one place per name, one color per group; a gap where a group lacks a name."""
+    names = dict.fromkeys(name for values in groups.values() for name in values)
     scale = 100 if percent else 1
     unit = " %" if percent else ""
     traces = [
@@ -44,7 +45,7 @@ def grouped_bars(
             "type": "bar",
             "name": html.escape(group),
             "x": [html.escape(name) for name in names],
-            "y": [None if value is None else short(scale * value) for value in values],
+            "y": [None if (value := values.get(name)) is None else short(scale * value) for name in names],
             "marker": {"color": color(index)},
             "hovertemplate": "%{x}: %{y:.4~g}" + unit + "<extra>" + html.escape(group) + "</extra>",
         }
@@ -60,7 +61,7 @@ def grouped_bars(
     words = "; ".join(
         f"{group}, {name}: {scale * value:.4g}{unit}"
         for group, values in groups.items()
-        for name, value in zip(names, values)
+        for name, value in values.items()
         if value is not None
     )
     return Figure(title, f"{title}. Bar chart of {y}: {words}.", caption, {"data": traces, "layout": layout})

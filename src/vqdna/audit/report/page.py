@@ -12,36 +12,21 @@ from pathlib import Path
 from vqdna.audit.report.logos import LogoDrawer
 from vqdna.audit.report.sections import audit_sections
 from vqdna.audit.results import AuditResults, CodeMotif, TokenizerAudit, read_audit
-from vqdna.reports.content import MISSING, percent
+from vqdna.reports.content import percent
 from vqdna.reports.page import check_packages, fill_template
 from vqdna.results import write_atomically
 
 PAGE = "audit.html"
 NEEDED = ("plotly", "jinja2", "logomaker")
-NUM_KMERS_SHOWN = 10
-
-
-@dataclass(frozen=True)
-class CodeRow:
-    """One code: its number and use, a logo, and its k-mers with how much more often they occur here."""
-
-    code: str
-    count: str
-    share: str
-    information: str
-    partner: str
-    logo: str
-    logo_words: str
-    kmers: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class CodeTable:
-    """Codes of one level of one tokenizer."""
+    """Codes of one level of one tokenizer, each with the address of its logo and what the logo says in words."""
 
     title: str
     caption: str
-    rows: list[CodeRow]
+    rows: list[tuple[CodeMotif, str, str]]
 
 
 def needed_for_audit() -> None:
@@ -59,7 +44,6 @@ def write_audit_page(folder: Path) -> Path:
     Raises:
         InputError: the folder holds no audit, or a package is missing.
     """
-    needed_for_audit()
     write_atomically(folder / PAGE, render_audit(read_audit(folder)).encode())
     return folder / PAGE
 
@@ -79,7 +63,7 @@ def render_audit(results: AuditResults) -> str:
     ]
     title = f"Audit of {' beside '.join(audit.name for audit in results.tokenizers)}"
     shown = audit_sections(results)
-    return fill_template("audit.html.j2", title, shown, code_tables=tables, command=results.command)
+    return fill_template("audit.html.j2", title, shown, code_tables=tables, command=results.command, percent=percent)
 
 
 def _code_table(audit: TokenizerAudit, level: int, drawer: LogoDrawer, background: list[float]) -> CodeTable:
@@ -90,25 +74,14 @@ def _code_table(audit: TokenizerAudit, level: int, drawer: LogoDrawer, backgroun
         "code's span. Tall letters are bases that the code insists on (at most 2 bits a place). k-mers: times as "
         "frequent here as overall."
     )
-    return CodeTable(audit.column_name(f"level {level}"), caption, [_code_row(c, drawer, background) for c in codes])
-
-
-def _code_row(code: CodeMotif, drawer: LogoDrawer, background: list[float]) -> CodeRow:
-    partner = code.partner
-    return CodeRow(
-        code=str(code.code),
-        count=f"{code.count:,}",
-        share=percent(code.share, 2),
-        information=f"{code.information_bits:,.1f}",
-        partner=f"{partner.code} ({percent(partner.share, 0)})" if partner else MISSING,
-        logo=drawer.draw(code.matrix, background),
-        logo_words=f"Logo, most frequent bases {consensus(code.matrix)}",
-        kmers=[(kmer.kmer, f"{kmer.enrichment:.3g}×") for kmer in code.kmers[:NUM_KMERS_SHOWN]],
-    )
+    rows = [
+        (code, drawer.draw(code.matrix, background), f"Logo, most frequent bases {consensus(code.matrix)}")
+        for code in codes
+    ]
+    return CodeTable(audit.column_name(f"level {level}"), caption, rows)
 
 
 def consensus(matrix: list[list[float]]) -> str:
-    """Most frequent base of each place, lower case where it has less than half."""
     letters = []
     for place in matrix:
         best = max(range(4), key=place.__getitem__)

@@ -15,7 +15,6 @@ from vqdna.audit.results import (
     AuditResults,
     BaseCosts,
     FeatureInformation,
-    LevelInformation,
     TokenizerAudit,
     whole,
 )
@@ -68,7 +67,6 @@ MEASURES: tuple[tuple[str, Callable[[TokenizerAudit], float | None], Callable[[f
 
 
 def audit_sections(results: AuditResults) -> list[Section]:
-    """Sections in reading order."""
     audits = results.tokenizers
     return [
         _overview(results),
@@ -153,15 +151,13 @@ def _joint_sentence(audit: TokenizerAudit) -> str:
         f"{audit.name}: {joint.used_combinations:,} combinations of levels occur, as varied as "
         f"{joint.perplexity:,.0f} equally frequent ones."
     )
-    return " ".join([told, *map(_shared_sentence, audit.between_levels[:1])])
-
-
-def _shared_sentence(pair: LevelInformation) -> str:
-    return (
-        f"Level {pair.fine_level} shares {pair.bits:.2f} of its {pair.fine_entropy_bits:.2f} bits with level "
-        f"{pair.coarse_level} (chance alone gives {pair.null_bits:.2f}) and adds {pair.fine_given_coarse_bits:.2f}. "
-        "Levels that share nearly all are one level bought twice."
-    )
+    for pair in audit.between_levels[:1]:
+        told += (
+            f" Level {pair.fine_level} shares {pair.bits:.2f} of its {pair.fine_entropy_bits:.2f} bits with level "
+            f"{pair.coarse_level} (chance alone gives {pair.null_bits:.2f}) and adds {pair.fine_given_coarse_bits:.2f}."
+            " Levels that share nearly all are one level bought twice."
+        )
+    return told
 
 
 def _cost(bases: BaseCosts, audits: Audits) -> Section:
@@ -171,19 +167,14 @@ def _cost(bases: BaseCosts, audits: Audits) -> Section:
         "bases, order 2": bases.order_2,
         "bases, orders 1 to 12 mixed": bases.context_mixing,
     }
-    # Stacked bars share one axis of names: each group leaves gaps where the others have their bars.
-    groups: dict[str, list[float | None]] = {
-        f"level {level}": [
-            *(t.nats_per_base.levels[level] if level < len(t.level_sizes) else None for t in audits),
-            *([None] * len(scale)),
-        ]
-        for level in range(max(len(t.level_sizes) for t in audits))
+    most = max(len(t.level_sizes) for t in audits)
+    groups: dict[str, dict[str, float | None]] = {
+        f"level {level}": {t.name: t.nats_per_base.levels[level] for t in audits if level < len(t.level_sizes)}
+        for level in range(most)
     }
-    groups["bases"] = [*([None] * len(audits)), *scale.values()]
     figure = grouped_bars(
         "Nats per base",
-        [*(t.name for t in audits), *scale],
-        groups,
+        {**groups, "bases": dict(scale)},
         y="nats per base",
         caption="Bars of several levels are stacked: a finer level's part is what it adds to the coarser one.",
         stacked=True,
@@ -252,27 +243,21 @@ def _verdict(audit: TokenizerAudit) -> str:
 
 
 def _stability(audits: Audits) -> Section:
-    shifts = [f"{entry.shift}" for entry in max((t.shift for t in audits), key=len)]
-    groups: dict[str, list[float | None]] = {
-        t.name: [*(whole(entry.columns) for entry in t.shift), *([None] * (len(shifts) - len(t.shift)))] for t in audits
-    }
     shifted = grouped_bars(
         "Same codes after a shift",
-        shifts,
-        groups,
+        {t.name: {f"{entry.shift}": whole(entry.columns) for entry in t.shift} for t in audits},
         y="positions",
         percent=True,
         caption="Bases by which the reading starts later. All bars at 100 %: the codes depend on the DNA, not on where "
         "reading began. Gaps: tokens laid side by side fall out of step.",
     )
-    strands = [(t.column_name(name), found) for t in audits for name, found in t.reverse_complement.columns.items()]
+    strands = {t.column_name(name): found for t in audits for name, found in t.reverse_complement.columns.items()}
     opposite = grouped_bars(
         "Codes of the other strand",
-        [name for name, _ in strands],
         {
-            "same code": [found.same_code for _, found in strands],
-            "follows from this strand": [found.normalized_information for _, found in strands],
-            "best partner": [found.partner_consistency for _, found in strands],
+            "same code": {name: found.same_code for name, found in strands.items()},
+            "follows from this strand": {name: found.normalized_information for name, found in strands.items()},
+            "best partner": {name: found.partner_consistency for name, found in strands.items()},
         },
         y="share",
         percent=True,
@@ -332,7 +317,6 @@ def _information(audits: Audits) -> Section:
 
 
 def _values(feature: FeatureInformation) -> str:
-    """What the feature's values are, with their shares where they are few."""
     names = feature.value_names
     if len(names) > MAX_VALUES_WITH_SHARES:
         text = ", ".join(names)
