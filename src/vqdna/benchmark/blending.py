@@ -27,6 +27,9 @@ from vqdna.tasks.loading import LabelledSequences
 QUARTERS = 4
 """Shares are whole numbers of quarters."""
 
+ADDED = ("seconds", "training_bases", "pretraining_bases", "flops_per_base")
+"""Costs of an average that are the sum of its members'."""
+
 LEAST = 1e-6
 TEMPERATURES = (1e-5, 1e2)
 
@@ -48,7 +51,6 @@ class Blend:
     losses: dict[str, float]
 
     def of(self, parts: Mapping[str, Probabilities]) -> Probabilities:
-        """The average of the parts' probabilities."""
         return _averaged(self.shares, {name: calibrated(parts[name], self.temperatures[name]) for name in self.shares})
 
 
@@ -60,18 +62,15 @@ def fitted_blend(parts: Mapping[str, Probabilities], labels: Int[ndarray, "row"]
     # Calibrated first: of an overconfident part any share would do harm, so the other would get all.
     temperatures = {name: fitted_temperature(part, labels) for name, part in parts.items()}
     ready = {name: calibrated(part, temperatures[name]) for name, part in parts.items()}
-    choices = [dict(zip(parts, shares, strict=True)) for shares in possible_shares(len(parts))]
+    # All ways to share out the quarters: 5 for two parts, 15 for three.
+    quarters = itertools.product(range(QUARTERS + 1), repeat=len(parts))
+    shared_out = [[count / QUARTERS for count in counts] for counts in quarters if sum(counts) == QUARTERS]
+    choices = [dict(zip(parts, shares, strict=True)) for shares in shared_out]
     losses = [cross_entropy(_averaged(shares, ready), labels) for shares in choices]
     # Second key: the sum of squares is lowest where shares are even.
     best = min(range(len(choices)), key=lambda choice: (losses[choice], sum(s * s for s in choices[choice].values())))
     named = {" ".join(map(str, shares.values())): loss for shares, loss in zip(choices, losses, strict=True)}
     return Blend(temperatures, choices[best], named)
-
-
-def possible_shares(num_parts: int) -> list[tuple[float, ...]]:
-    """All ways to share out the quarters: 5 for two parts, 15 for three."""
-    counts = itertools.product(range(QUARTERS + 1), repeat=num_parts)
-    return [tuple(count / QUARTERS for count in shares) for shares in counts if sum(shares) == QUARTERS]
 
 
 def _averaged(shares: Mapping[str, float], parts: Mapping[str, Probabilities]) -> Probabilities:
@@ -80,7 +79,6 @@ def _averaged(shares: Mapping[str, float], parts: Mapping[str, Probabilities]) -
 
 
 def fitted_temperature(probabilities: Probabilities, labels: Int[ndarray, "row"]) -> float:
-    """Temperature with the lowest cross-entropy."""
     # Searched by its logarithm: temperatures span seven orders of magnitude, and 1e-5 matters as much as 1e2.
     low, high = (math.log(end) for end in TEMPERATURES)
     found = minimize_scalar(
@@ -106,10 +104,6 @@ def cross_entropy(probabilities: Probabilities, labels: Int[ndarray, "row"]) -> 
     return float(-np.log(np.clip(chosen, LEAST, None)).mean())
 
 
-ADDED = ("seconds", "training_bases", "pretraining_bases", "flops_per_base")
-"""Costs of an average that are the sum of its members'."""
-
-
 def averaged(outcomes: Mapping[str, Outcome], split: LabelledSequences) -> Outcome:
     """Calibrated probabilities averaged in shares that dev chooses; tasks without classes get the plain mean.
 
@@ -120,20 +114,20 @@ def averaged(outcomes: Mapping[str, Outcome], split: LabelledSequences) -> Outco
     dev = {name: outcome.dev for name, outcome in outcomes.items()}
     test = {name: outcome.test for name, outcome in outcomes.items()}
     parts = {name: (dev[name], test[name]) for name in outcomes}
-    costs = _costs([outcome.details for outcome in outcomes.values()])
+    members = [outcome.details for outcome in outcomes.values()]
+    added = {
+        key: _sum([getattr(one, key) if key in one.model_fields_set else None for one in members]) for key in ADDED
+    }
+    sizes = [one.parameters for one in members]
+    size = {key: _sum([getattr(one, key, None) for one in sizes]) for key in ("total", "trainable")}
+    costs = Details.model_validate({**added, "parameters": None if None in size.values() else size})
     if split.task != "classification":
         return Outcome(np.mean([*dev.values()], axis=0), np.mean([*test.values()], axis=0), costs, parts)
     blend = fitted_blend(dev, split.labels)
     return Outcome(blend.of(dev), blend.of(test), costs.more(blend=asdict(blend)), parts)
 
 
-def _costs(members: Sequence[Details]) -> Details:
-    """Sums; None where a member does not say."""
-    sums = {}
-    for key in ADDED:
-        known = [value for one in members if key in one.model_fields_set and (value := getattr(one, key)) is not None]
-        sums[key] = sum(known) if len(known) == len(members) else None
-    sizes = [one.parameters for one in members if one.parameters is not None]
-    total, trainable = sum(size.total for size in sizes), sum(size.trainable for size in sizes)
-    whole = {"total": total, "trainable": trainable} if len(sizes) == len(members) else None
-    return Details.model_validate({**sums, "parameters": whole})
+def _sum(values: Sequence[float | None]) -> float | None:
+    """None where a member does not say."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None

@@ -54,7 +54,6 @@ class Budget(StrictModel):
     search_seed: int = Field(default=0, ge=0)
 
     def epochs(self, num_sequences: int) -> int:
-        """Passes over a training split of so many sequences."""
         return min(self.max_epochs, max(1, round(self.sequences_seen / num_sequences)))
 
     def batch_size(self, num_sequences: int) -> int | None:

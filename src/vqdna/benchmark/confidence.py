@@ -57,7 +57,6 @@ def score_intervals(
 def _confusions(
     drawn: Int[ndarray, "draw kind"], labels: Int[ndarray, "kind"], predicted: Int[ndarray, "kind"], num_classes: int
 ) -> Float[ndarray, "draw actual chosen"]:
-    """Confusion matrix of each draw."""
     pairs = labels * num_classes + predicted  # place of a kind in the flattened matrix
     table = np.zeros((drawn.shape[0], num_classes * num_classes))
     for pair in np.unique(pairs):
@@ -98,5 +97,4 @@ def packed_classes(predicted: Sequence[int] | ndarray) -> str:
 
 
 def unpacked_classes(text: str) -> Int[ndarray, "row"]:
-    """What `packed_classes` packed."""
     return np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype=np.uint8).astype(np.int64)

@@ -60,7 +60,7 @@ def transformer_flops(
         layers: number of them.
         hidden: width of a position.
         intermediate: width inside a feed-forward layer.
-        length: of the sequence, in bases.
+        length: in bases.
         bases_per_token: mean bases by which a token advances, 1 for overlapping k-mers.
         gated: whether the feed-forward layer has a third matrix, for the gate.
     """
@@ -70,26 +70,19 @@ def transformer_flops(
     return 2.0 * layers * tokens * (matrices + attention)
 
 
-def _per_base(layers: int, hidden: int, intermediate: int, bases_per_token: int, *, gated: bool = False) -> float:
+def _published(layers: int, hidden: int, intermediate: int, bases_per_token: int, *, gated: bool = False) -> float:
     """Operations per base of a published Transformer on the published length."""
     whole = transformer_flops(layers, hidden, intermediate, PUBLISHED_BASES, bases_per_token, gated=gated)
     return whole / PUBLISHED_BASES
 
 
-_BERT_ON_KMERS = _per_base(12, 768, 3072, 1)
 # At four bases a token DNABERT costs 3.26 times DNABERT-2; its paper prints 3.27.
-_DNABERT_2 = _per_base(12, 768, 3072, 4, gated=True)
-_NT_500M = _per_base(24, 1280, 5120, 6)
-_NT_2500M = _per_base(32, 2560, 10240, 6)
-
+_DNABERT_2 = _published(12, 768, 3072, 4, gated=True)
 _OPERATIONS: Mapping[str, float] = {
-    **{f"DNABERT {k}-mer": _BERT_ON_KMERS for k in (3, 4, 5, 6)},
-    "NT-500M-human": _NT_500M,
-    "NT-500M-1000g": _NT_500M,
-    "NT-2500M-1000g": _NT_2500M,
-    "NT-2500M-multi": _NT_2500M,
-    "DNABERT-2": _DNABERT_2,
-    "DNABERT-2 (further pre-trained on GUE)": _DNABERT_2,
+    **{f"DNABERT {k}-mer": _published(12, 768, 3072, 1) for k in (3, 4, 5, 6)},
+    **dict.fromkeys(("NT-500M-human", "NT-500M-1000g"), _published(24, 1280, 5120, 6)),
+    **dict.fromkeys(("NT-2500M-1000g", "NT-2500M-multi"), _published(32, 2560, 10240, 6)),
+    **dict.fromkeys(("DNABERT-2", "DNABERT-2 (further pre-trained on GUE)"), _DNABERT_2),
 }
 
 

@@ -73,7 +73,6 @@ def encoder_folder(name: str, out: Path) -> Path:
 
 
 def is_ready(name: str, out: Path) -> bool:
-    """Whether the system's encoder is finished."""
     folder = encoder_folder(name, out)
     return (folder / RESULTS_FILE).is_file() if OWN_ENCODERS[name].is_trained else (folder / "model").is_dir()
 

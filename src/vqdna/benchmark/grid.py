@@ -20,8 +20,6 @@ from vqdna.tasks.loading import Splits
 
 @dataclass(frozen=True)
 class Trial:
-    """One system on one dataset with one seed."""
-
     protocol: Protocol
     system: str
     dataset: str
@@ -60,7 +58,6 @@ class Grid:
     _data: dict[tuple[str, str], TaskData] = field(default_factory=dict, repr=False)
 
     def system(self, name: str) -> System:
-        """System called `name`."""
         return system_of(name, self.own[name]) if name in self.own else find_system(name, self.budget, self.out)
 
     def trials(self) -> list[Trial]:
@@ -78,7 +75,6 @@ class Grid:
         return list(dict.fromkeys(single.encoder for single in singles if single.encoder))
 
     def tokenizers(self) -> list[str]:
-        """Specs of the tokenizers that trials load."""
         singles = (single for name in self.systems for single in self.system(name).singles)
         return list(dict.fromkeys(single.tokenizer for single in singles if single.tokenizer))
 

@@ -35,12 +35,8 @@ class LiveTable:
         self.records: dict[Trial, TrialRecord] = {}
         self.messages: list[str] = []
         self.is_quiet = is_quiet()
-        shows = console.is_terminal and not self.is_quiet
-        self.live = (
-            Live(get_renderable=self.render, console=console, refresh_per_second=REFRESHES_PER_SECOND)
-            if shows
-            else None
-        )
+        live = Live(get_renderable=self.render, console=console, refresh_per_second=REFRESHES_PER_SECOND)
+        self.live = live if console.is_terminal and not self.is_quiet else None
 
     def __enter__(self) -> LiveTable:
         self._look()
@@ -57,7 +53,6 @@ class LiveTable:
             self.console.print(self.table())
 
     def tell(self, message: str) -> None:
-        """Takes a message of a process."""
         self.messages.append(message)
         if not self.live and not self.is_quiet:
             self._look()
@@ -65,7 +60,6 @@ class LiveTable:
             self.console.print(f"{count} {message}", markup=False, soft_wrap=True)
 
     def follow(self, told: Queue[str], processes: Sequence[BaseProcess]) -> None:
-        """Shows messages until every process has ended."""
         while any(process.is_alive() for process in processes) or not told.empty():
             try:
                 self.tell(told.get(timeout=1 / REFRESHES_PER_SECOND / 2))
@@ -73,12 +67,10 @@ class LiveTable:
                 continue
 
     def render(self) -> Group:
-        """The table over the last messages."""
         self._look()
         return Group(self.table(), *(Text(message) for message in self.messages[-LAST_MESSAGES:]))
 
     def table(self) -> Table:
-        """A row for each system."""
         table = Table("system", "trials", "mean MCC so far", "seconds a trial")
         for system in self.grid.systems:
             own = [trial for trial in self.trials if trial.system == system]

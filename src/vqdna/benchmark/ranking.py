@@ -77,14 +77,14 @@ def rank_systems(scores: Scores) -> Ranking | None:
     )
 
 
-def critical_difference(num_systems: int, num_datasets: int, significance: float = SIGNIFICANCE) -> float | None:
+def critical_difference(num_systems: int, num_datasets: int) -> float | None:
     """Nemenyi's: average ranks at least so far apart differ; None with too few systems or datasets.
 
     q is the quantile of the studentized range with infinitely many degrees of freedom, over the root of 2.
     """
     if num_systems < FEWEST_SYSTEMS or num_datasets < FEWEST_DATASETS:
         return None
-    quantile = float(studentized_range.ppf(1 - significance, num_systems, math.inf)) / math.sqrt(2)
+    quantile = float(studentized_range.ppf(1 - SIGNIFICANCE, num_systems, math.inf)) / math.sqrt(2)
     return quantile * math.sqrt(num_systems * (num_systems + 1) / (6 * num_datasets))
 
 

@@ -46,8 +46,6 @@ class PartScores(StoredRecord):
 
 
 class Parameters(StoredRecord):
-    """Numbers of parameters."""
-
     total: int
     trainable: int
 
@@ -73,13 +71,11 @@ class Details(StoredRecord):
     """What one run took; beside these, whatever a system has to say of itself (`k`, `best_epoch`, `blend`).
 
     Attributes:
-        seconds: of training and predicting.
         parameters: of the whole model, its frozen parts too.
         training_bases: read in training, repeats counted.
         pretraining_bases: read before the task; None where that is not known.
         flops_per_base: operations of a forward pass.
-        peak_memory: bytes, at most.
-        epochs: passes over the training split.
+        peak_memory: bytes.
     """
 
     seconds: float = 0.0
@@ -91,7 +87,6 @@ class Details(StoredRecord):
     epochs: int = 1
 
     def more(self, **added: Any) -> Details:
-        """The same with further or other values."""
         return Details.model_validate({**self.model_dump(exclude_unset=True), **added})
 
 
@@ -99,7 +94,6 @@ class TrialScores(StoredRecord):
     """What a trial's predictions are worth.
 
     Attributes:
-        deduplicated: scores on the deduplicated test set.
         parts: of averages, scores of each part.
         intervals: ends of the 95 % bootstrap interval of each test score.
         collapsed: whether the test MCC is no better than chance.
@@ -179,7 +173,6 @@ class SummaryRow(SeedScores):
     """One system on one dataset over its seeds.
 
     Attributes:
-        seeds: that were run.
         vote: scores of the seed ensemble (majority vote); None for fewer than three seeds.
         collapsed: seeds that are no better than chance.
         candidates: settings that were chosen for any seed.
@@ -222,8 +215,6 @@ class Ranking(StoredRecord):
         systems: best average rank first.
         datasets: those that count.
         left_out: datasets without a score of every system.
-        ranks: of each system on each dataset.
-        average: rank of each system over the datasets.
         friedman_p: probability of ranks this far apart if all systems were alike; None with fewer than three systems or
             two datasets, and where all scores are ties.
         critical_difference: by which two average ranks must differ at 5 % (Nemenyi); None likewise.

@@ -33,7 +33,6 @@ def write_summary(out: Path) -> BenchmarkResult:
 
 
 def markdown_summary(result: BenchmarkResult) -> str:
-    """All tables of a result."""
     parts = []
     for protocol, text in PROTOCOLS.items():
         rows = result.of_protocol(protocol)

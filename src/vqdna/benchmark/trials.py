@@ -27,7 +27,7 @@ from vqdna.devices import own_device, peak_memory, reset_peak_memory
 from vqdna.errors import InputError
 from vqdna.experiments.cells import Cell, run_cells
 from vqdna.experiments.records import slug
-from vqdna.results import RESULTS_FILE, command_line, read_json
+from vqdna.results import RESULTS_FILE, command_line, read_record
 from vqdna.tasks.metrics import primary_score, task_metrics
 from vqdna.tasks.registry import dataset
 
@@ -90,8 +90,6 @@ class _EncoderCell(Cell[str]):
 
 @dataclass(frozen=True)
 class _TrialCell(Cell[TrialRecord]):
-    """A trial of the grid."""
-
     trial: Trial
     grid: Grid
 
@@ -178,7 +176,7 @@ class _TrialCell(Cell[TrialRecord]):
 
     def _known_search(self, name: str) -> Search | None:
         path = self._search_file(name)
-        return Search.model_validate(read_json(path)) if path.is_file() else None
+        return read_record(path, Search, "a search of the benchmark") if path.is_file() else None
 
     def _search(self, data: TaskData, system: System) -> Search:
         dev, seed, scores = data.dev, self.grid.budget.search_seed, {}

@@ -42,7 +42,6 @@ class Cell(ABC, Generic[RecordT]):
 
     @property
     def is_ready(self) -> bool:
-        """Whether what the cell needs of other cells is there."""
         return True
 
     @abstractmethod

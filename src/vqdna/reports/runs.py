@@ -81,7 +81,6 @@ class Run:
 
 
 def of_kind(runs: Iterable[Run], kind: type[Results]) -> list[tuple[Run, Results]]:
-    """The runs whose results are of that kind, each with them."""
     return [(run, run.results) for run in runs if isinstance(run.results, kind)]
 
 

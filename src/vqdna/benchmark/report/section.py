@@ -105,7 +105,6 @@ def _what_was_run(run: Run, result: BenchmarkResult, boards: Sequence[Standings]
 
 
 def _verdicts(board: Standings) -> list[str]:
-    """Who is first, whether that is beyond chance, what is no better than chance, and what could not be ranked."""
     sentences = [_first(board), _beyond_chance(board), _at_chance(board)]
     if board.ranks is not None and board.ranks.left_out:
         left_out = listed(list(board.ranks.left_out))

@@ -47,20 +47,35 @@ def score_chart(title: str, bars: Sequence[SeedBar], *, x: str, caption: str) ->
 
     Bars of one kind share a color and an entry in the legend.
     """
-    rows = {bar.name: row for row, bar in enumerate(bars)}
-    labels = short_names(rows, MAX_NAME)
+    labels = short_names((bar.name for bar in bars), MAX_NAME)
     traces = []
     for index, kind in enumerate(dict.fromkeys(bar.kind for bar in bars)):
-        of_kind = [(row, bar) for row, bar in enumerate(bars) if bar.kind == kind]
-        trace = _bars([row for row, _ in of_kind], [bar.mean for _, bar in of_kind], [bar.name for _, bar in of_kind])
-        template = "%{text}: %{x:.2f}<extra></extra>"
-        traces.append(
-            trace
-            | {"name": html.escape(kind), "width": 0.65, "marker": {"color": color(index)}, "hovertemplate": template}
-        )
+        own = [(row, bar) for row, bar in enumerate(bars) if bar.kind == kind]
+        trace = _bars([row for row, _ in own], [bar.mean for _, bar in own], [bar.name for _, bar in own])
+        trace |= {"name": html.escape(kind), "width": 0.65, "marker": {"color": color(index)}}
+        traces.append(trace | {"hovertemplate": "%{text}: %{x:.2f}<extra></extra>"})
     repeated = [(row, bar) for row, bar in enumerate(bars) if len(bar.values) > 1]
     if repeated:
-        traces += [_whiskers(repeated), _dots(repeated)]
+        # A trace of their own: as part of a bar trace, a bar without one would get a stump.
+        deviations = [short(bar.deviation or 0.0) for _, bar in repeated]
+        whiskers = markers(
+            [bar.mean for _, bar in repeated],
+            [row for row, _ in repeated],
+            marker={"opacity": 0},
+            error_x={"type": "data", "array": deviations, "color": "var(--ink)", "thickness": 1.5, "width": 6},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        singles = [(value, row, bar.name) for row, bar in repeated for value in bar.values]
+        dots = markers(
+            [value for value, _, _ in singles],
+            [row for _, row, _ in singles],
+            name="single runs",
+            text=[html.escape(name) for _, _, name in singles],
+            marker={"color": "var(--card)", "size": 7, "line": {"color": "var(--ink)", "width": 1.2}},
+            hovertemplate="%{text}: %{x:.2f}<extra></extra>",
+        )
+        traces += [whiskers, dots]
     layout = {
         "height": 118 + 38 * len(bars) + (26 if len(traces) > 1 else 0),
         "xaxis": axis(x, zeroline=True),
@@ -92,17 +107,30 @@ def interval_chart(
         },
         "hovertemplate": "%{text}<extra></extra>",
     }  # fmt: skip
+    warnings = [f" <i>({html.escape(bar.warning)})</i>" if bar.warning else "" for bar in ordered]
+    names = [
+        f"{html.escape(labels[bar.name])}{warning}  <b>{bar.mean:.1f}</b>"
+        for bar, warning in zip(ordered, warnings, strict=True)
+    ]
     layout: Plotly = {
         "height": FRAME + ROW_HEIGHT * len(ordered) + (16 if published else 0),
         "margin": {"l": 60, "r": 14, "t": 26 if published else 10, "b": 44},
         "xaxis": axis(x, zeroline=True, range=_range(ordered, published)),
-        "yaxis": _rows_axis([_label(bar, labels[bar.name]) for bar in ordered], standoff=4),
+        "yaxis": _rows_axis(names, standoff=4),
         "showlegend": False,
     }
     words = "; ".join(_in_words(bar) for bar in ordered)
     if published is not None:
-        layout |= _published_line(*published)
-        words += f"; published: {published[0]} {published[1]:.1f}"
+        name, score = published
+        line = {"color": "var(--series-1)", "width": 1.8, "dash": "dot"}
+        place = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": short(score), "x1": short(score)}
+        label = {
+            "text": html.escape(f"published: {short_names([name], MAX_PUBLISHED)[name]} {score:.1f}"),
+            "xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "bottom",
+            "showarrow": False, "font": {"size": 11, "color": "var(--series-1)"},
+        }  # fmt: skip
+        layout |= {"shapes": [place | {"line": line}], "annotations": [label]}
+        words += f"; published: {name} {score:.1f}"
     return Figure(title, f"{title}. Bar chart of {x}: {words}.", caption, {"data": [trace], "layout": layout})
 
 
@@ -128,56 +156,12 @@ def _bars(rows: Sequence[int], means: Sequence[float], texts: Sequence[str]) -> 
     }
 
 
-def _whiskers(placed: Sequence[tuple[int, SeedBar]]) -> Plotly:
-    """One standard deviation to either side; as part of a bar trace, a bar without one would get a stump."""
-    deviations = [short(bar.deviation or 0.0) for _, bar in placed]
-    return markers(
-        [bar.mean for _, bar in placed],
-        [row for row, _ in placed],
-        marker={"opacity": 0},
-        error_x={"type": "data", "array": deviations, "color": "var(--ink)", "thickness": 1.5, "width": 6},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def _dots(placed: Sequence[tuple[int, SeedBar]]) -> Plotly:
-    """Single values on top of the bars."""
-    values = [(value, row, bar.name) for row, bar in placed for value in bar.values]
-    return markers(
-        [value for value, _, _ in values],
-        [row for _, row, _ in values],
-        name="single runs",
-        text=[html.escape(name) for _, _, name in values],
-        marker={"color": "var(--card)", "size": 7, "line": {"color": "var(--ink)", "width": 1.2}},
-        hovertemplate="%{text}: %{x:.2f}<extra></extra>",
-    )
-
-
 def _range(bars: Sequence[Bar], published: tuple[str, float] | None) -> list[float]:
     """Ends of the axis: 0, all means, the published score, and the intervals of bars without a warning."""
     values = [0.0, *(bar.mean for bar in bars), *([published[1]] if published else [])]
     values += [end for bar in bars if not bar.warning for end in (bar.low, bar.high) if end is not None]
     room = ROOM * (max(values) - min(values)) or 1.0
     return [short(min(values) - (room if min(values) < 0 else 0)), short(max(values) + room)]
-
-
-def _label(bar: Bar, name: str) -> str:
-    """Short name, warning and score as plotly's axis shows them."""
-    warning = f" <i>({html.escape(bar.warning)})</i>" if bar.warning else ""
-    return f"{html.escape(name)}{warning}  <b>{bar.mean:.1f}</b>"
-
-
-def _published_line(name: str, score: float) -> Plotly:
-    """Layout of the dotted line, its name above it."""
-    line = {"color": "var(--series-1)", "width": 1.8, "dash": "dot"}
-    shape = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": short(score), "x1": short(score), "line": line}
-    words = {
-        "text": html.escape(f"published: {short_names([name], MAX_PUBLISHED)[name]} {score:.1f}"),
-        "xref": "paper", "x": 1, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "bottom",
-        "showarrow": False, "font": {"size": 11, "color": "var(--series-1)"},
-    }  # fmt: skip
-    return {"shapes": [shape], "annotations": [words]}
 
 
 def _in_words(bar: Bar) -> str:

@@ -17,8 +17,6 @@ MAX_CODES_PER_MAP = 3000
 
 @dataclass(frozen=True)
 class CodePoint:
-    """One code vector on the map."""
-
     code: int
     x: float
     y: float
@@ -43,21 +41,18 @@ def map_chart(title: str, points: Sequence[CodePoint], *, caption: str) -> Figur
     if used:
         top = used[0]
         alt += f"; the most used is code {top.code}, {top.count:,.0f} positions, top k-mer {top.kmer or 'unknown'}"
-    traces = [*([_dead_trace(dead)] if dead else []), _used_trace(used)]
-    return Figure(title, alt + ".", caption, {"data": traces, "layout": layout})
-
-
-def _dead_trace(points: Sequence[CodePoint]) -> Plotly:
-    """Unused codes: small hollow points."""
-    line = {"width": 1.2, "color": "var(--soft)"}
-    return markers(
-        [p.x for p in points],
-        [p.y for p in points],
+    unused = markers(
+        [p.x for p in dead],
+        [p.y for p in dead],
         name="unused code",
-        customdata=[p.code for p in points],
-        marker={"symbol": "x-thin-open", "size": 6, "color": "var(--soft)", "line": line},
+        customdata=[p.code for p in dead],
+        marker={
+            "symbol": "x-thin-open", "size": 6, "color": "var(--soft)", "line": {"width": 1.2, "color": "var(--soft)"},
+        },
         hovertemplate="code %{customdata}<br>unused<extra></extra>",
-    )
+    )  # fmt: skip
+    traces = [*([unused] if dead else []), _used_trace(used)]
+    return Figure(title, alt + ".", caption, {"data": traces, "layout": layout})
 
 
 def _used_trace(points: Sequence[CodePoint]) -> Plotly:

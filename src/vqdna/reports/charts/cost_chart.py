@@ -57,7 +57,13 @@ def cost_chart(title: str, points: Sequence[Point], *, x: str, y: str, caption: 
             ]
         },
     }
-    traces = [_trace([point for point in points if point.published is kind], kind) for kind in KINDS]
+    traces = []
+    for kind, (name, symbol, index) in KINDS.items():
+        own = [point for point in points if point.published is kind]
+        marker = {"color": color(index), "size": 9, "symbol": symbol, "line": {"color": color(index), "width": 2}}
+        trace = markers([point.cost for point in own], [point.score for point in own], name=name, marker=marker)
+        trace |= {"text": [html.escape(_in_words(point)) for point in own], "hovertemplate": "%{text}<extra></extra>"}
+        traces.append(trace | {"cliponaxis": False})
     words = "; ".join(_in_words(point) for point in points)
     alt = f"{title}. Scatter chart of {y} against {x}: {words}."
     spec = {"data": [trace for trace in traces if trace["x"]], "layout": layout}
@@ -66,7 +72,6 @@ def cost_chart(title: str, points: Sequence[Point], *, x: str, y: str, caption: 
 
 
 def _range(values: Sequence[float], least: float) -> list[float]:
-    """Ends of an axis that holds the values with room on both sides."""
     low, high = min(values), max(values)
     room = max(ROOM * (high - low), (least - (high - low)) / 2, ROOM * least)
     return [short(low - room), short(high + room)]
@@ -79,19 +84,6 @@ def _ticks(x_range: Sequence[float]) -> Plotly:
     values = [step * 10.0**power for power in range(first, last + 1) for step in steps]
     shown = [value for value in values if x_range[0] <= math.log10(value) <= x_range[1]]
     return {"tickvals": shown, "ticktext": [magnitude(value) for value in shown]} if len(shown) > 1 else {}
-
-
-def _trace(points: Sequence[Point], published: bool) -> Plotly:
-    name, symbol, index = KINDS[published]
-    return markers(
-        [point.cost for point in points],
-        [point.score for point in points],
-        name=name,
-        text=[html.escape(_in_words(point)) for point in points],
-        marker={"color": color(index), "size": 9, "symbol": symbol, "line": {"color": color(index), "width": 2}},
-        hovertemplate="%{text}<extra></extra>",
-        cliponaxis=False,
-    )
 
 
 def _in_words(point: Point) -> str:

@@ -33,7 +33,6 @@ class Line:
 
 
 def color(index: int) -> str:
-    """CSS variable of the index-th series color."""
     return f"var(--series-{index % NUM_COLORS})"
 
 
@@ -43,12 +42,10 @@ def short(value: float) -> float:
 
 
 def axis(title: str, **settings: object) -> Plotly:
-    """Plotly's axis with a title."""
     return {"title": {"text": title}, **settings}
 
 
 def markers(x: Sequence[float], y: Sequence[float], **settings: object) -> Plotly:
-    """Plotly's scatter trace of points without lines."""
     return {
         "type": "scatter",
         "mode": "markers",
@@ -81,7 +78,9 @@ def line_chart(
     }
     if reference is not None:
         layout |= _reference_line(reference[0] * (100 if percent else 1), reference[1], below=True)
-    words = "; ".join(_line_in_words(line, percent) for line in lines)
+    scale, unit = (100, " %") if percent else (1, "")
+    ends = [f"from {line.y[0] * scale:.4g}{unit} to {line.y[-1] * scale:.4g}{unit}" if line.y else "" for line in lines]
+    words = "; ".join(f"{line.name} {end}".rstrip() for line, end in zip(lines, ends, strict=True))
     alt = f"{title}. Line chart of {y} against {x}: {words}."
     return Figure(title, alt, caption, {"data": traces, "layout": layout})
 
@@ -138,12 +137,6 @@ def _line_trace(line: Line, percent: bool, is_first: bool) -> Plotly:
         trace |= {"name": group, "text": html.escape(line.name), "legendgroup": group, "showlegend": is_first}
         trace |= {"opacity": 0.8, "hovertemplate": "%{text}: %{y:.4~g}<extra></extra>"}
     return trace
-
-
-def _line_in_words(line: Line, percent: bool) -> str:
-    """First and last value of a line, for the alternative text."""
-    scale, unit = (100, " %") if percent else (1, "")
-    return f"{line.name} from {line.y[0] * scale:.4g}{unit} to {line.y[-1] * scale:.4g}{unit}" if line.y else line.name
 
 
 def _reference_line(level: float, name: str, *, below: bool) -> Plotly:

@@ -36,16 +36,13 @@ class Axis:
 
     @property
     def unit(self) -> float:
-        """Length of one rank."""
         return (WIDTH - 2 * GUTTER) / (self.last - 1)
 
     def at(self, rank: float) -> float:
-        """Where a rank lies from the left."""
         return GUTTER + (rank - 1) * self.unit
 
     @property
     def ticks(self) -> list[int]:
-        """Ranks to name, evenly spaced."""
         step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (self.last - 1) / step <= MAX_TICKS)
         return list(range(1, self.last + 1, step))
 
@@ -124,7 +121,6 @@ def _axis(axis: Axis) -> list[str]:
 
 
 def _difference(axis: Axis, difference: float) -> list[str]:
-    """The critical difference to scale, above the axis."""
     start, y = axis.at(1), 20.0
     end = start + difference * axis.unit
     ends = [_line(x, y - 4, x, y + 4, "axis") for x in (start, end)]

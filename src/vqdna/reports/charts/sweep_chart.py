@@ -93,7 +93,18 @@ def sweep_chart(
         low, high = _range(sweeps, levels)
         layout["yaxis"] |= {"range": [short(low), short(high)]}
         layout["margin"] = {"l": 56, "r": RIGHT if len(levels) > 1 else NARROW_RIGHT, "t": TOP, "b": BOTTOM}
-        layout["shapes"] = [_line(level) for level in levels if low <= level.value <= high]
+        layout["shapes"] = [
+            {
+                "type": "line", "xref": "paper", "layer": "below",
+                "line": {
+                    "color": "var(--ink)" if level.strong else "var(--middle)", "width": 1.8 if level.strong else 1.2,
+                    "dash": "dash" if level.strong else "dot",
+                },
+                "x0": 0, "x1": 1, "y0": short(level.value), "y1": short(level.value),
+            }
+            for level in levels
+            if low <= level.value <= high
+        ]  # fmt: skip
         layout["annotations"] = _names(levels, low, high, digits)
     words = [
         sweep.name + " " + ", ".join(f"{mean:.{digits}f} at {size}" for size, mean in zip(sweep.sizes, sweep.means))
@@ -129,14 +140,6 @@ def _range(sweeps: Sequence[Sweep], levels: Sequence[Level]) -> tuple[float, flo
     values += [level.value for level in levels if lowest <= level.value <= highest]
     room = PADDING * (max(values) - min(values)) or 1.0
     return min(values) - room, max(values) + room
-
-
-def _line(level: Level) -> Plotly:
-    """Horizontal line over the whole width."""
-    style = {"color": "var(--ink)" if level.strong else "var(--middle)", "width": 1.8 if level.strong else 1.2}
-    line = style | {"dash": "dash" if level.strong else "dot"}
-    place = {"x0": 0, "x1": 1, "y0": short(level.value), "y1": short(level.value)}
-    return {"type": "line", "xref": "paper", "layer": "below", "line": line, **place}
 
 
 def _names(levels: Sequence[Level], low: float, high: float, digits: int) -> list[Plotly]:
@@ -175,7 +178,6 @@ def _tick_names(sizes: Sequence[int], name_of: Callable[[int], str]) -> list[str
 
 
 def _trace(sweep: Sweep, digits: int) -> Plotly:
-    """Curve with its error bars."""
     stroke = color(sweep.color)
     deviations = [None if deviation is None else short(deviation) for deviation in sweep.deviations]
     trace: Plotly = {

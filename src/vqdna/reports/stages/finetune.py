@@ -39,7 +39,6 @@ class _Tuned:
 
 
 def finetune_section(runs: Sequence[Run]) -> Section | None:
-    """Curves of the fine-tuned systems by dataset, or None without a run of stage 3."""
     datasets: dict[str, list[_Tuned]] = {}
     for run, results in of_kind(runs, LabelledResults):
         if run.stage == "finetune" or (run.stage == "benchmark" and run.metrics):
@@ -52,7 +51,6 @@ def finetune_section(runs: Sequence[Run]) -> Section | None:
 
 
 def _dataset_block(dataset: str, runs: list[_Tuned]) -> Block:
-    """Table and pictures of one dataset: dev metric and training loss, one line per run."""
     metric = _dev_metric(runs)
     figures = []
     if metric is not None and (lines := _lines(runs, f"dev_{metric}", scale=scale_of(metric))):
@@ -88,7 +86,6 @@ def _lines(runs: Sequence[_Tuned], key: str, *, scale: float) -> list[Line]:
 
 
 def _table(dataset: str, runs: Sequence[_Tuned], metric: str | None) -> Table:
-    """A row per run: the epoch kept, and its dev score."""
     scale = scale_of(metric) if metric else 100
     rows = []
     for tuned in runs:

@@ -75,7 +75,6 @@ LEAK_CAPTION = (
 
 
 def pretrain_section(runs: Sequence[Run]) -> Section | None:
-    """Pictures of each genome encoder, or None without a run of stage 2."""
     blocks = [_block(run, results) for run, results in of_kind(runs, PretrainResults)]
     return Section("pretrain", "Stage 2: pretrain", list(INTRODUCTION), blocks) if blocks else None
 
