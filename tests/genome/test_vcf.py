@@ -53,7 +53,9 @@ def test_lines_that_two_blocks_share_are_whole(tmp_path: Path, monkeypatch: pyte
     path = vcf(tmp_path / "a.vcf", *(f"chr{n}\t{n}\trs{n}\tACGT\tA\t.\t.\t." for n in range(1, 50)))
     wanted = read_variants(path)
     text = path.read_bytes()
-    monkeypatch.setattr("vqdna.genome.streams.text_blocks", lambda _: (text[at : at + 7] for at in range(0, len(text), 7)))
+    monkeypatch.setattr(
+        "vqdna.genome.streams.text_blocks", lambda _: (text[at : at + 7] for at in range(0, len(text), 7))
+    )
     assert read_variants(path) == wanted
 
 
