@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from known_tokenizers import OneBaseTokenizer, random_contig, windows_of
 
+from vqdna.audit.information import level_usage, perplexity, rank_frequency, usage_of
 from vqdna.audit.reading import read_codes
 from vqdna.audit.results import RankFrequency
-from vqdna.audit.usage import level_usage, perplexity, rank_frequency, usage_of
 from vqdna.tokenizers import load_tokenizer
 
 

@@ -29,10 +29,8 @@ class Feature:
     """Labels of every base of every window.
 
     Attributes:
-        name: short name.
         meaning: what the label says, as a clause.
         value_names: what each label stands for.
-        labels: from 0.
     """
 
     name: str
@@ -71,7 +69,6 @@ def cpg_ratio(windows: Windows) -> Feature:
 
 
 def cpg_site(windows: Windows) -> Feature:
-    """Whether the base is the C or the G of a CpG."""
     around = windows.around(1)
     first = (around[:, :-1] == C) & (around[:, 1:] == G)
     labels = (first[:, 1:] | first[:, :-1]).astype(np.uint8)

@@ -29,13 +29,6 @@ def code_motifs(
     """Motifs of up to 64 codes of a level, most used first.
 
     Half of the places go to the codes used most, the others to those whose surroundings differ most from the input's.
-
-    Args:
-        windows: the audit's windows.
-        positions: their inner positions.
-        level: level of the codes.
-        k: bases of a k-mer.
-        partners: code of the other strand for each code, with the share of positions that agree.
     """
     codes, number, counts = np.unique(positions.codes[:, level], return_inverse=True, return_counts=True)
     number = number.reshape(-1)
@@ -98,13 +91,7 @@ def weight_matrices(
 
 
 class KmerCounts:
-    """k-mers at the middle of every position, and how often each occurs over all of them.
-
-    Args:
-        base_ids: the windows.
-        positions: their positions.
-        k: bases of a k-mer.
-    """
+    """k-mers at the middle of every position, and how often each occurs over all of them."""
 
     def __init__(self, base_ids: UInt8[np.ndarray, "window base"], positions: CodedPositions, k: int) -> None:
         self.k = k

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int, Shaped, UInt8
+from jaxtyping import Bool, Int, Shaped, UInt8
 
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.encoding import encode_rows_with_spans
@@ -31,7 +31,6 @@ class CodedPositions:
         window: row each position comes from.
         start: first base of its span, 0-based in the window.
         end: last base of its span, exclusive.
-        codes: level last.
     """
 
     window: Int[np.ndarray, "position"]
@@ -62,15 +61,22 @@ class CodedPositions:
         """Positions whose spans lie within `[first, last)` of their window."""
         return self[(self.start >= first) & (self.end <= last)]
 
-    def columns(self) -> list[Int[np.ndarray, "position"]]:
-        """Codes of each level; with several levels, last of all one number per combination of codes."""
-        levels = [self.codes[:, level] for level in range(self.codes.shape[1])]
-        return [*levels, numbered_rows(self.codes)] if len(levels) > 1 else levels
+    def columns(self) -> dict[str, Int[np.ndarray, "position"]]:
+        """Codes of each level, `level 0`, `level 1`, ...; with several, `joint`: a number per combination of codes."""
+        named = {f"level {level}": codes for level, codes in enumerate(self.codes.T)}
+        return {**named, "joint": numbered_rows(self.codes)} if len(named) > 1 else named
 
-    def column_names(self) -> list[str]:
-        """What `columns` holds: `level 0`, `level 1`, ..., `joint`."""
-        names = [f"level {level}" for level in range(self.codes.shape[1])]
-        return [*names, "joint"] if len(names) > 1 else names
+    def agreement(
+        self, other: CodedPositions, window_size: int
+    ) -> tuple[Int[np.ndarray, "position"], dict[str, Bool[np.ndarray, "position"]]]:
+        """Index of the position with the same span in another reading, or -1, and whether its codes are the same.
+
+        Columns are those of `columns`; a position without one of its span has other codes.
+        """
+        place = places_in(self.keys(window_size), other.keys(window_size))
+        same = (other.codes[place] == self.codes) & (place >= 0)[:, None]
+        named = {f"level {level}": column for level, column in enumerate(same.T)}
+        return place, {**named, "joint": same.all(axis=1)} if len(named) > 1 else named
 
     def keys(self, window_size: int) -> Int[np.ndarray, "position"]:
         """A number for window and span, which two readings of windows of this size share."""

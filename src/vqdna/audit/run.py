@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from vqdna.audit.annotation import read_annotation
 from vqdna.audit.compression import code_nats
 from vqdna.audit.features import Feature, features_of
-from vqdna.audit.information import feature_information, level_information
+from vqdna.audit.information import feature_information, level_information, usage_of
 from vqdna.audit.mixing import base_nats
 from vqdna.audit.motifs import code_motifs, composition
 from vqdna.audit.reading import Read, read_codes
@@ -25,7 +25,6 @@ from vqdna.audit.results import STAGE, AuditInput, AuditResults, BaseCosts, Toke
 from vqdna.audit.sampled_windows import Windows, draw_windows
 from vqdna.audit.sensitivity import CHANGES_PER_WINDOW, MAX_CHANGES, draw_changes, sensitivity_of
 from vqdna.audit.stability import reverse_complement_stability, shift_stability, shifts_for
-from vqdna.audit.usage import usage_of
 from vqdna.errors import InputError
 from vqdna.genome import Sequence as Contig
 from vqdna.genome import read_sequences

@@ -27,10 +27,7 @@ class Windows:
     """Windows of one size on contigs.
 
     Attributes:
-        contigs: every sequence of the input.
-        contig: each window's contig.
         start: each window's first base, 0-based in its contig.
-        size: bases of a window.
         margin: bases at either end of a window that serve as context only.
         num_tiles: windows that the whole input has.
     """
@@ -66,17 +63,10 @@ class Windows:
 
 
 def draw_windows(contigs: tuple[Contig, ...], *, size: int, margin: int, num_windows: int, seed: int) -> Windows:
-    """`num_windows` tiles of the contigs chosen at random, or all where there are no more.
+    """`num_windows` tiles of the contigs chosen at random, or all where there are no more or it is 0.
 
     Tiles overlap by two margins, so that their inner parts cover a contig without gap or overlap; those of more than
     a tenth N are left out.
-
-    Args:
-        contigs: the input.
-        size: bases of a window.
-        margin: context at either end of a window.
-        num_windows: most windows to take; 0 takes all.
-        seed: of the choice.
 
     Raises:
         InputError: the window has no room for the margins, or no window fits anywhere.
@@ -84,7 +74,11 @@ def draw_windows(contigs: tuple[Contig, ...], *, size: int, margin: int, num_win
     if size < 2 * margin + SMALLEST_INNER_PART:
         smallest = 2 * margin + SMALLEST_INNER_PART
         raise InputError(f"--window {size}: wanted {smallest} or more, as codes here depend on {margin} bases around")
-    tiles = [_tile_starts(contig, size, size - 2 * margin) for contig in contigs]
+    tiles = []
+    for one in contigs:
+        starts = np.arange(0, len(one.base_ids) - size + 1, size - 2 * margin, dtype=np.int64)
+        num_n = np.concatenate([[0], np.cumsum(one.base_ids == N, dtype=np.int64)])
+        tiles.append(starts[num_n[starts + size] - num_n[starts] <= MAX_N_FRACTION * size])
     contig = np.repeat(np.arange(len(contigs)), [len(starts) for starts in tiles])
     start = np.concatenate([*tiles, np.zeros(0, np.int64)])
     if not len(start):
@@ -96,10 +90,3 @@ def draw_windows(contigs: tuple[Contig, ...], *, size: int, margin: int, num_win
     wanted = min(num_windows or len(start), len(start))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(start))[:wanted])
     return Windows(contigs, contig[chosen], start[chosen], size, margin, len(start))
-
-
-def _tile_starts(contig: Contig, size: int, step: int) -> Int[np.ndarray, "tile"]:
-    starts = np.arange(0, len(contig.base_ids) - size + 1, step, dtype=np.int64)
-    num_n = np.concatenate([[0], np.cumsum(contig.base_ids == N, dtype=np.int64)])
-    kept: Int[np.ndarray, "tile"] = starts[num_n[starts + size] - num_n[starts] <= MAX_N_FRACTION * size]
-    return kept

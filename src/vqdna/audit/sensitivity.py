@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from vqdna.audit.reading import CodedPositions, Read, places_in
-from vqdna.audit.results import ChangeResponse, Sensitivity
+from vqdna.audit.reading import Read
+from vqdna.audit.results import ChangeResponse, Sensitivity, whole
 from vqdna.audit.sampled_windows import Windows
 from vqdna.genome import N
 
@@ -26,7 +26,6 @@ class Changes:
     """Pieces of windows with one base changed.
 
     Attributes:
-        pieces: the bases as they are.
         place: changed base of each piece.
         changed: the pieces with that base replaced by one of the other three.
     """
@@ -39,29 +38,25 @@ class Changes:
 def sensitivity_of(read: Read, changes: Changes) -> Sensitivity:
     """Share of the base changes that alter a code, code changes for each, and their chance by distance, per level."""
     before, after = read(changes.pieces), read(changes.changed)
-    flips = _changed_codes(before, after, changes.pieces.shape[1])
+    same = before.agreement(after, changes.pieces.shape[1])[1]
     place = changes.place[before.window]
     # Bases from each position's span to the changed base; 0 where the span holds it.
     distance = np.maximum(before.start - place, place - before.end + 1).clip(min=0)
-    columns = [*flips.T, flips.any(axis=1)] if flips.shape[1] > 1 else [*flips.T]
     num_changes = len(changes.place)
-    responses = [_response(before.window, column, distance, num_changes) for column in columns]
-    share = len(np.unique(before.window[flips.any(axis=1)])) / num_changes
+    columns = {name: _response(before.window, ~column, distance, num_changes) for name, column in same.items()}
+    share = whole(columns).altered_fraction
     return Sensitivity(
         num_changes=num_changes,
         altered_fraction=share,
         altered_standard_error=float(np.sqrt(share * (1 - share) / num_changes)),
-        columns=dict(zip(before.column_names(), responses)),
+        columns=columns,
     )
 
 
 def draw_changes(windows: Windows, stride: int, seed: int) -> Changes:
     """Four random changes per window, at known bases, each in a piece that holds twice the context around it.
 
-    Args:
-        windows: where to draw from.
-        stride: bases per position, at least 1; changes fall on every phase of it.
-        seed: of the draws.
+    Changes fall on every phase of `stride`, the bases per position.
     """
     random = np.random.default_rng([seed, 1])
     reach = min(2 * windows.margin, windows.size // 2 - stride)
@@ -81,27 +76,20 @@ def draw_changes(windows: Windows, stride: int, seed: int) -> Changes:
     return Changes(pieces, place, changed)
 
 
-def _changed_codes(before: CodedPositions, after: CodedPositions, size: int) -> Bool[np.ndarray, "position level"]:
-    """Whether each code of `before` is missing or different where `after` has the same span."""
-    place = places_in(before.keys(size), after.keys(size))
-    flips: Bool[np.ndarray, "position level"] = (place < 0)[:, None] | (after.codes[place] != before.codes)
-    return flips
-
-
 def _response(
     change: Int[np.ndarray, "position"],
-    flips: Bool[np.ndarray, "position"],
+    altered: Bool[np.ndarray, "position"],
     distance: Int[np.ndarray, "position"],
     num_changes: int,
 ) -> ChangeResponse:
-    farthest = int(distance[flips].max(initial=0))
+    farthest = int(distance[altered].max(initial=0))
     total = np.bincount(distance[distance <= farthest], minlength=farthest + 1)
-    flips_at = np.bincount(distance[flips], minlength=farthest + 1)
+    changed_at = np.bincount(distance[altered], minlength=farthest + 1)
     return ChangeResponse(
-        altered_fraction=len(np.unique(change[flips])) / num_changes,
-        flips_per_change=float(flips.sum() / num_changes),
+        altered_fraction=len(np.unique(change[altered])) / num_changes,
+        flips_per_change=float(altered.sum() / num_changes),
         farthest=farthest,
-        mean_distance=float(distance[flips].mean()) if flips.any() else 0.0,
-        flips_by_distance=(flips_at / num_changes).tolist(),
-        flip_probability_by_distance=(flips_at / np.maximum(total, 1)).tolist(),
+        mean_distance=float(distance[altered].mean()) if altered.any() else 0.0,
+        flips_by_distance=(changed_at / num_changes).tolist(),
+        flip_probability_by_distance=(changed_at / np.maximum(total, 1)).tolist(),
     )

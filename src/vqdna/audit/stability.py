@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from vqdna.audit.information import chance_information, mutual_information, share_beyond_chance
 from vqdna.audit.reading import CodedPositions, Read, joined, places_in
@@ -31,12 +31,7 @@ def shift_stability(
 ) -> list[ShiftAgreement]:
     """For each shift, the share of positions that stand at the same bases with the same code, per level.
 
-    Args:
-        read: with the tokenizer.
-        windows: the audit's windows.
-        positions: their inner positions, read from the window's start.
-        shifts: bases left out at the window's start.
-        num_windows: windows to use, the first ones.
+    Of the first `num_windows` windows; `positions` are the inner ones, read from the start of a window.
     """
     used = positions[positions.window < num_windows]
     records = []
@@ -45,8 +40,9 @@ def shift_stability(
         moved = CodedPositions(moved.window, moved.start + shift, moved.end + shift, moved.codes)
         # What was context at the old start is partly cut off at the new one, so counting begins `shift` bases later.
         counted = used.between(windows.margin + shift, windows.size - windows.margin)
-        aligned, columns = _agreement(counted, moved, windows.size)
-        records.append(ShiftAgreement(shift=shift, aligned_fraction=aligned, columns=columns))
+        place, same = counted.agreement(moved, windows.size)
+        columns = {name: _share(column) for name, column in same.items()}
+        records.append(ShiftAgreement(shift=shift, aligned_fraction=_share(place >= 0), columns=columns))
     return records
 
 
@@ -67,18 +63,18 @@ def reverse_complement_stability(
     order = np.lexsort((size - other.end, other.window))
     mirrored = CodedPositions(other.window, size - other.end, size - other.start, other.codes)[order]
     counted = positions.between(windows.margin, size - windows.margin)
-    place = places_in(counted.keys(windows.size), mirrored.keys(windows.size))
+    place, same = counted.agreement(mirrored, windows.size)
     here, there = counted[place >= 0], mirrored[place[place >= 0]]
-    aligned, same_codes = _agreement(counted, mirrored, windows.size)
+    aligned = _share(place >= 0)
     relations, partners = {}, []
     # Both strands in one list, so that a combination of levels gets the same number on either.
     both = joined([here, there], here.codes.shape[1])
-    for name, column in zip(both.column_names(), both.columns()):
+    for name, column in both.columns().items():
         ours, theirs = column[: len(here)], column[len(here) :]
         consistency = _held_out_consistency(ours, theirs, here.window)
         information = _normalized_information(ours, theirs)
         relations[name] = StrandRelation(
-            same_code=same_codes[name],
+            same_code=_share(same[name]),
             partner_consistency=None if consistency is None else aligned * consistency,
             normalized_information=None if information is None else aligned * information,
         )
@@ -125,14 +121,8 @@ def _held_out_consistency(
     return float(((place >= 0) & (partner[place] == theirs[test])).mean())
 
 
-def _agreement(counted: CodedPositions, other: CodedPositions, size: int) -> tuple[float, dict[str, float]]:
-    """Share of positions with the same span in the other reading, and with the same code there, per column."""
-    place = places_in(counted.keys(size), other.keys(size))
-    aligned = place >= 0
-    same = (other.codes[place] == counted.codes) & aligned[:, None]
-    columns = [*same.T, same.all(axis=1)] if same.shape[1] > 1 else [*same.T]
-    shares = [float(column.mean()) if len(column) else 0.0 for column in (aligned, *columns)]
-    return shares[0], dict(zip(counted.column_names(), shares[1:]))
+def _share(flags: Bool[np.ndarray, "position"]) -> float:
+    return float(flags.mean()) if len(flags) else 0.0
 
 
 def _mirrored_size(positions: CodedPositions, size: int) -> int:

@@ -38,6 +38,7 @@ class LogoDrawer:
         """Address of the picture, `data:image/png;base64,...`."""
         import logomaker
         import pandas
+        from PIL import Image
 
         heights = pandas.DataFrame(letter_heights(matrix, background), columns=list(BASES))
         self._axes.clear()
@@ -47,16 +48,11 @@ class LogoDrawer:
         if heights.to_numpy().any():
             logomaker.Logo(heights, ax=self._axes, color_scheme=COLORS, show_spines=False)
         self._axes.set_ylim(0, MAX_BITS)
-        return f"data:image/png;base64,{base64.b64encode(self._png()).decode()}"
-
-    def _png(self) -> bytes:
-        from PIL import Image
-
         whole, small = io.BytesIO(), io.BytesIO()
         self._figure.savefig(whole, format="png", transparent=True)
         image: Any = Image.open(whole).convert("RGBA")
         image.quantize(NUM_COLORS, method=Image.Quantize.FASTOCTREE).save(small, format="png", optimize=True)
-        return small.getvalue()
+        return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"
 
 
 def letter_heights(matrix: Sequence[Sequence[float]], background: Sequence[float]) -> list[list[float]]:
