@@ -70,10 +70,9 @@ def report(
     summary: Path | None = Option(None, help="Also write the main numbers of all runs to this JSON file."),
 ) -> None:
     """Make one HTML page from run folders: curves, code usage, scores, configurations."""
-    from vqdna.reports.main_numbers import write_summary
-    from vqdna.whole_report import write_report
+    from vqdna.whole_report import write_main_numbers, write_report
 
     write_report(runs, output, title=title)
     if summary is not None:
-        write_summary(runs, summary)
+        write_main_numbers(runs, summary)
     print_result(str(output))

@@ -11,13 +11,12 @@ from example_study import COMMAND, write_cell, write_learned, write_study
 from page import Page
 
 from vqdna.reports.charts.sweep_chart import Level, Sweep, spread, sweep_chart
-from vqdna.reports.main_numbers import write_summary
 from vqdna.reports.runs import find_runs
 from vqdna.studies.codebook.report.rows import PUBLISHED, study_rows, swept
 from vqdna.studies.codebook.report.section import verdicts
 from vqdna.studies.codebook.results import CodebookRow
 from vqdna.studies.codebook.summary import write_summary as write_study_summary
-from vqdna.whole_report import write_report
+from vqdna.whole_report import write_main_numbers, write_report
 
 
 def report(*folders: Path) -> Page:
@@ -197,7 +196,7 @@ def test_an_audit_is_a_row_of_the_runs(tmp_path: Path) -> None:
 
 def test_the_summary_leaves_out_cells_and_audited_codes(folder: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "audit", {"stage": "audit", "tokenizers": [{"name": "hrq", "codes": [[1]]}]})
-    write_summary([folder, tmp_path], tmp_path / "summary.json")
+    write_main_numbers([folder, tmp_path], tmp_path / "summary.json")
     study, audit = json.loads((tmp_path / "summary.json").read_text())["runs"].values()
     assert "cells" not in study
     assert len(study["rows"]) == 12
