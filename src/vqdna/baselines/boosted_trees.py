@@ -75,13 +75,9 @@ class GrownTrees:
 def grow_trees(
     train: LabelledSequences, dev: LabelledSequences, *, seed: int, k: Sequence[int] = KMER_SIZES
 ) -> GrownTrees:
-    """Boosted trees on k-mer counts.
+    """Boosted trees on k-mer counts of `train`; a seed gives the same trees again.
 
-    Args:
-        train: grows the trees.
-        dev: says when to stop, by its loss, and which k, by the task's metric (ties: the smallest).
-        seed: of the draws of k-mers and records for each tree.
-        k: lengths of k-mers to choose among.
+    `dev` says when to stop, by its loss, and which k, by the task's metric (ties: the smallest).
 
     Raises:
         InputError: LightGBM is not installed, sets of labels, a training split with nothing to learn, an empty split.

@@ -30,9 +30,6 @@ class Limits:
     """Most sequences of each split that a probe looks at; None is all of them.
 
     Attributes:
-        train: records of the training split.
-        dev: records of the split that chooses.
-        test: records of the split scored once.
         seed: of the draw; apart from the probe's own seed, so that every seed and system sees the same records.
         features: dimensions of a representation; larger ones are left out, unless there is no other.
     """
@@ -78,7 +75,6 @@ class ProbeResults(BaseModel):
     Attributes:
         features: name of the representation that does best on dev, whose scores are `dev` and `test`.
         dev_source: "given" or "held out of train".
-        num_sequences: of `train`, `dev` and `test`.
         limits: None where every split was taken whole and no representation left out.
         dataset: name under which reports list the scores, of a probe on files.
         spec: the tokenizer as it was asked for, of a probe on files.
@@ -204,17 +200,7 @@ def probe_files(
     seed: int,
     limits: Limits = Limits(),
 ) -> ProbeResults:
-    """Results of `run_probe` on labelled tables, also written to `out`/results.json.
-
-    Args:
-        spec: a tokenizer as `load_tokenizer` takes it.
-        train: table with columns sequence,label.
-        dev: the same, to choose by; None holds out a tenth of train.
-        test: the same, scored once.
-        out: folder for the record, or None.
-        seed: as the limits, see `run_probe`.
-        limits: likewise.
-    """
+    """Results of `run_probe` on labelled tables, also written to `out`/results.json."""
     tokenizer = load_tokenizer(spec)
     fitting = read_labelled(train)
     choosing = read_labelled(dev, like=fitting) if dev is not None else None

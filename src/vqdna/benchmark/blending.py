@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 from vqdna.benchmark.outcomes import Outcome
 from vqdna.benchmark.results import Details
@@ -42,7 +43,6 @@ class Blend:
 
     Attributes:
         temperatures: by which each part's log-probabilities are divided.
-        shares: of each part, one in sum.
         losses: cross-entropy on dev of each choice of shares, in nats a record; its key has them in the parts' order.
     """
 
@@ -92,10 +92,8 @@ def fitted_temperature(probabilities: Probabilities, labels: Int[ndarray, "row"]
 def calibrated(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Probabilities whose logarithms are divided by the temperature: above 1 they grow even, below 1 sure."""
     # Clipped, or one probability of zero would stay zero at every temperature and cost infinitely much on dev.
-    scaled = np.log(np.clip(probabilities.astype(np.float64), LEAST, None)) / temperature
-    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    even: ndarray = scaled / scaled.sum(axis=1, keepdims=True)
-    return even
+    scaled: ndarray = softmax(np.log(np.clip(probabilities.astype(np.float64), LEAST, None)) / temperature, axis=1)
+    return scaled
 
 
 def cross_entropy(probabilities: Probabilities, labels: Int[ndarray, "row"]) -> float:
@@ -105,12 +103,7 @@ def cross_entropy(probabilities: Probabilities, labels: Int[ndarray, "row"]) -> 
 
 
 def averaged(outcomes: Mapping[str, Outcome], split: LabelledSequences) -> Outcome:
-    """Calibrated probabilities averaged in shares that dev chooses; tasks without classes get the plain mean.
-
-    Args:
-        outcomes: by the name that they have among the `parts`.
-        split: the records of dev.
-    """
+    """Calibrated probabilities averaged in shares that dev chooses; tasks without classes get the plain mean."""
     dev = {name: outcome.dev for name, outcome in outcomes.items()}
     test = {name: outcome.test for name, outcome in outcomes.items()}
     parts = {name: (dev[name], test[name]) for name in outcomes}

@@ -27,7 +27,6 @@ class Budget(StrictModel):
     Attributes:
         pretrain: configuration of stage 2 by which every tokenizer's encoder is pre-trained.
         vocabulary_steps: of stage 1, for vocabularies that a system learns; None is as their configuration says.
-        finetune: configuration of stage 3 for all encoders.
         sequences_seen: training sequences that a fine-tuning reads, repeats counted; a training split is read whole at
             least once.
         max_epochs: passes over a training split at most.
@@ -35,10 +34,8 @@ class Budget(StrictModel):
             configuration of stage 3.
         max_train: training sequences of a dataset, a seeded draw that all systems share; None takes all.
         max_dev: likewise, of the sequences that choose. Test splits are never cut.
-        cnn_epochs: of the convolutional baseline.
         search: by group of datasets, the one on whose dev split a system's settings are chosen for the group; datasets
             of other groups choose by themselves.
-        search_seed: of these runs.
     """
 
     pretrain: str

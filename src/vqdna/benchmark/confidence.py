@@ -30,15 +30,7 @@ def score_intervals(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Lower and upper end of the 95 % interval of each metric's mean over seeds.
-
-    Args:
-        labels: true classes.
-        predicted: most probable class by each seed's model.
-        num_classes: of the task.
-        draws: number of bootstrap draws.
-        seed: of the draws.
-    """
+    """Lower and upper end of the 95 % interval of each metric's mean over seeds."""
     # Records with one label and the same predictions by all seeds are exchangeable: `kinds` [1 + seed, kind] has each
     # combination once. A bootstrap draw then is how often each kind comes, not a list of rows: thousands of draws of a
     # large test set cost as much as those of a small one.

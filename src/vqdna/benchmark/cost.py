@@ -10,8 +10,7 @@ Reference: the efficiency table of the poster, see `vqdna.tasks.published.poster
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -43,9 +42,15 @@ def flops_per_base(model: nn.Module, bases: int = 1024) -> float:
     device = next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))
     base_ids = torch.randint(0, 4, (1, bases), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).to(device)
     attention_mask = torch.ones_like(base_ids, dtype=torch.bool)
-    with _evaluating(model):
-        model(base_ids, attention_mask)
-        return counted_operations(lambda: model(base_ids, attention_mask)) / bases
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            model(base_ids, attention_mask)
+            return counted_operations(lambda: model(base_ids, attention_mask)) / bases
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def transformer_flops(
@@ -110,16 +115,3 @@ def relative_flops(operations_per_base: float) -> float:
     That is the poster's own reckoning where `operations_per_base` is for 500 bases too.
     """
     return operations_per_base / _DNABERT_2
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Within, the model is in evaluation mode and keeps nothing for a backward pass."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

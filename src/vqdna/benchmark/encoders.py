@@ -37,7 +37,6 @@ class OwnEncoder:
         tokenizer: a spec as `load_tokenizer` takes it; `shipped`, the vocabulary that comes with the package;
             `vocabulary:CONFIG`, learned from the genomes by that configuration of stage 1; or `bpe`, learned likewise.
         stands_for: what it is, or whose tokenizer it is, for tables.
-        overrides: of the configuration of stage 2.
         config: of stage 2 in place of the budget's.
         is_trained: False leaves the encoder at its random initialization, by each trial's seed.
     """
@@ -53,13 +52,13 @@ _SINGLE, _LONG = ("stem.merge=4",), ("stem.merge=1",)
 _VIEWS = (*_SINGLE, "num_levels=5")
 
 OWN_ENCODERS = {
-    "vqdna-views": OwnEncoder("shipped", "learned words of chosen bases, five levels (ours)", _VIEWS),
+    "vqdna-views": OwnEncoder("shipped", "learned tokens of chosen bases, five levels (ours)", _VIEWS),
     "vqdna-hrq": OwnEncoder("vocabulary:rival_hrq", "hierarchical residual quantization, 1024 + 2048 codes", _SINGLE),
     "vqdna-vq": OwnEncoder("vocabulary:rival_vq", "vector quantization, 512 codes", _SINGLE),
     "nucleotide": OwnEncoder("nucleotide", "single nucleotides", _SINGLE),
     "kmer3": OwnEncoder("kmer:3", "overlapping 3-mers (DNABERT)", _SINGLE),
     "kmer6": OwnEncoder("kmer:6:6", "6-mers side by side (Nucleotide Transformer)", _LONG),
-    "bpe": OwnEncoder("bpe", "byte pairs, 4,096 words (DNABERT-2)", _LONG),
+    "bpe": OwnEncoder("bpe", "byte pairs, 4,096 tokens (DNABERT-2)", _LONG),
     "hyena": OwnEncoder(
         "nucleotide", "single nucleotides, long convolutions (HyenaDNA)", _SINGLE, config="rival_hyena"
     ),

@@ -39,11 +39,8 @@ STAND_IN = "nucleotide"
 class Estimate:
     """What is left of a benchmark.
 
-    Attributes:
-        trials: number of those that wait.
-        known: number of those that have results.
-        encoders: number of those to be made first.
-        seconds: of all that, by the processes together; None where nothing tells.
+    Trials that wait, those that have results, encoders to be made first, and the seconds of all that by the processes
+    together; None where nothing tells.
     """
 
     trials: int
@@ -65,12 +62,8 @@ class _Unknown(Exception):
 def estimate(grid: Grid, waiting: Sequence[Trial] | None = None, workers: int = 1, *, tries: bool = True) -> Estimate:
     """What is left, at the speed that finished trials or short runs show.
 
-    Args:
-        grid: of the benchmark.
-        waiting: trials that are left; None looks which have results.
-        workers: processes that share the work.
-        tries: makes a short run of each system without results; otherwise the time stays unknown where there is one,
-            and where it cannot be told within a second.
+    `waiting` None looks which trials have results. Where `tries`, a short run is made of each system without results;
+    otherwise the time stays unknown where there is one, and where it cannot be told within a second.
     """
     trials = grid.trials()
     if waiting is None:

@@ -37,11 +37,7 @@ class Grid:
     Attributes:
         systems: names as `find_system` takes them, or of `own`.
         datasets: names in the registry, or of `splits`, and the protocol of each.
-        seeds: of fine-tunings.
-        budget: limits for all.
-        out: folder of the benchmark.
         genomes: files from which tokenizers learn and encoders are pre-trained.
-        data_root: None is where `find_data_root` finds it.
         own: systems that were given as objects, by name.
         splits: datasets that were given in memory, by name.
     """

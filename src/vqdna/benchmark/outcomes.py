@@ -34,8 +34,6 @@ class Outcome:
 
     Attributes:
         dev: class probabilities, or scores, of the records that choose.
-        test: those of the records scored once.
-        details: what the run took and chose, for its record.
         parts: dev and test predictions of what was averaged, by name; empty where nothing was.
     """
 

@@ -38,11 +38,6 @@ class TaskData:
     """One dataset as all systems of a benchmark get it.
 
     Attributes:
-        dataset: name in the registry.
-        protocol: which records are what.
-        train: what systems learn from.
-        dev: what they choose by.
-        test: scored once.
         unseen: False for test records whose sequence occurs in the dataset's whole train or dev split.
         folder: what systems share of their work on the dataset.
         epochs: passes over `train` that an encoder's fine-tuning makes.

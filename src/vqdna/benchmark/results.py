@@ -9,27 +9,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from vqdna.experiments.records import StoredRecord
 from vqdna.stage_results import MeanAndSd
 
+Value = TypeVar("Value")
 
-class Scores(StoredRecord):
-    """Scores of one split as fractions: None where undefined or of another kind of task."""
 
-    mcc: float | None = None
-    f1_macro: float | None = None
-    accuracy: float | None = None
-    auroc: float | None = None
-    spearman: float | None = None
-    pearson: float | None = None
+class ByMetric(StoredRecord, Generic[Value]):
+    """One value for each metric: None where undefined or of another kind of task."""
 
-    def get(self, metric: str) -> float | None:
-        value = getattr(self, metric, None)
-        return None if value is None else float(value)
+    mcc: Value | None = None
+    f1_macro: Value | None = None
+    accuracy: Value | None = None
+    auroc: Value | None = None
+    spearman: Value | None = None
+    pearson: Value | None = None
+
+    def get(self, metric: str) -> Value | None:
+        value: Value | None = getattr(self, metric, None)
+        return value
+
+
+class Scores(ByMetric[float]):
+    """Scores of one split as fractions."""
 
 
 class Deduplicated(Scores):
@@ -74,7 +80,6 @@ class Details(StoredRecord):
         parameters: of the whole model, its frozen parts too.
         training_bases: read in training, repeats counted.
         pretraining_bases: read before the task; None where that is not known.
-        flops_per_base: operations of a forward pass.
         peak_memory: bytes.
     """
 
@@ -98,7 +103,6 @@ class TrialScores(StoredRecord):
         intervals: ends of the 95 % bootstrap interval of each test score.
         collapsed: whether the test MCC is no better than chance.
         predicted: packed classes of the test records, see `vqdna.benchmark.confidence.unpacked_classes`.
-        labels: true classes, likewise.
     """
 
     dev: Scores = Field(default_factory=Scores)
@@ -148,19 +152,12 @@ class Score(MeanAndSd):
         return Score(**{name: 100 * value for name, value in known.items() if value is not None})
 
 
-class SeedScores(StoredRecord):
-    """Scores over seeds by metric; `spearman` and `pearson` of regression alone."""
-
-    mcc: Score | None = None
-    f1_macro: Score | None = None
-    accuracy: Score | None = None
-    auroc: Score | None = None
-    spearman: Score | None = None
-    pearson: Score | None = None
+class SeedScores(ByMetric[Score]):
+    """Scores over seeds; `spearman` and `pearson` of regression alone."""
 
     def of(self, metric: str) -> Score:
         """Score in a metric; one without a mean where there is none."""
-        return getattr(self, metric, None) or Score()
+        return self.get(metric) or Score()
 
 
 class DeduplicatedScores(SeedScores):
@@ -174,8 +171,6 @@ class SummaryRow(SeedScores):
 
     Attributes:
         vote: scores of the seed ensemble (majority vote); None for fewer than three seeds.
-        collapsed: seeds that are no better than chance.
-        candidates: settings that were chosen for any seed.
         seconds: as the other costs, the mean over seeds.
         tokenizer: what it stands for, where the benchmark made the encoder.
     """
@@ -213,7 +208,6 @@ class Ranking(StoredRecord):
 
     Attributes:
         systems: best average rank first.
-        datasets: those that count.
         left_out: datasets without a score of every system.
         friedman_p: probability of ranks this far apart if all systems were alike; None with fewer than three systems or
             two datasets, and where all scores are ties.

@@ -54,10 +54,7 @@ class Order:
     """One run that a system is asked for.
 
     Attributes:
-        data: train, dev and test.
         candidate: the settings, one of the system's.
-        seed: of everything drawn.
-        folder: the run's own.
         epochs: passes over the training split of a network; None for as many as the budget gives to an encoder.
     """
 

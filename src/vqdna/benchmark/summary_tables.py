@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vqdna.benchmark.results import Ranking, Score, SummaryRow
 from vqdna.benchmark.summary import BenchmarkResult, summarize
+from vqdna.quantities import markdown_table
 from vqdna.results import write_atomically
 
 METRICS = {"mcc": "MCC", "f1_macro": "macro-F1"}
@@ -73,21 +74,23 @@ def means_table(rows: Sequence[SummaryRow], order: Sequence[str]) -> str:
             str(sum(len(row.collapsed) for row in own) or ""),
         ])  # fmt: skip
     head = ["system", "datasets", "mean MCC", "seed ensemble (majority vote)", "deduplicated test set"]
-    return _table([*head, "mean macro-F1", "no better than chance"], lines)
+    return markdown_table([*head, "mean macro-F1", "no better than chance"], lines)
 
 
 def metric_table(rows: Sequence[SummaryRow], order: Sequence[str], metric: str, title: str) -> str:
     """A line for each dataset and a column for each system."""
     scores = {(row.dataset, row.system): percent(row.of(metric)) for row in rows}
     names = dict.fromkeys(row.dataset for row in rows)
-    return _table([title, *order], [[name, *(scores.get((name, system), "") for system in order)] for name in names])
+    return markdown_table(
+        [title, *order], [[name, *(scores.get((name, system), "") for system in order)] for name in names]
+    )
 
 
 def ranking_markdown(ranking: Ranking) -> str:
     """Average ranks as a table, and in a sentence what they say."""
     rows = [[name, f"{ranking.average[name]:.2f}", str(ranking.times_first(name))] for name in ranking.systems]
     head = f"Average rank over {len(ranking.datasets)} datasets, 1 the best, ties shared.\n\n"
-    text = head + _table(["system", "average rank", "first on"], rows) + "\n"
+    text = head + markdown_table(["system", "average rank", "first on"], rows) + "\n"
     if ranking.critical_difference is not None:
         chance = "" if ranking.friedman_p is None else f"Friedman's test: p = {ranking.friedman_p:.2g}. "
         text += (
@@ -107,7 +110,7 @@ def published_table(rows: Sequence[SummaryRow], published: Mapping[str, Mapping[
     if not whole:
         return ""
     head = f"\nPublished, mean of the same {len(names)} datasets, in the metric of the published tables:\n\n"
-    return head + _table(
+    return head + markdown_table(
         ["system", "mean"], [[name, mean.text(scale=1, with_sd=False)] for name, mean in whole.items()]
     )
 
@@ -119,8 +122,3 @@ def percent(score: Score) -> str:
 
 def _mean(values: Iterable[float | None]) -> str:
     return Score.of(values).text(with_sd=False, missing="-")
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"

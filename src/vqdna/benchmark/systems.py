@@ -55,13 +55,11 @@ class System:
     """One system.
 
     Attributes:
-        name: as given.
         run: makes an outcome; None of an average, which is made of its members' outcomes.
         candidates: settings among which dev chooses, see `vqdna.benchmark.trials`.
         is_seedless: whether every seed gives the same outcome.
         encoder: name of the encoder that has to be made first, or None.
         tokenizer: spec of the one that is loaded when the system runs, or None.
-        members: systems whose outcomes are averaged.
         epochs: passes over the training split, at most; None for as many as the budget gives to an encoder.
     """
 

@@ -30,10 +30,6 @@ class Run:
 
     Attributes:
         name: path below the folder that all runs share.
-        record: results.json as it stands.
-        metrics: lines of metrics.jsonl.
-        config: text of run.yaml.
-        manifest: manifest.json.
     """
 
     name: str

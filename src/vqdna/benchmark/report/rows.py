@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from vqdna.benchmark.protocols import COVID_LIKE, PROTOCOLS
 from vqdna.benchmark.ranking import MCC
 from vqdna.benchmark.results import Ranking, Score, SeedScores, SummaryRow
 from vqdna.benchmark.summary import BenchmarkResult
 from vqdna.reports.content import known_mean
-
-PROTOCOLS = ("full", "reduced", "covid-like")
 
 
 @dataclass(frozen=True)
@@ -25,9 +24,7 @@ class Standings:
         rows: by system and dataset.
         systems: by average rank, those without one last; by mean where there are no ranks.
         datasets: of any system, members of a family (`tf/0`, `tf/1`) side by side.
-        metrics: the metric that stands for a dataset.
         published: scores x 100 by system and dataset, of datasets of these rows.
-        published_costs: of systems in `published`.
     """
 
     protocol: str
@@ -78,7 +75,7 @@ def score_in(row: SeedScores | None, metric: str) -> Score | None:
 
 def standings(result: BenchmarkResult) -> list[Standings]:
     """Of each protocol that the benchmark has rows of, the full one first."""
-    names = dict.fromkeys([*PROTOCOLS, *(row.protocol for row in result.rows)])
+    names = dict.fromkeys([*PROTOCOLS, COVID_LIKE, *(row.protocol for row in result.rows)])
     return [_standings(result, name, rows) for name in names if (rows := result.of_protocol(name))]
 
 

@@ -146,6 +146,7 @@ def _at_chance(board: Standings) -> str:
 
 def _blocks(board: Standings) -> list[Block]:
     diagram, figures, costs = _diagram(board), _cost_figures(board), cost_table(board)
+    bars = [figure for name in board.datasets if (figure := _bars(board, name)) is not None]
     found = {
         row.dataset: row.deduplicated.dropped
         for row in board.rows.values()
@@ -158,7 +159,13 @@ def _blocks(board: Standings) -> list[Block]:
         Block("Accuracy against cost", rows=[[figure] for figure in figures]),
         Block("Costs", tables=[costs] if costs else []),
         Block("By dataset", [TABLE_WORDS, *repeats], tables=dataset_tables(board)),
-        _bar_block(board),
+        # A picture of each dataset; many of them folded, since the tables have the numbers.
+        Block(
+            f"Bars with intervals, {plural(len(bars), 'dataset')}",
+            [BARS_WORDS],
+            rows=[bars[at : at + BARS_IN_A_ROW] for at in range(0, len(bars), BARS_IN_A_ROW)],
+            folded=len(bars) > MAX_OPEN_BARS,
+        ),
     ]
     return [block for block in blocks if block.tables or block.rows]
 
@@ -201,14 +208,6 @@ def _points(board: Standings, cost: str) -> list[Point]:
         if spent is not None and spent > 0 and mean is not None and count == len(board.compared)
     ]
     return sorted(found, key=lambda point: (point.published, -point.score))
-
-
-def _bar_block(board: Standings) -> Block:
-    """A picture of each dataset; many of them folded, since the tables have the numbers."""
-    figures = [figure for name in board.datasets if (figure := _bars(board, name)) is not None]
-    rows = [figures[at : at + BARS_IN_A_ROW] for at in range(0, len(figures), BARS_IN_A_ROW)]
-    title = f"Bars with intervals, {plural(len(figures), 'dataset')}"
-    return Block(title, [BARS_WORDS], rows=rows, folded=len(figures) > MAX_OPEN_BARS)
 
 
 def _bars(board: Standings, dataset: str) -> Figure | None:

@@ -24,8 +24,6 @@ class Curves:
     Attributes:
         metrics: keys of the metrics and the names of their lines.
         per_level: beginning of keys that end in a level, each of which gets a line.
-        percent: shows fractions as percentages.
-        reference: a dotted level and its name.
     """
 
     title: str

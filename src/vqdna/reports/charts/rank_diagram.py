@@ -55,15 +55,7 @@ def rank_diagram(
     *,
     caption: str,
 ) -> Drawing:
-    """Diagram of two or more systems by average rank, 1 the best; `groups` are joined by bars.
-
-    Args:
-        title: heading of the picture.
-        average: rank of each system.
-        difference: the critical one, in ranks.
-        groups: names of systems that are not told apart.
-        caption: how to read it.
-    """
+    """Diagram of two or more systems by average rank, 1 the best; `groups` are joined by bars."""
     ordered = sorted(average, key=lambda name: average[name])
     axis = Axis(len(ordered))
     # From top to bottom: critical difference, axis, bars, names. Each part's height decides where the next begins.
@@ -74,7 +66,7 @@ def rank_diagram(
     # The better half at the left, best on top; the worse half at the right, worst on top. So no line from the axis to
     # a name crosses another: on either side the outermost rank has the topmost name.
     left, right = ordered[: (len(ordered) + 1) // 2], ordered[(len(ordered) + 1) // 2 :][::-1]
-    parts = [*_axis(axis), *_difference(axis, difference)]
+    parts = _axis(axis, difference)
     lines = {name: name_lines(label) for name, label in short_names(ordered, 2 * MAX_NAME).items()}
     step = NAME_STEP + LINE_STEP * (max(map(len, lines.values())) - 1)
     for names, is_left in ((left, True), (right, False)):
@@ -112,19 +104,21 @@ def name_lines(name: str) -> list[str]:
     return [name[:end], name[end:]]
 
 
-def _axis(axis: Axis) -> list[str]:
-    left, right = axis.at(1), axis.at(axis.last)
+def _axis(axis: Axis, difference: float) -> list[str]:
+    """The axis with its ticks, and above it the critical difference to scale."""
+    left, right, y = axis.at(1), axis.at(axis.last), 20.0
     parts = [_line(left, AXIS_Y, right, AXIS_Y, "axis")]
     for rank in range(1, axis.last + 1):
         parts.append(_line(axis.at(rank), AXIS_Y - (7 if rank in axis.ticks else 4), axis.at(rank), AXIS_Y, "axis"))
-    return parts + [_text(axis.at(rank), AXIS_Y - 12, str(rank), "middle", "soft") for rank in axis.ticks]
-
-
-def _difference(axis: Axis, difference: float) -> list[str]:
-    start, y = axis.at(1), 20.0
-    end = start + difference * axis.unit
-    ends = [_line(x, y - 4, x, y + 4, "axis") for x in (start, end)]
-    return [_line(start, y, end, y, "axis"), *ends, _text(start - 8, y + 4, f"CD {difference:.2f}", "end", "soft")]
+    parts += [_text(axis.at(rank), AXIS_Y - 12, str(rank), "middle", "soft") for rank in axis.ticks]
+    end = left + difference * axis.unit
+    ends = [_line(x, y - 4, x, y + 4, "axis") for x in (left, end)]
+    return [
+        *parts,
+        _line(left, y, end, y, "axis"),
+        *ends,
+        _text(left - 8, y + 4, f"CD {difference:.2f}", "end", "soft"),
+    ]
 
 
 def _name(axis: Axis, name: str, lines: Sequence[str], rank: float, y: float, is_left: bool) -> str:
