@@ -23,6 +23,9 @@ from vqdna.genome.streams import text_lines
 MAX_KINDS = 8
 CODING = "CDS"
 FRAME_NAMES = ("none", "0", "1", "2")
+Parsed = tuple[str, int, int, str, str, int | None]
+"""Sequence, start, end (0-based, half-open), strand, kind and phase of a feature."""
+
 STRAND_FRAME_NAMES = ("none", "+0", "+1", "+2", "-0", "-1", "-2")
 
 
@@ -121,7 +124,7 @@ def _blank(contigs: Sequence[Contig]) -> list[UInt8[np.ndarray, "_"]]:
 
 def _features(path: Path) -> Iterator[AnnotatedInterval]:
     """Features of the file; the first line of data says which format it is."""
-    reader = None
+    read = None
     for line, raw in enumerate(text_lines(path), 1):
         text = raw.decode("utf-8", "replace")
         if text.startswith(("##FASTA", ">")):
@@ -129,62 +132,55 @@ def _features(path: Path) -> Iterator[AnnotatedInterval]:
         if not text.strip() or text.startswith(("#", "track", "browser")):
             continue
         fields = text.split("\t")
-        if reader is None:
-            reader = _format(path, line, fields)
-        yield from reader(path, line, fields)
+        try:
+            read = read or _format(fields)
+            for name, start, end, strand, kind, phase in read(fields):
+                if not 0 <= start < end:
+                    got = f"start {start} and end {end} (0-based, half-open)"
+                    raise InputError(f"{got}, wanted a start below the end")
+                # GFF also writes "?" for a strand that matters but is unknown.
+                yield AnnotatedInterval(name, start, end, strand if strand in STRANDS else ".", kind, phase, line)
+        except InputError as error:
+            raise InputError(f"{path}:{line}: {error}") from None
 
 
-def _format(path: Path, line: int, fields: list[str]) -> Callable[[Path, int, list[str]], Iterator[AnnotatedInterval]]:
+def _format(fields: list[str]) -> Callable[[list[str]], Iterator[Parsed]]:
     if len(fields) in (8, 9) and fields[3].isdigit() and fields[4].isdigit():
         return _gff
     if len(fields) >= 3 and fields[1].isdigit() and fields[2].isdigit():
         return _bed
     raise InputError(
-        f"{path}:{line}: neither GFF nor BED: got {len(fields)} tab-separated fields beginning {fields[0][:20]!r}, "
+        f"neither GFF nor BED: got {len(fields)} tab-separated fields beginning {fields[0][:20]!r}, "
         "wanted the 9 of GFF or at least name, start and end of BED"
     )
 
 
-def _gff(path: Path, line: int, fields: list[str]) -> Iterator[AnnotatedInterval]:
+def _gff(fields: list[str]) -> Iterator[Parsed]:
     """One feature of GFF3 or GTF, whose coordinates are 1-based and closed."""
     if len(fields) < 8:
-        raise InputError(f"{path}:{line}: got {len(fields)} fields, wanted the 9 of GFF")
-    start, end = _coordinates(path, line, fields[3], fields[4])
+        raise InputError(f"got {len(fields)} fields, wanted the 9 of GFF")
     phase = int(fields[7]) if fields[7] in ("0", "1", "2") else None
+    start, end = _whole(fields[3]), _whole(fields[4])
     if fields[2] == CODING and phase is None:
-        raise InputError(f"{path}:{line}: a CDS with the phase {fields[7]!r}, wanted 0, 1 or 2")
-    yield _feature(path, line, fields[0], start - 1, end, fields[6], fields[2], phase)
+        raise InputError(f"a CDS with the phase {fields[7]!r}, wanted 0, 1 or 2")
+    yield fields[0], start - 1, end, fields[6], fields[2], phase
 
 
-def _bed(path: Path, line: int, fields: list[str]) -> Iterator[AnnotatedInterval]:
+def _bed(fields: list[str]) -> Iterator[Parsed]:
     """One feature of BED: its blocks where it has them (BED12), else the whole of it."""
     if len(fields) < 3:
-        raise InputError(f"{path}:{line}: got {len(fields)} fields, wanted at least name, start and end of BED")
-    start, end = _coordinates(path, line, fields[1], fields[2])
-    kind = fields[3] if len(fields) > 3 and fields[3] else "annotated"
+        raise InputError(f"got {len(fields)} fields, wanted at least name, start and end of BED")
+    start, end = _whole(fields[1]), _whole(fields[2])
     strand = fields[5] if len(fields) > 5 else "."
     if len(fields) < 12:
-        yield _feature(path, line, fields[0], start, end, strand, kind)
+        yield fields[0], start, end, strand, (fields[3] if len(fields) > 3 else "") or "annotated", None
         return
-    sizes, starts = ([text for text in fields[column].split(",") if text] for column in (10, 11))
-    for size_text, start_text in zip(sizes, starts):
-        offset, size = _coordinates(path, line, start_text, size_text)
-        yield _feature(path, line, fields[0], start + offset, start + offset + size, strand, "exon")
+    sizes, offsets = ([_whole(text) for text in fields[column].split(",") if text] for column in (10, 11))
+    for size, offset in zip(sizes, offsets):
+        yield fields[0], start + offset, start + offset + size, strand, "exon", None
 
 
-def _coordinates(path: Path, line: int, first: str, second: str) -> tuple[int, int]:
-    for text in (first, second):
-        if not (text.isascii() and text.isdigit()):
-            raise InputError(f"{path}:{line}: got the coordinate {text!r}, wanted a whole number")
-    return int(first), int(second)
-
-
-def _feature(
-    path: Path, line: int, contig: str, start: int, end: int, strand: str, kind: str, phase: int | None = None
-) -> AnnotatedInterval:
-    if not 0 <= start < end:
-        raise InputError(
-            f"{path}:{line}: start {start} and end {end} (0-based, half-open), wanted a start below the end"
-        )
-    # GFF also writes "?" for a strand that matters but is unknown.
-    return AnnotatedInterval(contig, start, end, strand if strand in STRANDS else ".", kind, phase, line)
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"got the coordinate {text!r}, wanted a whole number")
+    return int(text)
