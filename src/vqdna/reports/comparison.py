@@ -57,11 +57,8 @@ class Group:
     dataset: str
     system: str
     kind: str
+    name: str
     results: list[LabelledResults]
-
-    @property
-    def name(self) -> str:
-        return f"{self.system} · {self.kind}"
 
     @property
     def num_seeds(self) -> int:
@@ -101,6 +98,11 @@ def kind_of(results: LabelledResults) -> str:
     return KINDS["probe" if results.features else results.stage]
 
 
+def group_name(run: Run, results: LabelledResults) -> str:
+    """Name of the system with how it was trained."""
+    return f"{run.system} · {kind_of(results)}"
+
+
 def metric_order(results: LabelledResults) -> list[str]:
     """Metrics with the one first that decides in the run's task."""
     deciding = DECIDING_METRICS.get(results.task)
@@ -115,10 +117,10 @@ def main_metric(groups: Sequence[Group]) -> str:
 
 def group_runs(runs: Sequence[Run]) -> dict[str, list[Group]]:
     """Groups with test scores by dataset, datasets by name, the best group first and those without a score last."""
-    groups: dict[tuple[str, str, str], Group] = {}
+    groups: dict[tuple[str, ...], Group] = {}
     for run, results in of_kind(runs, LabelledResults):
         if any(results.test_score(metric) is not None for metric in METRICS):
-            key = dataset_of(results), run.system, kind_of(results)
+            key = dataset_of(results), run.system, kind_of(results), group_name(run, results)
             groups.setdefault(key, Group(*key, [])).results.append(results)
     datasets: dict[str, list[Group]] = {}
     for group in groups.values():

@@ -7,10 +7,9 @@ the comparison. Must not know heads or adapters.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vqdna.reports.charts.figures import Line, line_chart
-from vqdna.reports.comparison import METRICS, dataset_of, kind_of, metric_order, scale_of
+from vqdna.reports.comparison import METRICS, dataset_of, group_name, metric_order, scale_of
 from vqdna.reports.content import Block, Cell, Section, Table, decimal, duration, number_cell
 from vqdna.reports.runs import Run, of_kind
 from vqdna.stage_results import LabelledResults
@@ -29,28 +28,21 @@ LOSS_CAPTION = (
 )
 
 
-@dataclass(frozen=True)
-class _Tuned:
-    """A fine-tuned run; `group` is its system with how it was trained."""
-
-    run: Run
-    results: LabelledResults
-    group: str
+Tuned = Sequence[tuple[Run, LabelledResults]]
 
 
 def finetune_section(runs: Sequence[Run]) -> Section | None:
-    datasets: dict[str, list[_Tuned]] = {}
+    datasets: dict[str, list[tuple[Run, LabelledResults]]] = {}
     for run, results in of_kind(runs, LabelledResults):
         if run.stage == "finetune" or (run.stage == "benchmark" and run.metrics):
-            tuned = _Tuned(run, results, f"{run.system} · {kind_of(results)}")
-            datasets.setdefault(dataset_of(results), []).append(tuned)
+            datasets.setdefault(dataset_of(results), []).append((run, results))
     if not datasets:
         return None
     blocks = [_dataset_block(dataset, datasets[dataset]) for dataset in sorted(datasets)]
     return Section("finetune", "Stage 3: finetune", list(INTRODUCTION), blocks)
 
 
-def _dataset_block(dataset: str, runs: list[_Tuned]) -> Block:
+def _dataset_block(dataset: str, runs: Tuned) -> Block:
     metric = _dev_metric(runs)
     figures = []
     if metric is not None and (lines := _lines(runs, f"dev_{metric}", scale=scale_of(metric))):
@@ -62,41 +54,40 @@ def _dataset_block(dataset: str, runs: list[_Tuned]) -> Block:
     return Block(dataset, tables=[_table(dataset, runs, metric)], rows=[figures])
 
 
-def _dev_metric(runs: Sequence[_Tuned]) -> str | None:
+def _dev_metric(runs: Tuned) -> str | None:
     """Metric that decides on the epoch, or the first that the runs' dev scores or curves have."""
-    for metric in metric_order(runs[0].results):
-        if any(t.results.dev_score(metric) is not None or t.run.series(f"dev_{metric}")[0] for t in runs):
+    for metric in metric_order(runs[0][1]):
+        if any(results.dev_score(metric) is not None or run.series(f"dev_{metric}")[0] for run, results in runs):
             return metric
     return None
 
 
-def _lines(runs: Sequence[_Tuned], key: str, *, scale: float) -> list[Line]:
+def _lines(runs: Tuned, key: str, *, scale: float) -> list[Line]:
     """A metric over epochs (steps where a run counts no epochs), one line per run, one color per system."""
-    groups = list(dict.fromkeys(tuned.group for tuned in runs))
+    groups = list(dict.fromkeys(group_name(run, results) for run, results in runs))
     lines = []
-    for tuned in runs:
-        x, y = tuned.run.series(key, "epoch")
+    for run, results in runs:
+        x, y = run.series(key, "epoch")
         if not x:
-            x, y = tuned.run.series(key)
+            x, y = run.series(key)
         if x:
-            name = tuned.group if tuned.run.seed is None else f"{tuned.group}, seed {tuned.run.seed}"
-            scaled = [scale * value for value in y]
-            lines.append(Line(name, x, scaled, groups.index(tuned.group), group=tuned.group))
+            group = group_name(run, results)
+            name = group if run.seed is None else f"{group}, seed {run.seed}"
+            lines.append(Line(name, x, [scale * value for value in y], groups.index(group), group=group))
     return lines
 
 
-def _table(dataset: str, runs: Sequence[_Tuned], metric: str | None) -> Table:
+def _table(dataset: str, runs: Tuned, metric: str | None) -> Table:
     scale = scale_of(metric) if metric else 100
     rows = []
-    for tuned in runs:
-        results, seed = tuned.results, tuned.run.seed
+    for run, results in runs:
         of = f" of {results.epochs:g}" if results.epochs is not None else ""
         score = results.dev_score(metric) if metric else None
         score = None if score is None else scale * score
         rows.append([
-            Cell(tuned.run.name),
-            Cell(tuned.group),
-            number_cell(seed, str(seed)),
+            Cell(run.name),
+            Cell(group_name(run, results)),
+            number_cell(run.seed, str(run.seed)),
             number_cell(results.best_epoch, f"{results.best_epoch or 0:g}{of}"),
             number_cell(score, decimal(score, 2)),
             number_cell(results.seconds, duration(results.seconds)),

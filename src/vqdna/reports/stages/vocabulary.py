@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vqdna.reports.charts.code_map import CodePoint, map_chart
+from vqdna.reports.charts.code_map import map_chart
 from vqdna.reports.charts.curves import GUESSING, Curves, curve_figures
 from vqdna.reports.charts.figures import rank_chart
 from vqdna.reports.content import (
@@ -25,7 +25,7 @@ from vqdna.reports.content import (
     percent,
 )
 from vqdna.reports.runs import Run, of_kind
-from vqdna.stage_results import VocabularyResults
+from vqdna.stage_results import CodeOnMap, VocabularyResults
 
 INTRODUCTION = (
     "Stage 1 learns the codes. A latent encoder turns bases into latents. Each latent is replaced by its nearest code "
@@ -155,11 +155,9 @@ def _usage_figures(results: VocabularyResults) -> dict[int, Figure]:
 
 
 def _map_figures(results: VocabularyResults) -> dict[int, Figure]:
-    levels: dict[int, list[CodePoint]] = {}
-    for record in results.code_map:
-        level, code, x, y = record.level, record.code, record.x, record.y
-        if level is not None and code is not None and x is not None and y is not None:
-            point = CodePoint(int(code), x, y, record.count or 0.0, record.top_kmer)
-            levels.setdefault(int(level), []).append(point)
+    levels: dict[int, list[CodeOnMap]] = {}
+    for point in results.code_map:
+        if point.level is not None and None not in (point.code, point.x, point.y):
+            levels.setdefault(int(point.level), []).append(point)
     title = "Map of the code vectors, level {}"
     return {level: map_chart(title.format(level), points, caption=MAP_CAPTION) for level, points in levels.items()}
