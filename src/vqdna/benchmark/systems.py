@@ -12,23 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vqdna.benchmark import running
 from vqdna.benchmark.budget import Budget
 from vqdna.benchmark.encoders import OWN_ENCODERS
 from vqdna.benchmark.outcomes import Outcome
-from vqdna.benchmark.running import (
-    ONLY,
-    STRANDS,
-    Classifier,
-    Order,
-    run_best_kmer,
-    run_boosted_trees,
-    run_budgeted,
-    run_classifier,
-    run_encoder,
-    run_network,
-    run_own_encoder,
-    run_tokens,
-)
+from vqdna.benchmark.running import ONLY, STRANDS, Classifier, Order
 from vqdna.config import load_config
 from vqdna.errors import InputError, nearest_name_hint
 
@@ -93,18 +81,18 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
     number = int(argument) if re.fullmatch(NUMBER, argument) else None
     is_plain_or_numbered = not colon or number is not None
     if kind in OWN_ENCODERS and is_plain_or_numbered:
-        run = partial(run_own_encoder, kind, budget, out)
+        run = partial(running.run_own_encoder, kind, budget, out)
         return System(name, run, tuple(STRANDS), encoder=kind, epochs=number)
     if kind == "cnn" and is_plain_or_numbered:
-        return System(name, run_network, tuple(STRANDS), epochs=number or budget.cnn_epochs)
+        return System(name, running.run_network, tuple(STRANDS), epochs=number or budget.cnn_epochs)
     if kind == "cnn-words" and argument:
         tokenizer = _built_in_or_named(argument)
-        run = partial(run_network, tokenizer=tokenizer)
+        run = partial(running.run_network, tokenizer=tokenizer)
         return System(name, run, tuple(STRANDS), tokenizer=tokenizer, epochs=budget.cnn_epochs)
     if name == "kmer-lightgbm":
-        return System(name, run_boosted_trees, epochs=1)
+        return System(name, running.run_boosted_trees, epochs=1)
     if name == "kmer-logreg":
-        return System(name, run_best_kmer, is_seedless=True, epochs=1)
+        return System(name, running.run_best_kmer, is_seedless=True, epochs=1)
     if kind == "kmer-logreg" and number:
         return _token_system(name, f"kmer:{argument}")
     if kind == "probe" and argument:
@@ -126,12 +114,12 @@ def find_system(name: str, budget: Budget, out: Path) -> System:
 
 def system_of(name: str, classifier: Classifier) -> System:
     """A system of one's own: every run fits a copy of the object on `train` alone and predicts dev and test."""
-    return System(name, partial(run_classifier, classifier), epochs=1)
+    return System(name, partial(running.run_classifier, classifier), epochs=1)
 
 
 def _token_system(name: str, tokenizer: str, most_features: int | None = None) -> System:
     spec = _built_in_or_named(tokenizer)
-    run = partial(run_tokens, spec, most_features=most_features)
+    run = partial(running.run_tokens, spec, most_features=most_features)
     return System(name, run, is_seedless=True, tokenizer=spec, epochs=1)
 
 
@@ -148,6 +136,6 @@ def _encoder_system(name: str, folder: str, config: str, budget: Budget) -> Syst
 
     source = part_folder(folder, "encoder")
     if not config:
-        return System(name, partial(run_budgeted, source, budget.finetune), tuple(STRANDS))
+        return System(name, partial(running.run_budgeted, source, budget.finetune), tuple(STRANDS))
     epochs = load_config(FinetuneConfig, config, "finetune").training.epochs
-    return System(name, partial(run_encoder, source, config), epochs=epochs)
+    return System(name, partial(running.run_encoder, source, config), epochs=epochs)
