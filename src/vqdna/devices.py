@@ -1,12 +1,28 @@
-"""Where a process computes, in which precision, and how much memory it took."""
+"""Where a process computes, in which precision, as machine code or not, and how much memory it took."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import torch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def machine_code(function: Function) -> Function:
+    """The function compiled by numba when first called, and kept on disk where there is a place for it."""
+    import numba  # by those alone who loop over bases
+
+    plain = inspect.unwrap(function)  # without the wrapper by which tests check shapes
+    try:
+        return cast(Function, numba.njit(cache=True, nogil=True)(plain))
+    except RuntimeError:  # neither the package's folder nor the user's own can be written
+        return cast(Function, numba.njit(nogil=True)(plain))
 
 
 def own_device() -> torch.device:

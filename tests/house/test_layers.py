@@ -45,8 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "simulation": {"genome", "tasks"},
     "tasks": {"genome"},
     "training": {"genome", "operations", "devices"},
-    "vocabulary": {"genome", "training"},
-    "tokenizers": {"genome", "vocabulary", "weights"},
+    "vocabulary": {"devices", "genome", "training"},
+    "tokenizers": {"devices", "genome", "vocabulary", "weights"},
     "encoder": {"genome", "tokenizers"},
     "pretrain": {"encoder", "genome", "tokenizers", "training"},  # never vocabulary: tokenizers stay exchangeable
     "finetune": {"encoder", "genome", "tasks", "tokenizers", "training", "devices", "weights"},

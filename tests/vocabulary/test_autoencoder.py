@@ -1,3 +1,4 @@
+import copy
 import inspect
 import json
 
@@ -8,12 +9,11 @@ from vqdna.config import configs_folder, load_config
 from vqdna.errors import InputError
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.training.gradient_accumulation import share_losses
-from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig, reconstruction_loss
+from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig, quantize_bases, reconstruction_loss
 from vqdna.vocabulary.codebook import UntrainedCodebookError
 from vqdna.vocabulary.configuration import FORMAT_VERSION, QUANTIZERS
 from vqdna.vocabulary.convolution import convolve
 from vqdna.vocabulary.evaluation import code_map, evaluate_vocabulary
-from vqdna.vocabulary.tapping import quantize_bases
 from vqdna.vocabulary.train import VocabularyConfig, VocabularySettings, build_vocabulary
 
 SMALL = {"width": 16, "stem_width": 12, "level_sizes": (8, 16)}
@@ -192,7 +192,8 @@ def test_saved_directory_gives_the_same_codes(options, tmp_path):
     assert torch.equal(loaded.encode(bases()), codes)
     assert torch.equal(loaded.decode(codes), model.decode(codes))
     tokenizer = VqTokenizer.from_directory(tmp_path)
-    assert torch.equal(tokenizer.encode(bases()).codes, codes)
+    exact = copy.deepcopy(model).double().encode(bases()) if tokenizer.is_compilable else codes
+    assert torch.equal(tokenizer.encode(bases()).codes, exact)
     assert torch.equal(
         tokenizer.code_vectors(codes),
         quantize_bases(model.latent_encoder, model.quantizer, bases(), feed=model.config.feed).code_vectors,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig, reconstruction_loss
+from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig, quantize_bases, reconstruction_loss
 from vqdna.vocabulary.convolution import reverse_complement
 from vqdna.vocabulary.objectives import (
     NEIGHBOR_WORD,
@@ -19,7 +19,6 @@ from vqdna.vocabulary.objectives import (
     strand_disagreement,
     word_shares,
 )
-from vqdna.vocabulary.tapping import quantize_bases
 from vqdna.vocabulary.train import VocabularySettings, collate_vocabulary, loss_terms
 
 SMALL = {"width": 16, "stem_width": 12, "num_blocks": 2, "level_sizes": (16, 32)}

@@ -67,7 +67,8 @@ class CodeEmbedding(nn.Module):
     def embedded(self, codes: Codes, tokenizer: Tokenizer) -> Embeddings:
         parts = [table(codes[..., level]) for level, table in enumerate(self.tables)]
         if self.uses_vectors:
-            parts.append(self.projection(self.norm(tokenizer.code_vectors(codes))))
+            vectors = tokenizer.code_vectors(codes).to(self.norm.weight.dtype)  # a vocabulary stays in single precision
+            parts.append(self.projection(self.norm(vectors)))
         return torch.stack(parts).sum(dim=0)
 
 

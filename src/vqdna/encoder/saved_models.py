@@ -110,6 +110,9 @@ def add_weights(digest: Any, model: nn.Module) -> None:
 class DnaModel(PreTrainedModel):
     """A transformers model whose folder takes DNA as text and says what it is."""
 
+    # Loaded in half precision, a vocabulary would give other codes.
+    _keep_in_fp32_modules_strict = {"tokenizer"}  # noqa: RUF012  # transformers reads a set
+
     def save_pretrained(  # type: ignore[override]  # further arguments by name alone
         self,
         save_directory: str | os.PathLike[str],

@@ -21,6 +21,7 @@ VARIABLE = "VQDNA_CACHE"
 KINDS = {
     "corpora": "genomes packed for training",
     "codes": "codes of sequences by a learned tokenizer",
+    "tables": "look-up tables of vocabularies",
     "covid-windows": "datasets cut from SARS-CoV-2 genomes",
 }
 

@@ -8,13 +8,15 @@ It must not know the vocabulary, nor anything of training.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
+from numpy import ndarray
 from torch import Tensor, nn
 
 from vqdna.errors import InputError
@@ -71,6 +73,16 @@ class Tokenizer(nn.Module, ABC):
         self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
     ) -> Tokens:
         """Tokens of each row; bases where `attention_mask` is False are padding at the row's end and change no code."""
+
+    def codes_of_rows(self, rows: Sequence[UInt8[ndarray, "_"]]) -> list[Int[ndarray, "_ level"]] | None:
+        """Codes of whole rows on the processor, without padding or tiles; None where a kind has no such way."""
+        del rows
+        return None
+
+    def spans_of(self, num_bases: int) -> Int[ndarray, "position 2"]:
+        """Bases of each position of a row, where only its length decides; what `codes_of_rows` goes with."""
+        starts = np.arange(num_bases)
+        return np.stack([starts, starts + 1], axis=1)
 
     def code_vectors(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:
         """Vector of each position's codes, merged over levels; only for tokenizers with a `vector_size`."""

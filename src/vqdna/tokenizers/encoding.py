@@ -60,6 +60,9 @@ def encode_sequence(
         tile_bases: bases encoded at a time, besides their context; changes memory, not codes. None takes `TILE_BASES`.
         device: where the tokenizer works; None takes the device of its tensors.
     """
+    direct = tokenizer.codes_of_rows([base_ids]) if _on_processor(tokenizer, device) else None
+    if direct is not None:
+        return direct[0], tokenizer.spans_of(len(base_ids))
     codes = [np.zeros((0, len(tokenizer.level_sizes)), dtype=np.int64)]
     spans = [np.zeros((0, 2), dtype=np.int64)]
     for batch in _of_equal_length(tiles(tokenizer, len(base_ids), tile_bases or TILE_BASES)):
@@ -147,6 +150,9 @@ def _encode_rows(
     with_spans: bool = False,
 ) -> tuple[CodeRows, list[Int[ndarray, "_ 2"]]]:
     """Codes of each row and, where asked, its spans, in the order of the rows."""
+    direct = tokenizer.codes_of_rows(rows) if _on_processor(tokenizer, device) else None
+    if direct is not None:
+        return direct, [tokenizer.spans_of(len(row)) for row in rows] if with_spans else []
     kind = np.int16 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else np.int32
     most = bases_per_batch or BASES_PER_BATCH
     device = device or tokenizer.device
@@ -159,6 +165,10 @@ def _encode_rows(
             if with_spans:
                 spans[int(number)] = covered.copy()
     return [codes[row] for row in range(len(rows))], [spans[row] for row in range(len(rows))] if with_spans else []
+
+
+def _on_processor(tokenizer: Tokenizer, device: torch.device | None) -> bool:
+    return (device or tokenizer.device).type == "cpu"
 
 
 def _encode_batch(

@@ -8,13 +8,17 @@ Transformer; with stride 1 only rows shorter than k have any.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int, UInt8
+from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional
 
+from vqdna.devices import machine_code
 from vqdna.errors import InputError
 from vqdna.genome.bases import N
 from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
@@ -73,6 +77,27 @@ class KmerTokenizer(Tokenizer):
         codes = torch.where(is_kmer, kmers, singles) * kept
         return Tokens(codes[..., None], torch.stack([starts, ends], dim=-1), kept)
 
+    def codes_of_rows(self, rows: Sequence[UInt8[ndarray, "_"]]) -> list[Int[ndarray, "_ level"]] | None:
+        """k-mers of each row, then its left-over bases one by one."""
+        fits = np.int16 if self.level_sizes[0] <= np.iinfo(np.int16).max else np.int32
+        codes = []
+        for row in rows:
+            num_kmers = max(0, (len(row) - self.k) // self.stride + 1)
+            covered = (num_kmers - 1) * self.stride + self.k if num_kmers else 0
+            own = np.empty(num_kmers + len(row) - covered, dtype=fits)
+            count_up(row, self.k, self.stride, own[:num_kmers])
+            own[num_kmers:] = 4**self.k + row[covered:].astype(fits)
+            codes.append(own[:, None])
+        return codes
+
+    def spans_of(self, num_bases: int) -> Int[ndarray, "position 2"]:
+        """K bases of each k-mer, then one base each."""
+        num_kmers = max(0, (num_bases - self.k) // self.stride + 1)
+        kmers = np.arange(num_kmers) * self.stride
+        singles = np.arange(kmers[-1] + self.k if num_kmers else 0, num_bases)
+        starts = np.concatenate([kmers, singles])
+        return np.stack([starts, starts + np.repeat([self.k, 1], [num_kmers, len(singles)])], axis=1)
+
     def settings(self) -> TokenizerSettings:
         """Kind, k and stride."""
         return {"kind": self.kind, "k": self.k, "stride": self.stride}
@@ -81,6 +106,22 @@ class KmerTokenizer(Tokenizer):
     def from_settings(cls, settings: TokenizerSettings) -> KmerTokenizer:
         """Tokenizer with the settings' k and stride."""
         return cls(settings["k"], settings["stride"])
+
+
+@machine_code
+def count_up(row: UInt8[ndarray, "base"], k: int, stride: int, codes: Int[ndarray, "window"]) -> None:
+    """Code of each k-mer of a row, written into `codes`."""
+    number = known = place = 0
+    mask = (1 << 2 * k) - 1
+    unknown = mask + 5
+    for position in range(len(codes)):
+        while place < position * stride + k:
+            base = row[place]
+            # A k-mer is known once k bases in turn are: those in front of an N have left the number by then.
+            number = ((number << 2) | (base & 3)) & mask
+            known = known + 1 if base < 4 else 0
+            place += 1
+        codes[position] = number if known >= k else unknown
 
 
 def kmer_numbers(

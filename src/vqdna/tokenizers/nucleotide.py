@@ -5,10 +5,13 @@ Flow: base_ids [batch, base] -> codes [batch, base, 1], where position i spans t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int, UInt8
+from numpy import ndarray
 from torch import Tensor
 
 from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
@@ -34,6 +37,10 @@ class NucleotideTokenizer(Tokenizer):
         starts = torch.arange(num_bases, device=base_ids.device).expand(batch, -1)
         spans = torch.stack([starts, starts + 1], dim=-1)
         return Tokens((base_ids.long() * kept)[..., None], spans * kept[..., None], kept)
+
+    def codes_of_rows(self, rows: Sequence[UInt8[ndarray, "_"]]) -> list[Int[ndarray, "_ level"]] | None:
+        """Base ids of each row as they stand."""
+        return [row[:, None].astype(np.int16) for row in rows]
 
     def settings(self) -> TokenizerSettings:
         """The kind alone."""

@@ -7,22 +7,25 @@ It must not know training, tasks or encoders.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
+from numpy import ndarray
 from torch import Tensor
 from transformers.utils import logging
 
 from vqdna.errors import InputError
 from vqdna.quiet import no_bars_unwatched
 from vqdna.tokenizers.contract import Tokenizer, TokenizerSettings, Tokens
-from vqdna.vocabulary.autoencoder import VQVAE
+from vqdna.vocabulary.autoencoder import VQVAE, Feed, encode_bases
+from vqdna.vocabulary.compiled import CompiledLevel, CompiledVocabulary
 from vqdna.vocabulary.configuration import VQVAEConfig
 from vqdna.vocabulary.convolution import positions_with_bases
-from vqdna.vocabulary.tapping import Feed, encode_bases
-from vqdna.vocabulary.word_tables import WordTables, word_tables
+from vqdna.vocabulary.exact_codes import fits_tables, position_sets
+from vqdna.weights import FOLDER
 
 
 class VqTokenizer(Tokenizer):
@@ -52,7 +55,9 @@ class VqTokenizer(Tokenizer):
             self.context_bases = max(abs(offset) for view in views for offset in view)
         self.vector_size = self.config.width
         self.max_span = self.tile_step = self.config.bases_per_position
-        self._tables: WordTables | None = None
+        self._compiled: CompiledVocabulary | None = None
+        self.is_compilable = fits_tables(self.config)
+        self.known_tables = [FOLDER / "tables"]
         self.register_load_state_dict_post_hook(_forget_tables)
         self.requires_grad_(False)
         self.train(False)
@@ -63,16 +68,30 @@ class VqTokenizer(Tokenizer):
         super().train(False)
         return self
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> VqTokenizer:
+        """Moves with the model around it, but keeps its precision: rounded, a vocabulary gives other codes."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            changed = fn(tensor)
+            return changed if changed.dtype == tensor.dtype else tensor.to(changed.device)
+
+        super()._apply(moved, recurse)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy or a pickle leaves out the tables, which it opens again."""
+        return {**self.__dict__, "_compiled": None}
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # tables are made and read outside of any graph
     @torch.no_grad()
     def encode(
         self, base_ids: UInt8[Tensor, "batch base"], attention_mask: Bool[Tensor, "batch base"] | None = None
     ) -> Tokens:
         """Tokens of each row; the last position of a row whose length is no multiple of the stride is short."""
         mask = torch.ones_like(base_ids, dtype=torch.bool) if attention_mask is None else attention_mask
-        if self._tables is None:  # made when first asked for: weights are loaded after the tokenizer is built
-            self._tables = word_tables(self.latent_encoder, self.quantizer)
-        if self._tables is not None:
-            codes = self._tables.encode(base_ids, mask, self.num_levels)
+        compiled = self.compiled()
+        if compiled is not None:
+            codes = compiled.codes_of_batch(base_ids, mask, self.num_levels)
         else:
             feed = cast(Feed, self.config.feed)
             codes = encode_bases(self.latent_encoder, self.quantizer, base_ids, mask, feed)[..., : self.num_levels]
@@ -82,6 +101,17 @@ class VqTokenizer(Tokenizer):
         end = torch.minimum(start + stride, mask.sum(dim=1, keepdim=True))
         spans = torch.stack([start, end], dim=-1)
         return Tokens(codes * positions[..., None], spans * positions[..., None], positions)
+
+    def compiled(self) -> CompiledVocabulary | None:
+        """The vocabulary as look-up tables; None where a level reads too many bases for one."""
+        if self._compiled is None and self.is_compilable:  # when first asked for: weights are loaded after building
+            self._compiled = CompiledVocabulary(self.config, self.latent_encoder, self.quantizer, self.known_tables)
+        return self._compiled
+
+    def codes_of_rows(self, rows: Sequence[UInt8[ndarray, "_"]]) -> list[Int[ndarray, "_ level"]] | None:
+        """Codes of each row by look-up, all rows in one go."""
+        compiled = self.compiled()
+        return None if compiled is None else compiled.codes_of_rows(rows, self.num_levels)
 
     def with_levels(self, num_levels: int) -> VqTokenizer:
         """A tokenizer of the same vocabulary that gives its first levels alone."""
@@ -110,7 +140,22 @@ class VqTokenizer(Tokenizer):
         Raises:
             InputError: no vocabulary lies there, or one that was never trained, or of another version.
         """
-        return cls(load_trained_vocabulary(Path(path)))
+        tokenizer = cls(load_trained_vocabulary(Path(path)))
+        tokenizer.known_tables = [model_directory(Path(path)) / "tables", FOLDER / "tables"]
+        return tokenizer
+
+    def make_tables(self) -> list[CompiledLevel]:
+        """Makes all look-up tables now, and writes their hashes into the vocabulary's folder.
+
+        Raises:
+            InputError: a level reads too many bases.
+        """
+        position_sets(self.config)
+        compiled = cast(CompiledVocabulary, self.compiled())
+        levels, own = compiled.compile(), self.known_tables[0]
+        if FOLDER not in own.parents:
+            compiled.write_known(own)
+        return levels
 
 
 def load_trained_vocabulary(path: Path) -> VQVAE:
@@ -134,7 +179,7 @@ def load_trained_vocabulary(path: Path) -> VQVAE:
 def _forget_tables(module: Any, keys: Any) -> None:
     """After other weights were loaded the codes have to be worked out anew."""
     del keys
-    module._tables = None
+    module._compiled = None
 
 
 def model_directory(path: Path) -> Path:

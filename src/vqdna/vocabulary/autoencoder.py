@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -23,6 +23,7 @@ from vqdna.vocabulary.convolution import (
     NUM_BASES,
     BaseDecoder,
     LatentEncoder,
+    kept,
     positions_with_bases,
     reverse_complement,
 )
@@ -35,9 +36,17 @@ from vqdna.vocabulary.objectives import (
     known_base_loss,
     strand_disagreement,
 )
-from vqdna.vocabulary.quantizer import HierarchicalQuantizer, ProductQuantizer, Quantizer, ResidualQuantizer
-from vqdna.vocabulary.tapping import Feed, encode_bases, quantize_bases
+from vqdna.vocabulary.quantizer import (
+    HierarchicalQuantizer,
+    ProductQuantizer,
+    Quantizer,
+    QuantizerOutput,
+    ResidualQuantizer,
+    mean_of,
+)
 from vqdna.vocabulary.views import ViewEncoder, ViewLayer
+
+Feed = Literal["continuous", "quantized"]
 
 
 @dataclass
@@ -191,6 +200,63 @@ class VQVAE(PreTrainedModel):
     def update_codebooks(self) -> None:
         """One codebook step; call it once after each optimizer step, on every rank. The trainer of stage 1 does."""
         self.quantizer.update_codebooks()
+
+
+def quantize_bases(
+    latent_encoder: LatentEncoder | ViewEncoder,
+    quantizer: Quantizer,
+    base_ids: UInt8[Tensor, "batch base"],
+    attention_mask: Bool[Tensor, "batch base"] | None = None,
+    feed: Feed = "continuous",
+    *,
+    only_codes: bool = False,
+) -> QuantizerOutput:
+    """Codes, code vectors and loss terms of a batch; in training mode the codebooks take note of its latents.
+
+    Args:
+        latent_encoder: gives the latents.
+        quantizer: reads them.
+        base_ids: A, C, G, T = 0..3, N = 4.
+        attention_mask: False for padding at a row's end.
+        feed: what the block behind a tap reads.
+        only_codes: no codebook takes note of anything, and the loss terms may be zero.
+
+    Raises:
+        UntrainedCodebookError: codes alone are asked for, or in evaluation mode, before any training.
+        TypeError: codes are to be fed, and the quantizer reads one tap only or the latent encoder has no blocks.
+    """
+    if feed == "continuous":
+        output: QuantizerOutput = quantizer(latent_encoder(base_ids, attention_mask), only_codes=only_codes)
+        return output
+    if not isinstance(quantizer, HierarchicalQuantizer):
+        raise TypeError(f"a {type(quantizer).__name__} feeds no block; only HRQ has taps before the last")
+    if isinstance(latent_encoder, ViewEncoder):
+        raise TypeError("views have no block that could be fed the codes")
+    features, keep = latent_encoder.start(base_ids, attention_mask)
+    levels: list[QuantizerOutput] = []
+    for level in range(len(latent_encoder.taps)):
+        features = latent_encoder.segment(level, features, keep)
+        levels.append(quantizer.quantize_level(level, features, levels, only_codes=only_codes))
+        # The next block reads the token of the levels so far, which carries the gradient straight through to the
+        # features it replaces. Padding has a token too, the code nearest to zeros: it must not reach its neighbors.
+        features = kept(mean_of([output.code_vectors for output in levels]).to(features.dtype), keep)
+    return quantizer.merge(levels)
+
+
+def encode_bases(
+    latent_encoder: LatentEncoder | ViewEncoder,
+    quantizer: Quantizer,
+    base_ids: UInt8[Tensor, "batch base"],
+    attention_mask: Bool[Tensor, "batch base"] | None = None,
+    feed: Feed = "continuous",
+) -> Int[Tensor, "batch position level"]:
+    """Codes of a batch, nothing noted.
+
+    Raises:
+        UntrainedCodebookError: the quantizer was neither trained nor loaded.
+    """
+    with torch.no_grad():
+        return quantize_bases(latent_encoder, quantizer, base_ids, attention_mask, feed, only_codes=True).codes
 
 
 _SHARED_SHAPE = (

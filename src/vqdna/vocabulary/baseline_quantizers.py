@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vqdna.errors import InputError
-from vqdna.vocabulary.codebook import Codebook, CodebookSettings, UntrainedCodebookError, nearest_codes
+from vqdna.vocabulary.codebook import Codebook, CodebookSettings, UntrainedCodebookError, at_least_single, nearest_codes
 from vqdna.vocabulary.gradients import Gradient, straight_through
 from vqdna.vocabulary.quantizer import CodebookQuantizer, Quantizer, QuantizerOutput
 from vqdna.vocabulary.row_sample import is_distributed
@@ -196,7 +196,7 @@ class FiniteScalarQuantizer(LibraryQuantizer):
     ) -> QuantizerOutput:
         """The last tap's scalars, rounded with the straight-through gradient."""
         with torch.autocast(latents[-1].device.type, enabled=False):
-            latent = latents[-1].float()
+            latent = at_least_single(latents[-1])
             self._fit_to_first(latent, learn=self.training and not only_codes)
             scalars, codes = _finite_scalars(self.fsq_levels, latent.device)(_in_float32(self.narrow, latent))
             nothing = scalars.new_zeros(())
@@ -252,7 +252,7 @@ class SimQuantizer(LibraryQuantizer):
     ) -> QuantizerOutput:
         """The last tap's nearest code vectors."""
         with torch.autocast(latents[-1].device.type, enabled=False):
-            latent = latents[-1].float()
+            latent = at_least_single(latents[-1])
             self._fit_to_first(latent, learn=self.training and not only_codes)
             table = self.library.codebook  # worked out anew from the matrix each time it is asked for
             codes = nearest_codes(latent.detach().flatten(0, -2), table.detach()).view(latent.shape[:-1])
@@ -278,7 +278,7 @@ class SimQuantizer(LibraryQuantizer):
 
 
 def _in_float32(linear: nn.Linear, values: Float[Tensor, "*position dim"]) -> Float[Tensor, "*position dim_out"]:
-    return nn.functional.linear(values.float(), linear.weight.float(), linear.bias.float())
+    return nn.functional.linear(*map(at_least_single, (values, linear.weight, linear.bias)))
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -50,6 +50,11 @@ class UntrainedCodebookError(RuntimeError):
     """A codebook that has never seen latents was asked for codes."""
 
 
+def at_least_single(values: Tensor) -> Tensor:
+    """In single precision, or double where they are double: distances of near code vectors differ in late digits."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 @torch.no_grad()
 def nearest_codes(latents: Float[Tensor, "row dim"], code_vectors: Float[Tensor, "size dim"]) -> Int[Tensor, "row"]:
     """Code of the closest code vector for each latent, by squared Euclidean distance; ties go to the lowest code.

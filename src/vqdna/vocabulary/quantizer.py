@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vqdna.vocabulary.codebook import Codebook, CodebookSettings
+from vqdna.vocabulary.codebook import Codebook, CodebookSettings, at_least_single
 from vqdna.vocabulary.gradients import Gradient, straight_through
 
 
@@ -154,7 +154,7 @@ class CodebookQuantizer(Quantizer):
         codebook = self.codebooks[level]
         # Distances of near code vectors differ in digits that bfloat16 does not have: codes would depend on autocast.
         with torch.autocast(latent.device.type, enabled=False):
-            target = self._level_input(latent.float(), previous)
+            target = self._level_input(at_least_single(latent), previous)
             codes = codebook.encode(target, learn=self.training and not only_codes)
             vectors, nothing = codebook.lookup(codes), target.new_zeros(())
             if only_codes:
@@ -274,7 +274,7 @@ class ResidualQuantizer(CodebookQuantizer):
         """Every level on the rest that the earlier ones left."""
         levels: list[QuantizerOutput] = []
         with torch.autocast(latents[-1].device.type, enabled=False):
-            latent = latents[-1].float()
+            latent = at_least_single(latents[-1])
             for codebook in self.codebooks:
                 so_far = levels[-1].code_vectors.detach() if levels else None
                 rest = latent.detach() if so_far is None else latent.detach() - so_far

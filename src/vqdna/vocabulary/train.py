@@ -37,9 +37,14 @@ from vqdna.training.window_batches import (
     window_sampler,
 )
 from vqdna.vocabulary.autoencoder import VQVAE
+from vqdna.vocabulary.compiled import CompiledVocabulary
 from vqdna.vocabulary.configuration import QUANTIZERS, VQVAEConfig
 from vqdna.vocabulary.evaluation import code_map, evaluate_vocabulary
+from vqdna.vocabulary.exact_codes import fits_tables
 from vqdna.vocabulary.objectives import draw_hidden_bases
+
+MOST_DISTANCES = 2**31
+"""Words times codes of levels that are compiled as soon as they are trained; larger ones when they are first used."""
 
 
 class VocabularySettings(StrictModel):
@@ -217,6 +222,9 @@ def run_vocabulary(
     results = _results(config, model, windows, seed, time.monotonic() - started, describe_genomes(genomes, corpus))
     if is_main_process():
         folder.save_model(model)
+        if fits_tables(model.config):
+            compiled = CompiledVocabulary(model.config, model.latent_encoder, model.quantizer)
+            compiled.write_known(folder.path / "model" / "tables", most_distances=MOST_DISTANCES)
         folder.write_results(results.model_dump(mode="json", exclude_unset=True))
     return results
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from vqdna.tokenizers.vq import VqTokenizer
-from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
-from vqdna.vocabulary.tapping import quantize_bases
+from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig, quantize_bases
 
 SHAPE = {"width": 16, "stem_width": 12, "level_sizes": (8, 16), "num_blocks": 4}
 
