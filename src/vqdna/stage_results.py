@@ -59,6 +59,10 @@ class Record(BaseModel):
     def _tolerant(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         return handler(value if isinstance(value, Mapping | cls) else {})
 
+    def to_json(self) -> dict[str, Any]:
+        """The keys that were given, as JSON has them."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
 
 class MeanAndSd(Record):
     """Mean over seeds, and sample standard deviation (n - 1) where there are two or more."""

@@ -45,7 +45,7 @@ def test_the_study_has_a_section_of_its_own(page: Page) -> None:
 
 
 def test_the_verdict_says_what_the_last_encoder_gains_and_where(page: Page) -> None:
-    assert "worth +15.0 points of mean dev MCC: 45.0 against 30.0 from fresh weights" in page.text
+    assert "worth +15.0 points of mean dev MCC: 45.0 against 30.0 from random initialization" in page.text
     assert "ahead on 1 of 2 datasets" in page.text
     assert "The best control without an encoder (probe:kmer:6) has 30.0." in page.text
 

@@ -158,7 +158,7 @@ class CodebookRun(Cell[CodebookResult]):
             settings=self.settings,
             **about,
         )
-        write_json(self.lock / RESULTS_FILE, result.model_dump(mode="json", exclude_unset=True))
+        write_json(self.lock / RESULTS_FILE, result.to_json())
         return result
 
     def _tokenizer(self) -> tuple[Tokenizer, Values]:

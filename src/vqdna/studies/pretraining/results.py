@@ -67,6 +67,15 @@ class PretrainingRow(Record):
         return MeanAndSd(mean=self.mean, sd=self.sd)
 
     @property
+    def million_bases(self) -> float | None:
+        """Bases seen in pre-training."""
+        return None if self.bases_seen is None else self.bases_seen / 1e6
+
+    @property
     def known_scores(self) -> dict[str, float]:
         """Scores of the datasets that have one."""
         return {name: score for name, score in (self.datasets or {}).items() if score is not None}
+
+    def score_on(self, dataset: str) -> MeanAndSd:
+        """Mean dev MCC of a dataset; without one where the row has none."""
+        return MeanAndSd(mean=(self.datasets or {}).get(dataset))

@@ -12,16 +12,15 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from vqdna.baselines.probe import run_probe
-from vqdna.config import completed, load_config, read_yaml
+from vqdna.config import Values, completed, load_config, read_yaml
 from vqdna.encoder.genome_encoder import load_encoder
 from vqdna.errors import InputError
-from vqdna.experiments.cells import Cell, run_cells
+from vqdna.experiments.cells import Cell, progress_on, run_cells
 from vqdna.experiments.records import known_record
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.starting_weights import random_encoder
@@ -49,17 +48,6 @@ class Study:
     max_train: int | None
     max_dev: int | None
     files: dict[str, DatasetFiles]
-
-    def config_of(self, encoder: str) -> FinetuneConfig:
-        """The fine-tuning of an encoder; new weights are not mixed with new ones, which would only shrink them."""
-        return self.config.model_copy(update={"fresh_share": 0.0}) if encoder.startswith(RANDOM) else self.config
-
-    def splits(self, dataset: str) -> Splits:
-        """The study's draw from the dataset's `train` and `dev`; the test split stays unread."""
-        files = self.files[dataset]
-        train = read_labelled(files.train)
-        dev = read_labelled(files.dev, like=train)
-        return Splits(_drawn(train, self.max_train), _drawn(dev, self.max_dev), None)
 
 
 def run_pretraining_study(
@@ -95,8 +83,11 @@ def run_pretraining_study(
     """
     files = {name: files_of(name, data_root) for name in datasets}
     study = Study(out, load_config(FinetuneConfig, config, "finetune", overrides), max_train, max_dev, files)
-    for name in encoders:
-        _check(name)
+    for name in encoders:  # what a run will need must be there
+        if name.startswith(PROBE):
+            load_tokenizer(name.removeprefix(PROBE))
+        else:
+            load_encoder(Path(name.removeprefix(RANDOM)))
     # Seed by seed, so that a study cut short has a mean over all datasets. A probe has but one seed.
     chosen = [
         PretrainingRun(study, encoder, name, seed)
@@ -105,11 +96,7 @@ def run_pretraining_study(
         for encoder in encoders
         if seed == 0 or not encoder.startswith(PROBE)
     ]
-    console = console or Console(stderr=True)
-
-    def tell(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
-
+    tell = progress_on(console)
     tell(f"{len(chosen)} cells, {sum(cell.known() is not None for cell in chosen)} known")
     run_cells(chosen, tell, after=lambda: write_summary(out, command_line()))
     return write_summary(out, command_line())
@@ -117,14 +104,7 @@ def run_pretraining_study(
 
 @dataclass(frozen=True)
 class PretrainingRun(Cell[PretrainingResult]):
-    """One fine-tuning.
-
-    Attributes:
-        study: what all have in common.
-        encoder: folder of an encoder, `random:` and one, or `probe:` and a tokenizer.
-        dataset: name as `find_dataset` takes it, or a folder with train and dev tables.
-        seed: of the fine-tuning, and of new weights.
-    """
+    """One fine-tuning; `encoder` and `dataset` as `run_pretraining_study` takes them."""
 
     study: Study
     encoder: str
@@ -133,7 +113,6 @@ class PretrainingRun(Cell[PretrainingResult]):
 
     @property
     def name(self) -> str:
-        """Encoder, dataset and seed."""
         return f"{self.encoder} {self.dataset} seed {self.seed}"
 
     @property
@@ -142,82 +121,72 @@ class PretrainingRun(Cell[PretrainingResult]):
         return self.study.out / _slug(self.encoder) / f"{_slug(self.dataset)}-seed-{self.seed}"
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def config(self) -> FinetuneConfig:
+        """The fine-tuning; new weights are not mixed with new ones, which would only shrink them."""
+        config = self.study.config
+        return config.model_copy(update={"fresh_share": 0.0}) if self.encoder.startswith(RANDOM) else config
+
+    @property
+    def settings(self) -> Values:
         """Everything that decides the numbers beside encoder, dataset and seed."""
-        configuration = self.study.config_of(self.encoder).model_dump(mode="json")
+        configuration = self.config.model_dump(mode="json")
         return {"configuration": configuration, "max_train": self.study.max_train, "max_dev": self.study.max_dev}
 
     def known(self) -> PretrainingResult | None:
-        """Result of an earlier call."""
         path = self.lock / RESULTS_FILE
         return known_record(path, PretrainingResult, self.settings, "the pre-training study", _completed)
 
-    def run(self) -> PretrainingResult:
-        """Fine-tunes, or probes; the fine-tuned weights are not kept."""
-        found = self._probed() if self.encoder.startswith(PROBE) else self._finetuned()
-        record = {
-            "stage": "study",
-            "study": STUDY,
-            "encoder": self.encoder,
-            "dataset": self.dataset,
-            "seed": self.seed,
-            "bases_seen": bases_seen(self.encoder),
-            "command": command_line(),
-            **found,
-            "settings": self.settings,
-        }
-        write_json(self.lock / RESULTS_FILE, record)
-        for finished in ("run", "encoder"):
-            shutil.rmtree(self.lock / finished, ignore_errors=True)
-        return PretrainingResult.model_validate(record)
-
     def told(self, record: PretrainingResult) -> str:
-        """Score and time."""
         return f"dev MCC {100 * (record.mcc or 0):.1f} ({record.seconds or 0:.0f} s)"
 
-    def _probed(self) -> dict[str, Any]:
+    def run(self) -> PretrainingResult:
+        """Fine-tunes, or probes; the fine-tuned weights are not kept."""
+        # The test split stays unread.
+        files, most = self.study.files[self.dataset], (self.study.max_train, self.study.max_dev)
+        train = read_labelled(files.train)
+        splits = Splits(_drawn(train, most[0]), _drawn(read_labelled(files.dev, like=train), most[1]), None)
+        result = PretrainingResult(
+            stage="study",
+            study=STUDY,
+            encoder=self.encoder,
+            dataset=self.dataset,
+            seed=self.seed,
+            bases_seen=bases_seen(self.encoder),
+            command=command_line(),
+            settings=self.settings,
+            **(self._probed(splits) if self.encoder.startswith(PROBE) else self._finetuned(splits)),
+        )
+        write_json(self.lock / RESULTS_FILE, result.to_json())
+        for finished in ("run", "encoder"):
+            shutil.rmtree(self.lock / finished, ignore_errors=True)
+        return result
+
+    def _probed(self, splits: Splits) -> Values:
         """Result of logistic regression on codes; its regularization is chosen on dev, as epochs are."""
-        splits = self.study.splits(self.dataset)
-        train, dev = splits.train, splits.dev
-        found = run_probe(load_tokenizer(self.encoder.removeprefix(PROBE)), train, dev, dev, seed=self.seed)
+        tokenizer = load_tokenizer(self.encoder.removeprefix(PROBE))
+        found = run_probe(tokenizer, splits.train, splits.dev, splits.dev, seed=self.seed)
         weights = int(found.num_features)
         return {
             "seconds": round(found.seconds, 1),
             "best_epoch": None,
             "parameters": {"total": weights, "trainable": weights},
-            "sequences": {"train": len(train), "dev": len(dev), "test": 0},
+            "sequences": {"train": len(splits.train), "dev": len(splits.dev), "test": 0},
             "dev": found.dev,
         }
 
-    def _finetuned(self) -> dict[str, Any]:
+    def _finetuned(self, splits: Splits) -> Values:
         source = Path(self.encoder.removeprefix(RANDOM))
-        is_new = self.encoder.startswith(RANDOM)
+        if self.encoder.startswith(RANDOM):
+            source = random_encoder(source, self.lock / "encoder", self.seed)
         found = run_finetune(
-            self.study.config_of(self.encoder),
-            self.study.splits(self.dataset),
-            encoder=random_encoder(source, self.lock / "encoder", self.seed) if is_new else source,
-            out=self.lock / "run",
-            seed=self.seed,
-            announces=False,
+            self.config, splits, encoder=source, out=self.lock / "run", seed=self.seed, announces=False
         )
         return {key: getattr(found, key) for key in ("seconds", "best_epoch", "parameters", "sequences", "dev")}
 
 
-def _completed(settings: Any) -> Any:
+def _completed(settings: Values) -> Values:
     """Settings of an earlier version with today's defaults."""
     return {**settings, "configuration": completed(FinetuneConfig, settings.get("configuration", {}))}
-
-
-def _check(encoder: str) -> None:
-    """Loads what a run will need.
-
-    Raises:
-        InputError: there is no such encoder or tokenizer.
-    """
-    if encoder.startswith(PROBE):
-        load_tokenizer(encoder.removeprefix(PROBE))
-    else:
-        load_encoder(Path(encoder.removeprefix(RANDOM)))
 
 
 def bases_seen(encoder: str) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vqdna.quantities import markdown_table
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 from vqdna.stage_results import MeanAndSd
 from vqdna.studies.pretraining.results import STUDY, PretrainingResult, PretrainingRow
@@ -40,27 +41,22 @@ def markdown_summary(rows: Sequence[PretrainingRow]) -> str:
     """The table, scores x 100 as mean ± standard deviation over seeds; then every dataset's mean."""
     names = list(rows[0].datasets or ()) if rows else []
     totals = [
-        f"| {row.encoder} | {'-' if row.bases_seen is None else f'{row.bases_seen / 1e6:.1f} M'} | {len(row.seeds)} | "
-        f"{row.score.text(missing='-')} |"
+        [
+            row.encoder,
+            "-" if row.million_bases is None else f"{row.million_bases:.1f} M",
+            str(len(row.seeds)),
+            row.score.text(missing="-"),
+        ]
         for row in rows
     ]
-    details = [
-        f"| {row.encoder} | "
-        + " | ".join(MeanAndSd(mean=row.known_scores.get(n)).text(missing="-") for n in names)
-        + " |"
-        for row in rows
-    ]
-    lines = [
-        "What pre-training is worth: dev MCC x 100 after the same fine-tuning, mean ± standard deviation over seeds.\n",
-        f"| encoder | bases seen | seeds | mean of {len(names)} sets |",
-        "|---|---|---|---|",
-        *totals,
-        "\nEach dataset, mean over seeds:\n",
-        "| encoder | " + " | ".join(names) + " |",
-        "|---" * (len(names) + 1) + "|",
-        *details,
-    ]
-    return "\n".join(lines) + "\n"
+    details = [[row.encoder, *(row.score_on(name).text(missing="-") for name in names)] for row in rows]
+    head = "What pre-training is worth: dev MCC x 100 after the same fine-tuning, mean ± standard deviation over seeds."
+    return (
+        f"{head}\n\n"
+        + markdown_table(["encoder", "bases seen", "seeds", f"mean of {len(names)} sets"], totals)
+        + "\nEach dataset, mean over seeds:\n\n"
+        + markdown_table(["encoder", *names], details)
+    )
 
 
 def _row(encoder: str, names: Sequence[str], results: Sequence[PretrainingResult]) -> PretrainingRow:

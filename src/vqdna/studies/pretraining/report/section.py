@@ -9,9 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vqdna.reports.charts.figures import Line, line_chart
-from vqdna.reports.content import Block, Cell, Figure, Section, Table, duration, known, magnitude, number_cell, plural
+from vqdna.reports.content import (
+    Block,
+    Cell,
+    Figure,
+    Section,
+    Table,
+    decimal,
+    duration,
+    known,
+    magnitude,
+    number_cell,
+    plural,
+    score_cell,
+)
 from vqdna.reports.runs import Run
-from vqdna.stage_results import MeanAndSd
 from vqdna.studies.pretraining.results import STUDY, PretrainingResult, PretrainingRow
 
 INTRODUCTION = (
@@ -57,14 +69,13 @@ def _block(run: Run, rows: Sequence[PretrainingRow]) -> Block:
 
 def _verdict(rows: Sequence[PretrainingRow]) -> list[str]:
     """How the encoder that saw most stands to random initialization."""
-    fresh = [row for row in rows if row.bases_seen == 0]
-    trained = [row for row in rows if row.bases_seen]
-    if not fresh or not trained:
+    first = next((row for row in rows if row.bases_seen == 0), None)
+    last = max((row for row in rows if row.bases_seen), key=lambda row: row.bases_seen or 0, default=None)
+    if first is None or last is None:
         return []
-    last = max(trained, key=lambda row: row.bases_seen or 0)
-    ours, theirs = 100 * (last.mean or 0), 100 * (fresh[0].mean or 0)
-    sets, before = last.known_scores, fresh[0].known_scores
-    ahead = [name for name in sets if name in before and sets[name] > before[name]]
+    ours, theirs = 100 * (last.mean or 0), 100 * (first.mean or 0)
+    sets, before = last.known_scores, first.known_scores
+    ahead = sum(name in before and sets[name] > before[name] for name in sets)
     controls = [row for row in rows if row.bases_seen is None]
     best = max(controls, key=lambda row: row.mean or 0, default=None)
     of_control = (
@@ -72,43 +83,35 @@ def _verdict(rows: Sequence[PretrainingRow]) -> list[str]:
     )
     return [
         f"After {magnitude(last.bases_seen)} bases pre-training is worth {ours - theirs:+.1f} points of mean dev MCC: "
-        f"{ours:.1f} against {theirs:.1f} from fresh weights, and ahead on {len(ahead)} of "
+        f"{ours:.1f} against {theirs:.1f} from random initialization, and ahead on {ahead} of "
         f"{plural(len(sets), 'dataset')}.{of_control}"
     ]
 
 
 def _curve(rows: Sequence[PretrainingRow]) -> list[Figure]:
     """Mean and every dataset over the bases seen, where several amounts are there."""
-    points = sorted(((row.bases_seen / 1e6, row) for row in rows if row.bases_seen is not None), key=lambda p: p[0])
+    points = sorted(((at, row) for row in rows if (at := row.million_bases) is not None), key=lambda point: point[0])
     seen = [at for at, _ in points]
     if len(set(seen)) != len(seen) or len(seen) < 2:
         return []
     lines = [Line("mean", seen, [100 * (row.mean or 0) for _, row in points], color=0)]
     for name in points[0][1].known_scores:
-        scores = [(at, 100 * row.known_scores[name]) for at, row in points if name in row.known_scores]
-        xs, ys = [at for at, _ in scores], [score for _, score in scores]
-        lines.append(Line(name, xs, ys, color=1, group="each dataset"))
-    chart = line_chart("Learning curve", lines, x="million bases seen", y="dev MCC x 100", caption=CURVE_CAPTION)
-    return [chart]
+        scores = {at: 100 * row.known_scores[name] for at, row in points if name in row.known_scores}
+        lines.append(Line(name, list(scores), list(scores.values()), color=1, group="each dataset"))
+    return [line_chart("Learning curve", lines, x="million bases seen", y="dev MCC x 100", caption=CURVE_CAPTION)]
 
 
 def _table(rows: Sequence[PretrainingRow]) -> Table:
     names = list(dict.fromkeys(name for row in rows for name in row.known_scores))
-    columns = ["encoder", "million bases", "seeds", "mean", *names]
-    scores = [[row.score, *(MeanAndSd(mean=row.known_scores.get(name)) for name in names)] for row in rows]
+    scores = [[row.score, *map(row.score_on, names)] for row in rows]
     best = [max(score.mean for score in column if score.mean is not None) for column in zip(*scores)]
-    return Table(TABLE_CAPTION, columns, [_cells(row, values, best) for row, values in zip(rows, scores)])
-
-
-def _cells(row: PretrainingRow, scores: Sequence[MeanAndSd], best: Sequence[float]) -> list[Cell]:
     cells = [
-        number_cell(None if score.mean is None else 100 * score.mean, score.text(), best=score.mean == top)
-        for score, top in zip(scores, best)
+        [
+            Cell(row.encoder),
+            number_cell(row.million_bases, decimal(row.million_bases, 1)),
+            Cell(str(len(row.seeds)), len(row.seeds)),
+            *(score_cell(score, best=score.mean == top) for score, top in zip(own, best)),
+        ]
+        for row, own in zip(rows, scores)
     ]
-    bases = None if row.bases_seen is None else row.bases_seen / 1e6
-    return [
-        Cell(row.encoder),
-        number_cell(bases, f"{bases:.1f}" if bases is not None else ""),
-        Cell(str(len(row.seeds)), len(row.seeds)),
-        *cells,
-    ]
+    return Table(TABLE_CAPTION, ["encoder", "million bases", "seeds", "mean", *names], cells)
