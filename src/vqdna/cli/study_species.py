@@ -42,13 +42,16 @@ def species(
     quiet: Quiet = False,
 ) -> None:
     """Which species is a window from? HyenaDNA's task at 1k to 450k bases, beside what composition alone tells."""
+    from dataclasses import replace
+
     from vqdna.cli.options import named_sources
     from vqdna.data_root import find_data_root
     from vqdna.errors import InputError
-    from vqdna.studies.species.cells import LENGTHS, QUICK_LENGTHS, QUICK_SETS, find_preset, parse_lengths
-    from vqdna.studies.species.report.page import write_species_page
+    from vqdna.studies.species.cells import LENGTHS, PRESETS, QUICK_LENGTHS, QUICK_SETS, parse_lengths
+    from vqdna.studies.species.plan import Study
+    from vqdna.studies.species.report.section import write_species_page
     from vqdna.studies.species.sets import find_species_set, sets_at_hand
-    from vqdna.studies.species.study import Study, run_species_study, with_options
+    from vqdna.studies.species.study import run_species_study
     from vqdna.weights import part_folder
 
     prepare(quiet)
@@ -57,7 +60,13 @@ def species(
     if not names:
         raise InputError("no species set lies in the data root; give --genomes DIR, TABLE or NAME")
     encoders = named_sources(encoder or (), "--encoder")
-    preset = with_options(find_preset("quick" if quick else "full"), seeds, budget, max_bases)
+    preset = PRESETS["quick" if quick else "full"]
+    preset = replace(
+        preset,
+        seeds=seeds or preset.seeds,
+        budget=budget or preset.budget,
+        max_bases=max_bases or preset.max_bases,
+    )
     rows = run_species_study(
         Study(
             sets=tuple(find_species_set(name, root) for name in dict.fromkeys(names)),

@@ -92,6 +92,14 @@ def test_hand_made_counts_of_a_window_are_those_of_the_probe(split, spec):
     assert np.array(single) == pytest.approx(alone, abs=1e-6)
 
 
+def test_overlapping_tokens_of_a_long_contig_are_those_of_the_whole():
+    """Pieces of 131,072 bases would lose the five 6-mers over each of their ends."""
+    tokenizer, contig = load_tokenizer("kmer:6"), bases(131_072 + 300)
+    row, whole = read_tokens(tokenizer, contig, 7), tokenizer.encode(torch.from_numpy(contig)[None])
+    assert (row.codes == whole.codes[0].numpy()).all()
+    assert (np.stack([row.starts, row.ends], axis=1) == whole.spans[0].numpy() + 7).all()
+
+
 def test_learned_codes_of_a_window_are_those_read_alone_but_for_its_edges(split, hrq):
     system = TokenFeatures(hrq)
     system.read(split.corpus, split.used)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from vqdna.results import read_json, write_json
 from vqdna.studies.species import study as species_study
 from vqdna.studies.species.cells import Preset, length_name, parse_lengths, within_budget
 from vqdna.studies.species.cost import measure_costs
+from vqdna.studies.species.plan import Study
 from vqdna.studies.species.results import SystemAbout, WindowCost
 from vqdna.studies.species.sets import find_species_set
-from vqdna.studies.species.study import Study, run_species_study, with_options
+from vqdna.studies.species.study import run_species_study
 from vqdna.studies.species.systems import SystemSpec, choose_systems
 from vqdna.tokenizers import load_tokenizer
 
@@ -121,17 +123,17 @@ def test_cells_hold_what_was_done_and_are_known_afterwards(run, tmp_path):
 def test_a_cut_study_goes_on_where_it_broke(run, tmp_path, monkeypatch):
     real, ran = species_study.probe_windows, []
 
-    def breaking(system, split, drawn):
+    def breaking(system, corpus, drawn):
         if len(ran) == 2:
             raise KeyboardInterrupt
         ran.append(drawn["train"].length)
-        return real(system, split, drawn)
+        return real(system, corpus, drawn)
 
     monkeypatch.setattr(species_study, "probe_windows", breaking)
     with pytest.raises(KeyboardInterrupt):
         run("nucleotide")
     monkeypatch.setattr(
-        species_study, "probe_windows", lambda system, split, drawn: ran.append(1) or real(system, split, drawn)
+        species_study, "probe_windows", lambda system, corpus, drawn: ran.append(1) or real(system, corpus, drawn)
     )
     rows, _ = run("nucleotide")
     assert len(ran) == 4
@@ -148,7 +150,7 @@ def test_a_system_of_another_process_is_left_to_it(run, tmp_path):
 def test_cells_of_other_settings_and_damaged_ones_are_refused(run, tmp_path):
     run("nucleotide", lengths=(100,))
     with pytest.raises(InputError, match=r"made with other settings \('preset.max_bases' differs\)"):
-        run("nucleotide", lengths=(100,), preset=with_options(TINY, None, None, 50_000))
+        run("nucleotide", lengths=(100,), preset=replace(TINY, max_bases=50_000))
     path = tmp_path / "out/clade/nucleotide-100/seed-0/results.json"
     write_json(path, {"study": "species"})
     with pytest.raises(InputError, match="not a result of the species study; delete it"):
@@ -157,7 +159,7 @@ def test_cells_of_other_settings_and_damaged_ones_are_refused(run, tmp_path):
 
 def test_more_seeds_keep_what_is_there(run):
     run("nucleotide", lengths=(100,))
-    rows, shown = run("nucleotide", lengths=(100,), preset=with_options(TINY, 3, None, None))
+    rows, shown = run("nucleotide", lengths=(100,), preset=replace(TINY, seeds=3))
     assert rows[0]["seeds"] == [0, 1, 2]
     assert shown.count("accuracy") == 1
 
@@ -204,7 +206,7 @@ def test_tokenizers_that_are_not_given_are_trained_once(run, tmp_path):
     assert "trained without labels on the genomes of the study" in rows[0]["how"]
     settings = tmp_path / "out/tokenizers/bpe/settings.json"
     stamp = settings.stat().st_mtime_ns
-    run("bpe", lengths=(100,), preset=with_options(TINY, 3, None, None))
+    run("bpe", lengths=(100,), preset=replace(TINY, seeds=3))
     assert settings.stat().st_mtime_ns == stamp
 
 
@@ -243,7 +245,7 @@ def test_a_budget_cuts_windows_in_proportion_and_never_below_the_fewest():
 )
 def test_systems_that_make_no_sense_are_refused(systems, tokenizers, expected):
     with pytest.raises(InputError, match=expected):
-        choose_systems(systems, tokenizers, {"small": "folder"}, finetuned=False)
+        choose_systems(systems, tokenizers, {"small": "folder"}, Path(), finetuned=False)
 
 
 def test_sources_have_names():

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vqdna.errors import InputError, nearest_name_hint
+from vqdna.errors import InputError
 
 LENGTHS = "1k,20k,32k,250k,450k"
 QUICK_LENGTHS = "1k,20k,32k"
@@ -18,8 +18,6 @@ QUICK_SETS = ("mammals", "klebsiella")
 
 FEWEST_PER_CLASS = {"train": 8, "dev": 3, "test": 5}
 """Windows of each class below which a budget is refused rather than kept."""
-
-Counts = Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -56,17 +54,6 @@ PRESETS = {
 }
 
 
-def find_preset(name: str) -> Preset:
-    """Preset of that name.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in PRESETS:
-        raise InputError(f"no preset '{name}', expected one of {', '.join(PRESETS)}{nearest_name_hint(name, PRESETS)}")
-    return PRESETS[name]
-
-
 def parse_lengths(text: str) -> tuple[int, ...]:
     """Lengths in bases, ascending, of a text such as `1k,20k,450k`; k is a thousand.
 
@@ -87,7 +74,9 @@ def length_name(length: int) -> str:
     return f"{length // 1000}k" if length % 1000 == 0 else str(length)
 
 
-def within_budget(counts: Counts, num_classes: int, seconds: float, budget: float) -> tuple[dict[str, int], str | None]:
+def within_budget(
+    counts: Mapping[str, int], num_classes: int, seconds: float, budget: float
+) -> tuple[dict[str, int], str | None]:
     """Windows that a budget pays for, each taking so many seconds; and why not, where they are too few.
 
     Args:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from vqdna.studies.species.features import (
     SpeciesFeatures,
     TokenFeatures,
 )
-from vqdna.studies.species.results import WindowCost
+from vqdna.studies.species.results import SystemCosts, WindowCost
 from vqdna.studies.species.systems import SystemSpec
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.encoding import TILES_AT_A_TIME
@@ -42,6 +42,26 @@ NUM_WORDS = 4096  # of six bases
 WARM_UP_BASES = 1000
 TRAINING_BATCH = 32
 FLOAT, WORD = 4, 8  # bytes
+
+
+def run_bytes(system: SpeciesFeatures, length: int, num_bases: int, num_windows: int) -> int:
+    """Bytes that a run takes beyond weights and libraries.
+
+    Args:
+        system: which keeps the tokens of the set while windows are drawn from them, where it has tokens.
+        length: of the windows.
+        num_bases: of the set.
+        num_windows: whose representations are held as read, standardized and cast while a classifier is fitted.
+    """
+    held, width = 0, NUM_WORDS
+    if isinstance(system, EncoderFeatures):
+        width = 2 * int(system.encoder.config.hidden_size)
+    elif isinstance(system, TokenFeatures):
+        sizes = system.tokenizer.level_sizes
+        code_bytes = 2 if max(sizes) <= np.iinfo(np.int16).max else 4
+        held = int(num_bases / system.tokenizer.bases_per_position * (code_bytes * len(sizes) + 2 * FLOAT))
+        width = sum(sizes)
+    return held + foreseen_bytes(system, length) + 3 * WORD * width * num_windows
 
 
 def foreseen_bytes(system: SpeciesFeatures, length: int) -> int:
@@ -61,25 +81,34 @@ def training_bytes(system: SpeciesFeatures, length: int) -> int:
     return TRAINING_BATCH * layers * _encoder_bytes(system.encoder, length)
 
 
-def held_bytes(system: SpeciesFeatures, num_bases: int) -> int:
-    """Bytes of the tokens of so many bases, which a tokenizer keeps while windows are drawn from them."""
-    if not isinstance(system, TokenFeatures):
-        return 0
-    tokenizer = system.tokenizer
-    size = 2 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else 4
-    return int(num_bases / tokenizer.bases_per_position * (size * len(tokenizer.level_sizes) + 2 * FLOAT))
+def _tokenizer_bytes(tokenizer: Tokenizer, length: int) -> int:
+    """Tokens of the window, and what reading one batch of tiles takes."""
+    tokens = length / tokenizer.bases_per_position
+    levels = len(tokenizer.level_sizes)
+    kept = tokens * (2 * WORD * levels + 2 * WORD)
+    if tokenizer.vector_size is None:
+        tile = min(length, HAND_MADE_TILE_BASES) / tokenizer.bases_per_position
+        return int(kept + tile * (16 * WORD + (16 * WORD if tokenizer.kind == "bpe" else 0)))
+    settings = tokenizer.settings()["vocabulary"]
+    width, expansion = int(tokenizer.vector_size), int(settings.get("expansion", 4))
+    tile = min(length, TILE_BASES * TILES_AT_A_TIME) + 2 * TILES_AT_A_TIME * tokenizer.context_bases
+    if settings.get("views"):  # looked up in tables
+        return int(kept + tile * levels * 8 * WORD)
+    scores = max(tokenizer.level_sizes) * FLOAT
+    return int(kept + tile * (width * FLOAT * (2 * expansion + 4) + scores))
 
 
-def feature_bytes(num_features: int, num_windows: int) -> int:
-    """Bytes of the representations of so many windows while a classifier is fitted: as read, standardized, cast."""
-    return 3 * WORD * num_features * num_windows
-
-
-def num_features(system: SpeciesFeatures) -> int:
-    """Width of a system's widest representation."""
-    if isinstance(system, EncoderFeatures):
-        return 2 * int(system.encoder.config.hidden_size)
-    return sum(system.tokenizer.level_sizes) if isinstance(system, TokenFeatures) else NUM_WORDS
+def _encoder_bytes(encoder: GenomeEncoder, length: int) -> int:
+    """Codes and hidden states of the window, and what a chunk takes on its way through one layer."""
+    backbone, tokens = encoder.config.backbone, length / encoder.tokenizer.bases_per_position
+    width = int(encoder.config.hidden_size)
+    inner = int(backbone.get("intermediate_size") or 4 * width)
+    codes = tokens * 2 * WORD * len(encoder.tokenizer.level_sizes)
+    states = tokens / encoder.merge * width * FLOAT * 3
+    chunk = tokens if encoder.reach is None else min(tokens, CHUNK_TOKENS + 2 * encoder.reach)
+    through = chunk / encoder.merge * FLOAT * (10 * width + 3 * inner)
+    embedded = min(tokens, CHUNK_TOKENS) * encoder.token_width * FLOAT * 4
+    return int(codes + states + through + embedded + _tokenizer_bytes(encoder.tokenizer, length))
 
 
 def available_bytes() -> int | None:
@@ -102,18 +131,17 @@ def known_costs(path: Path, spec: SystemSpec, lengths: Sequence[int], most_secon
         lengths: in bases.
         most_seconds: a length that by the one before would take longer is not measured.
     """
-    held: dict[int, WindowCost] = {}
+    held = SystemCosts(system=spec.name, source=spec.source)
     if path.is_file():
-        record = read_json(path)
-        if record.get("source") != spec.source:
-            raise InputError(f"{path}: costs of another '{spec.name}' ({record.get('source')}); choose another --out")
-        held = {int(length): WindowCost.model_validate(cost) for length, cost in record["lengths"].items()}
-    wanted = [length for length in sorted(lengths) if length not in held]
+        held = SystemCosts.model_validate(read_json(path))
+        if held.source != spec.source:
+            raise InputError(f"{path}: costs of another '{spec.name}' ({held.source}); choose another --out")
+    costs = dict(held.lengths)
+    wanted = [length for length in sorted(lengths) if length not in costs]
     if wanted:
-        held |= measure_costs(spec, wanted, most_seconds)
-        costs = {length: cost.model_dump(mode="json", exclude_unset=True) for length, cost in sorted(held.items())}
-        write_json(path, {"system": spec.name, "source": spec.source, "lengths": costs})
-    return {length: held[length] for length in sorted(lengths) if length in held}
+        costs |= measure_costs(spec, wanted, most_seconds)
+        write_json(path, held.model_copy(update={"lengths": dict(sorted(costs.items()))}).to_json())
+    return {length: costs[length] for length in sorted(lengths) if length in costs}
 
 
 def measure_costs(spec: SystemSpec, lengths: Sequence[int], most_seconds: float) -> dict[int, WindowCost]:
@@ -124,7 +152,7 @@ def measure_costs(spec: SystemSpec, lengths: Sequence[int], most_seconds: float)
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(spec, list(lengths), most_seconds, sender), daemon=True)
+    process = context.Process(target=_measure, args=(spec, sorted(lengths), most_seconds, sender), daemon=True)
     process.start()
     sender.close()
     costs: dict[int, WindowCost] = {}
@@ -138,22 +166,19 @@ def measure_costs(spec: SystemSpec, lengths: Sequence[int], most_seconds: float)
     return costs
 
 
-def _measure(spec: SystemSpec, lengths: list[int], most_seconds: float, sender: Any) -> None:
-    """Sends (length, cost) of each length, shortest first."""
+def _measure(spec: SystemSpec, lengths: Sequence[int], most_seconds: float, sender: Connection) -> None:
+    """Sends (length, cost) of each length, shortest first; each at once, for a longer one may end the process."""
     torch.set_num_threads(1)
     system = spec.features()
     random = np.random.default_rng(0)
     system.of_bases(random.integers(0, 4, WARM_UP_BASES).astype(np.uint8))
-    base = memory_status("VmRSS")
-    last: tuple[int, float] | None = None
-    for length in sorted(lengths):
-        limit = system.positions_limit()
-        if limit is not None and length > limit:
-            break
-        if last is not None and last[1] * length / last[0] > most_seconds:
+    base, limit = memory_status("VmRSS"), system.positions_limit()
+    seconds_per_base = 0.0
+    for length in lengths:
+        if (limit is not None and length > limit) or seconds_per_base * length > most_seconds:
             break
         cost = _cost_of(system, random.integers(0, 4, length).astype(np.uint8), base)
-        last = (length, cost.seconds or 0.0)
+        seconds_per_base = (cost.seconds or 0.0) / length
         sender.send((length, cost))
     sender.close()
 
@@ -173,33 +198,3 @@ def _cost_of(system: SpeciesFeatures, window: np.ndarray, base: int | None) -> W
         window_bytes=None if base is None else max(0, peak - base),
         foreseen_bytes=foreseen_bytes(system, len(window)),
     )
-
-
-def _tokenizer_bytes(tokenizer: Tokenizer, length: int) -> int:
-    """Tokens of the window, and what reading one batch of tiles takes."""
-    tokens = length / tokenizer.bases_per_position
-    levels = len(tokenizer.level_sizes)
-    kept = tokens * (2 * WORD * levels + 2 * WORD)
-    if tokenizer.vector_size is None:
-        tile = min(length, HAND_MADE_TILE_BASES) / tokenizer.bases_per_position
-        return int(kept + tile * (16 * WORD + (16 * WORD if tokenizer.kind == "bpe" else 0)))
-    settings: Mapping[str, Any] = tokenizer.settings()["vocabulary"]
-    width, expansion = int(tokenizer.vector_size), int(settings.get("expansion", 4))
-    tile = min(length, TILE_BASES * TILES_AT_A_TIME) + 2 * TILES_AT_A_TIME * tokenizer.context_bases
-    if settings.get("views"):  # looked up in tables
-        return int(kept + tile * levels * 8 * WORD)
-    scores = max(tokenizer.level_sizes) * FLOAT
-    return int(kept + tile * (width * FLOAT * (2 * expansion + 4) + scores))
-
-
-def _encoder_bytes(encoder: GenomeEncoder, length: int) -> int:
-    """Codes and hidden states of the window, and what a chunk takes on its way through one layer."""
-    backbone, tokens = encoder.config.backbone, length / encoder.tokenizer.bases_per_position
-    width = int(encoder.config.hidden_size)
-    inner = int(backbone.get("intermediate_size") or 4 * width)
-    codes = tokens * 2 * WORD * len(encoder.tokenizer.level_sizes)
-    states = tokens / encoder.merge * width * FLOAT * 3
-    chunk = tokens if encoder.reach is None else min(tokens, CHUNK_TOKENS + 2 * encoder.reach)
-    through = chunk / encoder.merge * FLOAT * (10 * width + 3 * inner)
-    embedded = min(tokens, CHUNK_TOKENS) * encoder.token_width * FLOAT * 4
-    return int(codes + states + through + embedded + _tokenizer_bytes(encoder.tokenizer, length))

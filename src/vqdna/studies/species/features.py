@@ -12,7 +12,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,13 +20,10 @@ from numpy import ndarray
 from scipy.sparse import csr_matrix
 
 from vqdna.baselines.code_features import Features, histograms_of
-from vqdna.config import read_yaml
 from vqdna.encoder.encoded_sequences import encode_sequences
 from vqdna.encoder.genome_encoder import POOLINGS, GenomeEncoder, pool_positions
 from vqdna.genome.bases import N
 from vqdna.genome.corpus import Corpus
-from vqdna.results import RESULTS_FILE, read_json
-from vqdna.studies.species.results import TrainedBy
 from vqdna.studies.species.splits import Part, Windows
 from vqdna.tokenizers import Tokenizer
 from vqdna.tokenizers.encoding import encode_sequence
@@ -70,13 +66,14 @@ class SpectrumFeatures(SpeciesFeatures):
     """Shares of the k-mers of 1 to 6 bases, a k-mer and its reverse complement counted as one."""
 
     def of_windows(self, corpus: Corpus, windows: Windows) -> dict[str, Features]:
-        """Spectra by name, `k=1` to `k=6`."""
-        counts = np.stack([_word_counts(windows.bases(corpus, row)) for row in range(len(windows))])
-        return {f"k={size}": _spectra(counts, size) for size in range(1, LONGEST_WORD + 1)}
+        return self._of_rows([windows.bases(corpus, row) for row in range(len(windows))])
 
     def of_bases(self, base_ids: UInt8[ndarray, "base"]) -> dict[str, Features]:
-        """Spectra of one window."""
-        counts = _word_counts(base_ids)[None]
+        return self._of_rows([base_ids])
+
+    def _of_rows(self, rows: Sequence[UInt8[ndarray, "_"]]) -> dict[str, Features]:
+        """Spectra by name, `k=1` to `k=6`."""
+        counts = np.stack([_word_counts(row) for row in rows])
         return {f"k={size}": _spectra(counts, size) for size in range(1, LONGEST_WORD + 1)}
 
 
@@ -87,10 +84,6 @@ class TokenRow:
     codes: Int[ndarray, "token level"]
     starts: Int[ndarray, "token"]
     ends: Int[ndarray, "token"]
-
-    def moved(self, bases: int) -> TokenRow:
-        """The same tokens, so many bases further on."""
-        return TokenRow(self.codes, self.starts + np.int32(bases), self.ends + np.int32(bases))
 
     def within(self, start: int, end: int) -> Int[ndarray, "_ level"]:
         """Codes of the tokens that lie in [start, end)."""
@@ -111,21 +104,20 @@ class TokenFeatures(SpeciesFeatures):
         for part in used:
             edge = int(corpus.packed.contig_edges[part.contig])
             bases = corpus.packed.base_ids[edge + part.start : edge + part.end]
-            self._rows[corpus.content_hash, part.contig] = read_tokens(self.tokenizer, bases).moved(part.start)
+            self._rows[corpus.content_hash, part.contig] = read_tokens(self.tokenizer, bases, part.start)
 
     def of_windows(self, corpus: Corpus, windows: Windows) -> dict[str, Features]:
-        """Histogram of codes; of several levels also all but the finest, and the finest alone."""
-        counts = np.zeros((len(windows), sum(self.tokenizer.level_sizes)), np.float32)
-        for row, (contig, start, end) in enumerate(zip(windows.contigs, windows.starts, windows.ends, strict=True)):
-            tokens = self._rows[corpus.content_hash, int(contig)]
-            counts[row] = code_shares(tokens.within(int(start), int(end)), self.tokenizer.level_sizes)
-        return dict(histograms_of(csr_matrix(counts), self.tokenizer.level_sizes))
+        places = zip(windows.contigs.tolist(), windows.starts.tolist(), windows.ends.tolist(), strict=True)
+        rows = self._rows
+        return self._histograms([rows[corpus.content_hash, contig].within(*span) for contig, *span in places])
 
     def of_bases(self, base_ids: UInt8[ndarray, "base"]) -> dict[str, Features]:
-        """Histogram of one window."""
-        codes = read_tokens(self.tokenizer, base_ids).codes
-        shares = code_shares(codes, self.tokenizer.level_sizes)[None]
-        return dict(histograms_of(csr_matrix(shares), self.tokenizer.level_sizes))
+        return self._histograms([read_tokens(self.tokenizer, base_ids).codes])
+
+    def _histograms(self, rows: Sequence[Int[ndarray, "_ level"]]) -> dict[str, Features]:
+        """Of the codes of each window; of several levels also all but the finest, and the finest alone."""
+        sizes = self.tokenizer.level_sizes
+        return dict(histograms_of(csr_matrix(np.stack([code_shares(codes, sizes) for codes in rows])), sizes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +147,6 @@ class EncoderFeatures(SpeciesFeatures):
         self._pieces: dict[PieceKey, Pooled] = {}
 
     def of_windows(self, corpus: Corpus, windows: Windows) -> dict[str, Features]:
-        """Pooled states by the name of the pooling."""
         long = np.flatnonzero(windows.ends - windows.starts > self.whole_bases).tolist()
         pieces = {row: _pieces_of(corpus, windows, row) for row in long}
         self._read(corpus, sorted({key for keys in pieces.values() for key in keys} - self._pieces.keys()))
@@ -165,7 +156,6 @@ class EncoderFeatures(SpeciesFeatures):
         return _named([found[row] for row in range(len(windows))])
 
     def of_bases(self, base_ids: UInt8[ndarray, "base"]) -> dict[str, Features]:
-        """Pooled states of one window."""
         if len(base_ids) <= self.whole_bases:
             return _named(self._pooled([base_ids]))
         ends = range(PIECE_BASES, len(base_ids) + 1, PIECE_BASES)
@@ -202,16 +192,18 @@ class EncoderFeatures(SpeciesFeatures):
         return [Pooled(*row) for row in zip(means, maxima, output.attention_mask.sum(dim=1).tolist(), strict=True)]
 
 
-def read_tokens(tokenizer: Tokenizer, base_ids: UInt8[ndarray, "base"]) -> TokenRow:
-    """Tokens of a sequence of any length, read in tiles; learned codes are those of the sequence read whole."""
+def read_tokens(tokenizer: Tokenizer, base_ids: UInt8[ndarray, "base"], start: int = 0) -> TokenRow:
+    """Tokens of a sequence of any length that begins at `start`, those of the sequence read whole.
+
+    Words of one text, which cannot be told in tiles, do not cross the ends of its pieces: memory is bounded by those.
+    """
     kind = np.int16 if max(tokenizer.level_sizes) <= np.iinfo(np.int16).max else np.int32
-    # Hand-made tokens do not cross the ends of a piece, as in the committed results; memory is bounded for BPE too.
-    piece = len(base_ids) if tokenizer.vector_size is not None else HAND_MADE_TILE_BASES
+    piece = len(base_ids) if tokenizer.tile_step is not None else HAND_MADE_TILE_BASES
     codes, spans = [], []
     for first in range(0, len(base_ids), piece):
         coded, covered = encode_sequence(tokenizer, base_ids[first : first + piece], tile_bases=TILE_BASES)
         codes.append(coded)
-        spans.append(covered.astype(np.int32) + np.int32(first))
+        spans.append(covered.astype(np.int32) + np.int32(start + first))
     starts, ends = np.concatenate(spans).T
     return TokenRow(np.concatenate(codes).astype(kind), starts, ends)
 
@@ -221,29 +213,6 @@ def code_shares(codes: Int[ndarray, "token level"], level_sizes: Sequence[int]) 
     counts = [np.bincount(codes[:, level], minlength=size) for level, size in enumerate(level_sizes)]
     shares: Float[ndarray, "code"] = (np.concatenate(counts) / max(1, len(codes))).astype(np.float32)
     return shares
-
-
-def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, float | list[int]]:
-    """What results say of a tokenizer."""
-    return {
-        "level_sizes": list(tokenizer.level_sizes),
-        "bases_per_position": tokenizer.bases_per_position,
-        "context_bases": tokenizer.context_bases,
-        "parameters": sum(tensor.numel() for name, tensor in tokenizer.state_dict().items() if "ema_" not in name),
-    }
-
-
-def training_of(folder: Path) -> TrainedBy:
-    """The run that made what lies in a folder; nothing where it does not say."""
-    for place in (folder, folder.parent):
-        if (place / RESULTS_FILE).is_file():
-            record = read_json(place / RESULTS_FILE)
-            found: dict[str, object] = {}
-            found |= {key: record[key] for key in ("stage", "seed", "seconds", "genomes") if key in record}
-            if (place / "run.yaml").is_file():
-                found["steps"] = read_yaml(place / "run.yaml").get("training", {}).get("steps")
-            return TrainedBy.model_validate(found)
-    return TrainedBy()
 
 
 def _pieces_of(corpus: Corpus, windows: Windows, row: int) -> list[PieceKey]:

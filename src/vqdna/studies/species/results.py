@@ -38,6 +38,14 @@ class WindowCost(Record):
     foreseen_bytes: Number = None
 
 
+class SystemCosts(Record):
+    """Costs of a system by the length of the window, as its file holds them."""
+
+    system: Text = ""
+    source: Text = ""
+    lengths: dict[int, WindowCost] = {}
+
+
 class TrainedBy(Record):
     """The run that made a tokenizer or an encoder, as far as its folder says."""
 

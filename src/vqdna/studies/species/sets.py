@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vqdna.config import read_yaml
+from vqdna.config import StrictModel, read_yaml
 from vqdna.data_root import find_data_root
 from vqdna.errors import InputError, nearest_name_hint
 from vqdna.genome.corpus import Corpus
@@ -39,15 +38,11 @@ class SpeciesSet:
         name: of the set, as results and folders call it.
         files: FASTA files of each species.
         split: "contigs" or "chromosomes", see `vqdna.studies.species.splits.SpeciesSplit`.
-        about: what the set is, in a line.
-        accessions: assembly of each species, where it is a published one.
     """
 
     name: str
     files: Mapping[str, tuple[Path, ...]]
     split: str = "contigs"
-    about: str = ""
-    accessions: Mapping[str, str] = field(default_factory=dict)
 
     def corpus(self) -> Corpus:
         """All contigs of all species, packed; opened from the cache where the same content was packed before."""
@@ -56,23 +51,43 @@ class SpeciesSet:
 
     def chromosomes(self) -> dict[tuple[str, str], str]:
         """Chromosome, such as "5" or "X", of each (species, contig) whose header, name or file says it."""
-        found: dict[tuple[str, str], str] = {}
-        for species, paths in self.files.items():
-            for path in paths:
-                found |= {(species, name): number for name, number in _numbered_contigs(path)}
-        return found
+        return {
+            (species, name): number
+            for species, paths in self.files.items()
+            for path in paths
+            for name, number in _numbered_contigs(path)
+        }
 
 
-def species_set_names() -> list[str]:
-    """Names of the sets that come with the package."""
-    return list(read_yaml(SHIPPED_SETS))
+class ShippedGenome(StrictModel):
+    """Genome of a set that comes with the package: files and folders below the data root, and its assembly."""
+
+    files: list[str]
+    accession: str | None = None
+
+    def missing(self, root: Path) -> list[Path]:
+        """What is not there."""
+        return [root / file for file in self.files if not (root / file).exists()]
+
+
+class ShippedSet(StrictModel):
+    """A row of species_sets.yaml."""
+
+    about: str
+    split: str = "contigs"
+    species: dict[str, ShippedGenome]
+
+
+def shipped_sets() -> dict[str, ShippedSet]:
+    """The sets that come with the package, by name."""
+    return {name: ShippedSet.model_validate(row) for name, row in read_yaml(SHIPPED_SETS).items()}
 
 
 def find_species_set(name_or_path: str | Path, data_root: Path | None = None) -> SpeciesSet:
     """Set of that name, of the FASTA files below a folder, or of a table.
 
     Args:
-        name_or_path: a name of `species_set_names`; a folder, in which every FASTA file is a species but those called
+        name_or_path: a name of `shipped_sets`; a folder, in which every FASTA file is a species but those called
             `chr1.fa`, `chr2.fa`, ... are chromosomes of the species that their folder is called by; or a CSV or TSV
             table with the columns species,file, a species in as many rows as it has files.
         data_root: where the named sets' genomes lie; None is where `find_data_root` finds it.
@@ -80,57 +95,42 @@ def find_species_set(name_or_path: str | Path, data_root: Path | None = None) ->
     Raises:
         InputError: none of the three, genomes that are not there, or fewer than two species.
     """
-    path = Path(name_or_path)
-    if str(name_or_path) in species_set_names():
-        return _named_set(str(name_or_path), data_root if data_root is not None else find_data_root())
-    if path.is_dir():
-        return _checked(SpeciesSet(path.resolve().name, _files_of_folder(path)), path)
-    if path.is_file():
-        return _checked(SpeciesSet(path.name.split(".")[0], _files_of_table(path)), path)
-    known = species_set_names()
-    raise InputError(
-        f"species '{name_or_path}': no such folder or table, and no set of that name ({', '.join(known)})"
-        f"{nearest_name_hint(str(name_or_path), known)}"
-    )
+    name, path, known = str(name_or_path), Path(name_or_path), shipped_sets()
+    if name in known:
+        return _named_set(name, known[name], data_root if data_root is not None else find_data_root())
+    if not path.exists():
+        raise InputError(
+            f"species '{name}': no such folder or table, and no set of that name ({', '.join(known)})"
+            f"{nearest_name_hint(name, known)}"
+        )
+    files = _files_of_folder(path) if path.is_dir() else _files_of_table(path)
+    if len(files) < 2:
+        raise InputError(f"{path}: genomes of {len(files)} species, expected two or more to tell apart")
+    return SpeciesSet(path.resolve().name if path.is_dir() else path.name.split(".")[0], files)
 
 
 def sets_at_hand(data_root: Path | None = None) -> list[str]:
     """Names of the sets whose genomes all lie in the data root."""
     root = data_root if data_root is not None else find_data_root()
-    return [] if root is None else [name for name in species_set_names() if not _missing(name, root)]
-
-
-def _named_set(name: str, root: Path | None) -> SpeciesSet:
-    row = read_yaml(SHIPPED_SETS)[name]
     if root is None:
-        raise InputError(f"species set '{name}': no data root to find its genomes in; set VQDNA_DATA")
-    for species, path, accession in _missing(name, root):
-        wanted = f", wanted the assembly {accession} (docs/guides/species.md)" if accession else ""
-        raise InputError(f"species set '{name}': no genome of {species} at {path}{wanted}")
-    species_rows: dict[str, Any] = row["species"]
-    files = {
-        species: tuple(sequence_files([root / file for file in about["files"]]))
-        for species, about in species_rows.items()
-    }
-    accessions = {species: about["accession"] for species, about in species_rows.items() if "accession" in about}
-    return SpeciesSet(name, files, row.get("split", "contigs"), row["about"], accessions)
-
-
-def _missing(name: str, root: Path) -> list[tuple[str, Path, str | None]]:
-    """Species, place and accession of each genome of a set that is not there."""
-    species = read_yaml(SHIPPED_SETS)[name]["species"]
+        return []
     return [
-        (one, root / file, about.get("accession"))
-        for one, about in species.items()
-        for file in about["files"]
-        if not (root / file).exists()
+        name for name, one in shipped_sets().items() if not any(genome.missing(root) for genome in one.species.values())
     ]
 
 
-def _checked(species_set: SpeciesSet, path: Path) -> SpeciesSet:
-    if len(species_set.files) < 2:
-        raise InputError(f"{path}: genomes of {len(species_set.files)} species, expected two or more to tell apart")
-    return species_set
+def _named_set(name: str, row: ShippedSet, root: Path | None) -> SpeciesSet:
+    if root is None:
+        raise InputError(f"species set '{name}': no data root to find its genomes in; set VQDNA_DATA")
+    for species, genome in row.species.items():
+        for path in genome.missing(root):
+            wanted = f", wanted the assembly {genome.accession} (docs/guides/species.md)" if genome.accession else ""
+            raise InputError(f"species set '{name}': no genome of {species} at {path}{wanted}")
+    files = {
+        species: tuple(sequence_files([root / file for file in genome.files]))
+        for species, genome in row.species.items()
+    }
+    return SpeciesSet(name, files, row.split)
 
 
 def _files_of_folder(folder: Path) -> dict[str, tuple[Path, ...]]:
@@ -152,20 +152,14 @@ def _files_of_table(table: Path) -> dict[str, tuple[Path, ...]]:
             raise InputError(f"{table}:1: no column '{column}'{nearest_name_hint(column, header)}")
     files: dict[str, list[Path]] = {}
     for number, row in enumerate(rows[1:], 2):
-        species, path = _cells(table, number, header, row)
+        if len(row) != len(header):
+            raise InputError(f"{table}:{number}: {len(row)} cells, expected {len(header)}")
+        species, file = (row[header.index(column)].strip() for column in COLUMNS)
+        path = table.parent / file
+        if not species or not file or not path.exists():
+            raise InputError(f"{table}:{number}: species '{species}' with the file '{file}', which is not there")
         files.setdefault(species, []).append(path)
     return {species: tuple(sequence_files(paths)) for species, paths in files.items()}
-
-
-def _cells(table: Path, number: int, header: Sequence[str], row: Sequence[str]) -> tuple[str, Path]:
-    """Species and file of one row; the file is sought from the table's folder."""
-    if len(row) != len(header):
-        raise InputError(f"{table}:{number}: {len(row)} cells, expected {len(header)}")
-    species, file = (row[header.index(column)].strip() for column in COLUMNS)
-    path = table.parent / file
-    if not species or not file or not path.exists():
-        raise InputError(f"{table}:{number}: species '{species}' with the file '{file}', which is not there")
-    return species, path
 
 
 def _numbered_contigs(path: Path) -> Iterator[tuple[str, str]]:

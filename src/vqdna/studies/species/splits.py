@@ -11,23 +11,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from vqdna.errors import InputError, nearest_name_hint
-from vqdna.genome.bases import N
 from vqdna.genome.corpus import Corpus
 from vqdna.genome.intervals import Interval
 from vqdna.genome.sampling import as_fraction, draw_bits, draw_key, eligible_starts
 from vqdna.studies.species.sets import SPLIT_RULES
 
 SPLITS = ("train", "dev", "test")
-Split = Literal["train", "dev", "test"]
 
 HELD_OUT_SHARE = 0.2
-"""Of a species' bases for dev, and as much for test, as near as whole contigs come to it."""
+SHARES = {"train": 1 - 2 * HELD_OUT_SHARE, "dev": HELD_OUT_SHARE, "test": HELD_OUT_SHARE}
+"""Of a species' bases, as near as whole contigs come to it."""
 
 DEV_CHROMOSOMES = ("1", "3", "12", "13")
 TEST_CHROMOSOMES = ("5", "7", "9", "10", "11")
@@ -46,6 +45,9 @@ FEWEST_CONTIGS, MOST_CONTIGS = 3, 12
 
 MAX_N_FRACTION = 0.5
 _STREAM = 32  # streams of draws below it belong to training windows
+
+Starts: TypeAlias = Int[np.ndarray, "interval 2"]
+"""First start of a window and the end of its starts, of each interval of a contig where one may start."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,6 @@ class Windows:
 
     @property
     def padding(self) -> Int[np.ndarray, "row"]:
-        """N to the left of each window."""
         padding: Int[np.ndarray, "row"] = self.length - (self.ends - self.starts)
         return padding
 
@@ -89,12 +90,6 @@ class Windows:
         window: UInt8[np.ndarray, "_"] = corpus.packed.base_ids[
             edge + int(self.starts[row]) : edge + int(self.ends[row])
         ]
-        return window
-
-    def padded(self, corpus: Corpus, row: int) -> UInt8[np.ndarray, "length"]:
-        """One window with its padding, a new array of `length` bases."""
-        window = np.full(self.length, N, np.uint8)
-        window[int(self.padding[row]) :] = self.bases(corpus, row)
         return window
 
 
@@ -145,7 +140,7 @@ class SpeciesSplit:
 
     @cached_property
     def used(self) -> tuple[Part, ...]:
-        """What is read of each contig, whatever the seed: all of it, or a stretch where `max_bases` says so."""
+        """What is read of each contig, whatever the seed: all of it, or a span where `max_bases` says so."""
         return tuple(part for parts in self._contigs for part in self._reduced(parts))
 
     @cached_property
@@ -229,14 +224,31 @@ class SpeciesSplit:
         labels = (fractions[0] * len(classes)).astype(np.int64)
         rows = np.zeros((count, 3), np.int64)
         for label, name in enumerate(classes):
-            mine = np.flatnonzero(labels == label)
-            places = _Places(self, self.corpus.species.index(name), length, split)
-            rows[mine] = [places.place(*pair) for pair in zip(fractions[1][mine], fractions[2][mine], strict=True)]
+            starts = self._starts(self.corpus.species.index(name), length, split)
+            for row in np.flatnonzero(labels == label):
+                rows[row] = _place(starts, float(fractions[1][row]), float(fractions[2][row]), length)
         return Windows(length, classes, labels, rows[:, 0], rows[:, 1], rows[:, 2])
 
     def _fractions(self, split: str, draw: int, count: int) -> np.ndarray:
         key = draw_key(self.seed, _STREAM + 3 * SPLITS.index(split) + draw)
         return as_fraction(draw_bits(key, np.arange(count)))
+
+    def _starts(self, species: int, length: int, split: str) -> list[tuple[Part, Starts]]:
+        """Parts that windows of a species are drawn from, each with where they may start."""
+        found = []
+        for part in self.parts[split]:
+            if part.species != species or part.length < self.need(length):
+                continue
+            window, edge = min(length, part.length), self.corpus.packed.contig_edges[part.contig]
+            span = np.array([[part.start, part.end]]) + edge
+            starts = eligible_starts(span, self.corpus.packed.n_runs, window, int(MAX_N_FRACTION * window))
+            if len(starts):
+                found.append((part, starts - edge))
+        if not found:
+            raise InputError(
+                f"windows of {length:,} bases: those of {self.corpus.species[species]} in {split} are mostly N"
+            )
+        return found
 
     def _reduced(self, parts: Sequence[Part]) -> list[Part]:
         """The longest contigs, each cut to what its windows need, until there are `max_bases`."""
@@ -246,7 +258,8 @@ class SpeciesSplit:
         # Long contigs are cut to a little more than the longest window they serve: many short pieces of a genome vary
         # more than one long piece of the same bases.
         most = max(round(CONTIG_WINDOWS * length), self.max_bases // MOST_CONTIGS)
-        if self.rule == "contigs" and self._is_lone(parts, length):
+        long = sum(part.length >= self.need(length) for part in parts)
+        if self.rule == "contigs" and long < len(SPLITS):  # of a lone contig each split gets arms
             most = max(self.max_bases, round(len(SPLITS) * ARM_WINDOWS * self.need(length)))
         cut = sorted((_cut(part, most) for part in parts), key=lambda part: -part.length)
         if self.rule == "chromosomes":
@@ -258,10 +271,6 @@ class SpeciesSplit:
         """Longest of the shared lengths that the contigs of a species have room for; 0 where none has."""
         room = _room([part.length for part in parts])
         return next((length for length in self._shared_lengths if room >= self.need(length)), 0)
-
-    def _is_lone(self, parts: Sequence[Part], length: int) -> bool:
-        """Whether too few contigs are long enough to give each split one."""
-        return sum(part.length >= self.need(length) for part in parts) < len(SPLITS)
 
     def independent(self, length: int, split: str) -> int:
         """Windows of `length` that fit side by side into the parts of a split, over all its classes."""
@@ -281,7 +290,12 @@ class SpeciesSplit:
             return _arms(max(parts, key=lambda part: part.length), need, random)
         taken = {part.contig for given in split.values() for part in given}
         rest = [part for part in parts if part.contig not in taken]
-        _deal(split, [rest[place] for place in random.permutation(len(rest))])
+        held = {name: sum(part.length for part in split[name]) for name in SPLITS}
+        for place in random.permutation(len(rest)):
+            # To the split that is farthest below its share of the bases.
+            name = min(SPLITS, key=lambda one: held[one] / SHARES[one])
+            split[name].append(rest[place])
+            held[name] += rest[place].length
         return split
 
     def _by_chromosome(self, parts: list[Part]) -> dict[str, list[Part]]:
@@ -296,36 +310,18 @@ class SpeciesSplit:
         return split
 
 
-class _Places:
-    """Places of the windows of one species in one split."""
-
-    def __init__(self, split: SpeciesSplit, species: int, length: int, name: str) -> None:
-        packed, need = split.corpus.packed, split.need(length)
-        self.length = length
-        self.parts: list[tuple[Part, Int[np.ndarray, "interval 2"]]] = []
-        for part in split.parts[name]:
-            if part.species != species or part.length < need:
-                continue
-            window = min(length, part.length)
-            stretch = np.array([[part.start, part.end]]) + packed.contig_edges[part.contig]
-            starts = eligible_starts(stretch, packed.n_runs, window, int(MAX_N_FRACTION * window))
-            if len(starts):
-                self.parts.append((part, starts - packed.contig_edges[part.contig]))
-        if not self.parts:
-            raise InputError(
-                f"windows of {length:,} bases: those of {split.corpus.species[species]} in {name} are mostly N"
-            )
-
-    def place(self, part_fraction: float, start_fraction: float) -> tuple[int, int, int]:
-        """Contig, start and end of the window that two draws in [0, 1) stand for."""
-        part, starts = self.parts[int(part_fraction * len(self.parts))]
-        # Starts are intervals, since windows that are mostly N are left out. A rank among all admitted starts is drawn
-        # and found by the running total, so that each of them is equally likely.
-        sizes = starts[:, 1] - starts[:, 0]
-        rank = int(start_fraction * int(sizes.sum()))
-        interval = int(np.searchsorted(np.cumsum(sizes), rank, "right"))
-        start = int(starts[interval, 0]) + rank - int(sizes[:interval].sum())
-        return part.contig, start, min(start + self.length, part.end)
+def _place(
+    starts: Sequence[tuple[Part, Starts]], part_fraction: float, start_fraction: float, length: int
+) -> tuple[int, int, int]:
+    """Contig, start and end of the window that two draws in [0, 1) stand for."""
+    part, intervals = starts[int(part_fraction * len(starts))]
+    # Starts are intervals, since windows that are mostly N are left out. A rank among all admitted starts is drawn
+    # and found by the running total, so that each of them is equally likely.
+    sizes = intervals[:, 1] - intervals[:, 0]
+    rank = int(start_fraction * int(sizes.sum()))
+    interval = int(np.searchsorted(np.cumsum(sizes), rank, "right"))
+    start = int(intervals[interval, 0]) + rank - int(sizes[:interval].sum())
+    return part.contig, start, min(start + length, part.end)
 
 
 def _cut(part: Part, most: int) -> Part:
@@ -349,13 +345,3 @@ def _room(sizes: Sequence[int]) -> int:
     ordered = sorted(sizes, reverse=True)
     third = ordered[len(SPLITS) - 1] if len(ordered) >= len(SPLITS) else 0
     return max(third, ordered[0] // len(SPLITS))
-
-
-def _deal(split: dict[str, list[Part]], rest: Sequence[Part]) -> None:
-    """Gives each part to the split that is farthest below its share of the bases."""
-    shares = {"train": 1 - 2 * HELD_OUT_SHARE, "dev": HELD_OUT_SHARE, "test": HELD_OUT_SHARE}
-    held = {name: sum(part.length for part in split[name]) for name in SPLITS}
-    for part in rest:
-        name = min(SPLITS, key=lambda one: held[one] / shares[one])
-        split[name].append(part)
-        held[name] += part.length

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vqdna.errors import InputError
+from vqdna.quantities import markdown_table
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 from vqdna.stage_results import MeanAndSd
 from vqdna.studies.species.cells import length_name
@@ -31,7 +32,7 @@ def write_summary(out: Path, command: str, left_out: Sequence[LeftOut] = ()) -> 
         InputError: a results file is damaged.
     """
     rows = summarize(out)
-    records = [row.model_dump(mode="json", exclude_unset=True) for row in rows]
+    records = [row.to_json() for row in rows]
     reasons = [reason.model_dump(mode="json") for reason in left_out]
     for name in dict.fromkeys(row.set for row in rows):
         own = [record for record in records if record["set"] == name]
@@ -75,11 +76,11 @@ def set_table(rows: Sequence[SpeciesRow]) -> str:
     """Systems by lengths of one set, as Markdown."""
     lengths = sorted({row.length for row in rows})
     scores = {(row.system, row.length): row.accuracy.text() for row in rows}
-    lines = [f"| system | {' | '.join(map(length_name, lengths))} |", "|---" * (len(lengths) + 1) + "|"]
-    for system in dict.fromkeys(row.system for row in rows):
-        shown = [scores.get((system, length), NOT_AVAILABLE) for length in lengths]
-        lines.append(f"| {system} | {' | '.join(shown)} |")
-    return "\n".join(lines) + "\n"
+    shown = [
+        [system, *(scores.get((system, length), NOT_AVAILABLE) for length in lengths)]
+        for system in dict.fromkeys(row.system for row in rows)
+    ]
+    return markdown_table(["system", *map(length_name, lengths)], shown)
 
 
 def _row(results: Sequence[SpeciesResult]) -> SpeciesRow:

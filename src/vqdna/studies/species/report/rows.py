@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vqdna.reports.runs import Run
+from vqdna.stage_results import MeanAndSd
 from vqdna.studies.species.results import LeftOut, SpeciesRow
 
 SPECIES: dict[str, dict[int, float]] = {
@@ -40,3 +41,9 @@ def left_out(run: Run) -> list[LeftOut]:
 def row_of(rows: Sequence[SpeciesRow], system: str, length: int) -> SpeciesRow | None:
     """Row of a system at a length, or None."""
     return next((row for row in rows if row.system == system and row.length == length), None)
+
+
+def accuracy_of(rows: Sequence[SpeciesRow], system: str, length: int) -> MeanAndSd:
+    """Accuracy of a system at a length; without a mean where it has none."""
+    row = row_of(rows, system, length)
+    return MeanAndSd() if row is None else row.accuracy

@@ -7,15 +7,30 @@ number in a sentence comes from the results. Must not know how a cell was run. P
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
+from vqdna.errors import InputError
 from vqdna.reports.charts.sweep_chart import Level, Sweep, sweep_chart
-from vqdna.reports.content import MISSING, Block, Cell, Figure, Section, Table, decimal, known, number_cell, plural
-from vqdna.reports.runs import Run, nested
+from vqdna.reports.content import Block, Cell, Section, Table, decimal, known, number_cell, plural, score_cell
+from vqdna.reports.page import render_page
+from vqdna.reports.runs import SUMMARY_FILE, Run, find_runs, nested
+from vqdna.results import write_atomically
 from vqdna.stage_results import MeanAndSd
 from vqdna.studies.species.cells import length_name
-from vqdna.studies.species.report.rows import COMPOSITION, SPECIES, SPECTRUM, left_out, row_of, species_rows
+from vqdna.studies.species.report.rows import (
+    COMPOSITION,
+    SPECIES,
+    SPECTRUM,
+    accuracy_of,
+    left_out,
+    row_of,
+    species_rows,
+)
 from vqdna.studies.species.results import STUDY, LeftOut, SpeciesRow
 
+PAGE = "species.html"
+TITLE = "Which species is it? Classification from 1k to 450k bases"
 OURS = ("vqdna-hrq", "vqdna-vq")
 GC = "k=1"
 """Spectrum of single bases on both strands: the share of G and C."""
@@ -62,20 +77,34 @@ COST_CAPTION = (
 
 def species_section(runs: Sequence[Run]) -> Section | None:
     """Poster's table, a block for each set, and the cost of a window; None without a species study."""
-    named = [
-        (_set_name(run), rows, left_out(run), run)
-        for run in runs
-        if run.text("study") == STUDY and (rows := species_rows(run))
-    ]
-    if not named:
+    sets = [(run, rows) for run in runs if run.text("study") == STUDY and (rows := species_rows(run))]
+    if not sets:
         return None
-    poster = _poster_table([(name, rows) for name, rows, _, _ in named])
-    systems = _systems_table([row for _, rows, _, _ in named for row in rows])
+    every = [row for _, rows in sets for row in rows]
+    how = {row.system: row.how for row in every}
+    described = [[Cell(system), Cell(text)] for system, text in how.items()]
+    systems = Table(SYSTEMS_CAPTION, ["system", "what it is"], described, num_text_columns=2)
+    poster = _poster_table([(_set_name(run), rows) for run, rows in sets])
     blocks = [Block("Beside the poster", tables=[poster, systems])]
-    for name, rows, reasons, run in named:
-        blocks += _set_blocks(name, rows, reasons, run)
-    cost = _cost_block([row for _, rows, _, _ in named for row in rows])
-    return Section("species", "Species classification", list(INTRODUCTION), [*blocks, *([cost] if cost else [])])
+    for run, rows in sets:
+        blocks += _set_blocks(run, rows)
+    return Section("species", "Species classification", list(INTRODUCTION), [*blocks, *_cost_blocks(every)])
+
+
+def write_species_page(folder: Path) -> Path:
+    """Page `species.html` in the folder of a species study, on all of its sets; returns its path.
+
+    Raises:
+        InputError: no set has results yet, or a package is missing.
+    """
+    sets = sorted(path.parent for path in folder.glob(f"*/{SUMMARY_FILE}"))
+    if not sets:
+        raise InputError(f"{folder}: no results of a species study yet")
+    runs = find_runs(sets)
+    section = species_section(runs)
+    page = render_page(runs, [section] if section else [], title=TITLE)
+    write_atomically(folder / PAGE, page.encode())
+    return folder / PAGE
 
 
 def findings(rows: Sequence[SpeciesRow]) -> list[str]:
@@ -140,53 +169,42 @@ def _evidence(rows: Sequence[SpeciesRow], length: int) -> str:
     )
 
 
-def _set_blocks(name: str, rows: Sequence[SpeciesRow], reasons: Sequence[LeftOut], run: Run) -> list[Block]:
-    figures = [_accuracy_figure(name, rows)]
-    tables = [_set_table(name, rows), *_words_table(name, rows), *([_reasons_table(name, reasons)] if reasons else [])]
-    return [Block(name, findings(rows), _facts(rows, run), rows=[figures]), Block(tables=tables)]
-
-
-def _facts(rows: Sequence[SpeciesRow], run: Run) -> list[tuple[str, str]]:
-    return known([
-        ("species", str(max(len(row.classes) for row in rows))),
-        ("seeds", str(max(len(row.seeds) for row in rows))),
-        ("systems", str(len({row.system for row in rows}))),
-        ("cells", str(len(run.items("cells")))),
-    ])  # fmt: skip
-
-
 def _set_name(run: Run) -> str:
     names = (nested(cell, "set") for cell in run.items("cells"))
     return next((name for name in names if isinstance(name, str)), run.name)
 
 
-def _accuracy_figure(name: str, rows: Sequence[SpeciesRow]) -> Figure:
-    sweeps = _sweeps(rows, lambda row: row.accuracy, 100.0)
-    chance = 100 / max(len(row.classes) for row in rows)
-    return sweep_chart(
+def _set_blocks(run: Run, rows: Sequence[SpeciesRow]) -> list[Block]:
+    name, num_species = _set_name(run), max(len(row.classes) for row in rows)
+    facts = known([
+        ("species", str(num_species)),
+        ("seeds", str(max(len(row.seeds) for row in rows))),
+        ("systems", str(len({row.system for row in rows}))),
+        ("cells", str(len(run.items("cells")))),
+    ])  # fmt: skip
+    figure = sweep_chart(
         f"Accuracy against length: {name}",
-        sweeps,
+        _sweeps(rows, lambda row: row.accuracy),
         x="bases of a window",
         y="test accuracy, %",
         caption=ACCURACY_CAPTION,
-        levels=[Level("guessing", chance, strong=True)],
+        levels=[Level("guessing", 100 / num_species, strong=True)],
         name_of=length_name,
     )
+    tables = [_set_table(name, rows), *_words_table(name, rows), *_reasons_table(name, left_out(run))]
+    return [Block(name, findings(rows), facts, rows=[[figure]]), Block(tables=tables)]
 
 
 def _sweeps(
-    rows: Sequence[SpeciesRow], value: Callable[[SpeciesRow], MeanAndSd], scale: float = 1.0, least: float = 0.0
+    rows: Sequence[SpeciesRow], value: Callable[[SpeciesRow], MeanAndSd], scale: float = 100.0, least: float = 0.0
 ) -> list[Sweep]:
     """A curve for each system over the lengths that have the value; the controls are faint."""
     sweeps = []
     for index, system in enumerate(dict.fromkeys(row.system for row in rows)):
         scores = {row.length: value(row) for row in rows if row.system == system}
-        means = {length: max(least, scale * score.mean) for length, score in scores.items() if score.mean is not None}
-        if means:
-            deviations = [None if (sd := scores[length].sd) is None else scale * sd for length in means]
-            is_control = system in (COMPOSITION, SPECTRUM)
-            sweeps.append(Sweep(system, list(means), list(means.values()), deviations, index, faint=is_control))
-    return sweeps
+        faint = system in (COMPOSITION, SPECTRUM)
+        sweeps.append(Sweep.of(system, scores, index, scale=scale, least=least, faint=faint))
+    return [sweep for sweep in sweeps if sweep.sizes]
 
 
 def _set_table(name: str, rows: Sequence[SpeciesRow]) -> Table:
@@ -194,16 +212,10 @@ def _set_table(name: str, rows: Sequence[SpeciesRow]) -> Table:
     best = {length: max(row.mean for row in rows if row.length == length) for length in lengths}
     cells = []
     for system in dict.fromkeys(row.system for row in rows):
-        own = {row.length: row for row in rows if row.system == system}
-        accuracies = [own[length].accuracy if length in own else None for length in lengths]
-        cells.append([Cell(system), *(_score_cell(one, best[n]) for one, n in zip(accuracies, lengths))])
+        scores = [accuracy_of(rows, system, length) for length in lengths]
+        marked = zip(scores, best.values(), strict=True)
+        cells.append([Cell(system), *(score_cell(score, best=score.mean == top) for score, top in marked)])
     return Table(f"{name}: {TABLE_CAPTION}", ["system", *map(length_name, lengths)], cells)
-
-
-def _systems_table(rows: Sequence[SpeciesRow]) -> Table:
-    described = {row.system: row.how for row in rows}
-    cells = [[Cell(system), Cell(how)] for system, how in described.items()]
-    return Table(SYSTEMS_CAPTION, ["system", "what it is"], cells, num_text_columns=2)
 
 
 def _words_table(name: str, rows: Sequence[SpeciesRow]) -> list[Table]:
@@ -211,24 +223,24 @@ def _words_table(name: str, rows: Sequence[SpeciesRow]) -> list[Table]:
     if not spectra:
         return []
     words = list(spectra[0].representations)
-    columns = [word.replace("=", " = ") for word in words]
-    cells = [
-        [Cell(length_name(row.length)), *(_score_cell(row.representations.get(word), with_sd=False) for word in words)]
-        for row in spectra
-    ]
-    return [Table(f"{name}: {WORDS_CAPTION}", ["length", *columns], cells)]
+    cells = []
+    for row in spectra:
+        means = [MeanAndSd(mean=row.representations.get(word, MeanAndSd()).mean) for word in words]
+        cells.append([Cell(length_name(row.length)), *map(score_cell, means)])
+    return [Table(f"{name}: {WORDS_CAPTION}", ["length", *(word.replace("=", " = ") for word in words)], cells)]
 
 
-def _reasons_table(name: str, reasons: Sequence[LeftOut]) -> Table:
+def _reasons_table(name: str, reasons: Sequence[LeftOut]) -> list[Table]:
     cells = [
         [
-            Cell(reason.system or "every system"),
-            Cell("every length" if reason.length is None else length_name(reason.length)),
-            Cell(reason.reason),
+            Cell(one.system or "every system"),
+            Cell("every length" if one.length is None else length_name(one.length)),
+            Cell(one.reason),
         ]
-        for reason in reasons
+        for one in reasons
     ]
-    return Table(f"{name}: what did not run, and why.", ["system", "length", "reason"], cells, num_text_columns=3)
+    caption = f"{name}: what did not run, and why."
+    return [Table(caption, ["system", "length", "reason"], cells, num_text_columns=3)] if cells else []
 
 
 def _poster_table(sets: Sequence[tuple[str, Sequence[SpeciesRow]]]) -> Table:
@@ -239,36 +251,37 @@ def _poster_table(sets: Sequence[tuple[str, Sequence[SpeciesRow]]]) -> Table:
         for name, row in SPECIES.items()
     ]
     for name, rows in sets:
-        for system in dict.fromkeys(row.system for row in rows):
-            own = [row_of(rows, system, length) for length in lengths]
-            if any(own):
-                cells.append([Cell(system), Cell(name), *(_score_cell(row.accuracy if row else None) for row in own)])
+        for system in dict.fromkeys(row.system for row in rows if row.length in lengths):
+            scores = [accuracy_of(rows, system, length) for length in lengths]
+            cells.append([Cell(system), Cell(name), *map(score_cell, scores)])
     return Table(POSTER_CAPTION, ["system", "species", *map(length_name, lengths)], cells, num_text_columns=2)
 
 
-def _cost_block(rows: Sequence[SpeciesRow]) -> Block | None:
+def _cost_blocks(rows: Sequence[SpeciesRow]) -> list[Block]:
     """Pictures and table of what one window costs, the same whatever the set."""
     unique = {(row.system, row.length): row for row in rows if row.cost is not None and row.cost.seconds is not None}
-    costs = sorted(unique.values(), key=lambda row: row.length)
-    costs = [row for name in dict.fromkeys(row.system for row in rows) for row in costs if row.system == name]
+    systems = list(dict.fromkeys(row.system for row in rows))
+    costs = sorted(unique.values(), key=lambda row: (systems.index(row.system), row.length))
     if not costs:
-        return None
-    seconds = _sweeps(costs, lambda row: _cost(row, "seconds"), least=LEAST_SECONDS)
+        return []
+    seconds = _sweeps(costs, lambda row: _cost(row, "seconds"), 1.0, LEAST_SECONDS)
     memory = _sweeps(costs, lambda row: _cost(row, "window_bytes"), 1e-6, LEAST_MEGABYTES)
-    figures = [
-        sweep_chart(
-            "Time of one window", seconds, x="bases of a window", y="processor seconds", caption=TIME_CAPTION,
-            log_y=True, digits=4, name_of=length_name,
-        )
-    ]  # fmt: skip
+    draw = partial(sweep_chart, x="bases of a window", log_y=True, name_of=length_name)
+    figures = [draw("Time of one window", seconds, y="processor seconds", caption=TIME_CAPTION, digits=4)]
     if memory:
-        figures.append(
-            sweep_chart(
-                "Memory of one window", memory, x="bases of a window", y="megabytes", caption=MEMORY_CAPTION,
-                log_y=True, name_of=length_name,
-            )
-        )  # fmt: skip
-    return Block("What a window costs", _cost_sentences(costs), tables=[_cost_table(costs)], rows=[figures])
+        figures.append(draw("Memory of one window", memory, y="megabytes", caption=MEMORY_CAPTION))
+    cells = []
+    for row in costs:
+        taken, sizes = _cost(row, "seconds").mean, [_cost(row, key).mean for key in ("foreseen_bytes", "window_bytes")]
+        shown = [number_cell(taken, f"{taken:.4g}"), *map(_megabytes, sizes)]
+        cells.append([Cell(row.system), Cell(length_name(row.length), row.length), *shown])
+    table = Table(COST_CAPTION, ["system", "length", "seconds", "MB foreseen", "MB measured"], cells)
+    return [Block("What a window costs", _cost_sentences(costs), tables=[table], rows=[figures])]
+
+
+def _megabytes(count: float | None) -> Cell:
+    megabytes = None if count is None else count / 1e6
+    return number_cell(megabytes, decimal(megabytes, 1))
 
 
 def _cost(row: SpeciesRow, key: str) -> MeanAndSd:
@@ -289,28 +302,3 @@ def _cost_sentences(costs: Sequence[SpeciesRow]) -> list[str]:
                 f"it takes at {length_name(short)}"
             )
     return [f"{'; '.join(sentences)}."] if sentences else []
-
-
-def _cost_table(costs: Sequence[SpeciesRow]) -> Table:
-    columns = ["system", "length", "seconds", "MB foreseen", "MB measured"]
-    cells = [
-        [
-            Cell(row.system),
-            Cell(length_name(row.length), row.length),
-            number_cell(seconds, f"{seconds:.4g}"),
-            *(_megabytes(_cost(row, key).mean) for key in ("foreseen_bytes", "window_bytes")),
-        ]
-        for row in costs
-        if (seconds := _cost(row, "seconds").mean) is not None
-    ]
-    return Table(COST_CAPTION, columns, cells)
-
-
-def _megabytes(value: float | None) -> Cell:
-    return Cell(MISSING) if value is None else Cell(f"{value / 1e6:,.1f}", value / 1e6)
-
-
-def _score_cell(score: MeanAndSd | None, best: float | None = None, *, with_sd: bool = True) -> Cell:
-    if score is None or score.mean is None:
-        return Cell(MISSING)
-    return Cell(score.text(with_sd=with_sd), 100 * score.mean, score.mean == best)
