@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vqdna.genome import read_sequences
-from vqdna.simulation.clades import TREE, simulate_clades
+from vqdna.simulation.clades import PER_BRANCH, TREE, simulate_clades
 from vqdna.studies.sars_cov_2.alignment import align, mutations_of
 
 
@@ -17,11 +17,11 @@ def test_the_mutations_said_are_the_differences_from_the_reference():
 
 
 def test_variants_share_the_mutations_of_the_branches_they_share():
-    clades = simulate_clades(1, per_branch=5)
+    clades = simulate_clades(1)
     held = clades.defining
-    assert len(held["Red"] & held["Rose"]) == 5
-    assert len(held["Green"] & held["Jade"]) == 10
-    assert len(held["Green"] & held["Blue"]) == 5
+    assert len(held["Red"] & held["Rose"]) == PER_BRANCH
+    assert len(held["Green"] & held["Jade"]) == 2 * PER_BRANCH
+    assert len(held["Green"] & held["Blue"]) == PER_BRANCH
     assert held["Red"] & held["Gray"] == frozenset()
     assert all(clades.defining[genome.variant] <= genome.mutations for genome in clades.genomes)
 

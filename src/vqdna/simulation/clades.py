@@ -16,15 +16,15 @@ from jaxtyping import UInt8
 
 from vqdna.genome.bases import BASES, from_base_ids
 from vqdna.results import write_atomically
-from vqdna.simulation.species_model import species_model
+from vqdna.simulation.species_model import span, species_model
 
-TREE: Mapping[str, str] = {
-    "Red": "R.1.1", "Rose": "R.1.2", "Green": "R.2.1.1", "Jade": "R.2.1.2", "Blue": "R.2.2", "Gray": "R.3",
-}  # fmt: skip
+TREE = {"Red": "R.1.1", "Rose": "R.1.2", "Green": "R.2.1.1", "Jade": "R.2.1.2", "Blue": "R.2.2", "Gray": "R.3"}
 """Lineage of each variant: Red with Rose, Green with Jade, and Blue beside these two."""
 
 ENDS = 200
 MONTHS = 12
+PER_BRANCH, PRIVATE = 6, 2
+"""Substitutions on each branch, no two of the whole tree on one base; and of each genome's own, on other bases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,75 +41,64 @@ class SimulatedGenome:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedClades:
-    """Reference, genomes, and what is true of them.
+    """What is true of the genomes.
 
     Attributes:
         reference: the root of the tree.
         genomes: variant by variant.
-        lineages: lineage of each variant, which spells out the tree.
         defining: substitutions that all genomes of a variant have, by variant.
-        gene: the one gene, first base counted from 1 and last inside.
     """
 
     reference: UInt8[np.ndarray, "base"]
     genomes: tuple[SimulatedGenome, ...]
-    lineages: Mapping[str, str]
     defining: Mapping[str, frozenset[str]]
-    gene: tuple[int, int]
 
     def write(self, folder: Path) -> None:
-        """Writes reference.fa, genomes.fa, labels.csv and knowledge.yaml into the folder."""
-        write_atomically(folder / "reference.fa", f">root\n{from_base_ids(self.reference)}\n".encode())
-        lines = [f">{genome.name}\n{from_base_ids(genome.base_ids)}\n" for genome in self.genomes]
-        write_atomically(folder / "genomes.fa", "".join(lines).encode())
-        rows = [f"{g.name},{g.variant},{g.lineage},{g.date}\n" for g in self.genomes]
-        write_atomically(folder / "labels.csv", "".join(["name,label,lineage,date\n", *rows]).encode())
-        write_atomically(folder / "knowledge.yaml", yaml.safe_dump(self.knowledge(), sort_keys=False).encode())
-
-    def knowledge(self) -> dict[str, object]:
-        """What a study may know beforehand, in the form of its file."""
+        """Writes reference.fa, genomes.fa, labels.csv and, as a study may know it beforehand, knowledge.yaml."""
         variants = [
-            {"name": name, "lineage": lineage, "mutations": " ".join(sorted(self.defining[name], key=_place))}
-            for name, lineage in self.lineages.items()
+            {
+                "name": name,
+                "lineage": lineage,
+                "mutations": " ".join(sorted(self.defining[name], key=lambda mutation: int(mutation[1:-1]))),
+            }
+            for name, lineage in TREE.items()
         ]
-        genes = [{"name": "P", "start": self.gene[0], "end": self.gene[1]}]
-        return {"name": "a simulated virus", "num_bases": len(self.reference), "genes": genes, "variants": variants}
+        knowledge = {
+            "name": "a simulated virus",
+            "num_bases": len(self.reference),
+            "genes": [{"name": "P", "start": ENDS + 1, "end": ENDS + (len(self.reference) - 2 * ENDS) // 3 * 3}],
+            "variants": variants,
+        }
+        texts = {
+            "reference.fa": f">root\n{from_base_ids(self.reference)}\n",
+            "genomes.fa": "".join(f">{one.name}\n{from_base_ids(one.base_ids)}\n" for one in self.genomes),
+            "labels.csv": "name,label,lineage,date\n"
+            + "".join(f"{one.name},{one.variant},{one.lineage},{one.date}\n" for one in self.genomes),
+            "knowledge.yaml": yaml.safe_dump(knowledge, sort_keys=False),
+        }
+        for name, text in texts.items():
+            write_atomically(folder / name, text.encode())
 
 
-def simulate_clades(
-    seed: int,
-    *,
-    num_bases: int = 6000,
-    genomes_per_variant: int = 12,
-    per_branch: int = 6,
-    private: int = 2,
-) -> SimulatedClades:
-    """Genomes of the six variants of `TREE`, from the seed alone.
-
-    Args:
-        seed: of everything.
-        num_bases: of every genome.
-        genomes_per_variant: genomes, all different where they have changes of their own.
-        per_branch: substitutions on each branch; no two of the whole tree fall on one base.
-        private: substitutions of each genome's own, on bases that no branch has changed.
-    """
+def simulate_clades(seed: int, *, num_bases: int = 6000, genomes_per_variant: int = 12) -> SimulatedClades:
+    """Genomes of the six variants of `TREE`, from the seed alone; all different."""
     random = np.random.default_rng([seed, 20])
-    reference = species_model(seed, 0).span(random, num_bases)
+    reference = span(random, species_model(seed, 0).transitions, num_bases)
     branches = sorted({step for lineage in TREE.values() for step in _steps(lineage)})
     free = random.permutation(np.arange(ENDS, num_bases - ENDS)).tolist()
-    changes = {step: [_change(reference, free.pop(), random) for _ in range(per_branch)] for step in branches}
-    genomes = []
+    changes = {step: [_change(reference, free.pop(), random) for _ in range(PER_BRANCH)] for step in branches}
     defining = {name: [m for step in _steps(lineage) for m in changes[step]] for name, lineage in TREE.items()}
+    genomes = []
     for name, lineage in TREE.items():
         for number in range(genomes_per_variant):
-            own = [_change(reference, place, random) for place in random.choice(free, private, replace=False).tolist()]
-            held = [*defining[name], *own]
+            own = [_change(reference, place, random) for place in random.choice(free, PRIVATE, replace=False).tolist()]
+            held, bases = [*defining[name], *own], reference.copy()
+            for place, base in held:
+                bases[place] = base
             date = f"2021-{1 + number * MONTHS // genomes_per_variant:02d}-15"
-            changed = _changed(reference, held)
-            genomes.append(SimulatedGenome(f"{name}_{number}", name, lineage, date, changed, _written(reference, held)))
+            genomes.append(SimulatedGenome(f"{name}_{number}", name, lineage, date, bases, _written(reference, held)))
     known = {name: _written(reference, held) for name, held in defining.items()}
-    gene = (ENDS + 1, ENDS + (num_bases - 2 * ENDS) // 3 * 3)
-    return SimulatedClades(reference, tuple(genomes), dict(TREE), known, gene)
+    return SimulatedClades(reference, tuple(genomes), known)
 
 
 def _steps(lineage: str) -> list[str]:
@@ -123,16 +112,5 @@ def _change(reference: UInt8[np.ndarray, "base"], place: int, random: np.random.
     return place, (int(reference[place]) + int(random.integers(1, 4))) % 4
 
 
-def _changed(reference: UInt8[np.ndarray, "base"], changes: list[tuple[int, int]]) -> UInt8[np.ndarray, "base"]:
-    bases = reference.copy()
-    for place, base in changes:
-        bases[place] = base
-    return bases
-
-
 def _written(reference: UInt8[np.ndarray, "base"], changes: list[tuple[int, int]]) -> frozenset[str]:
     return frozenset(f"{BASES[reference[place]]}{place + 1}{BASES[base]}" for place, base in changes)
-
-
-def _place(mutation: str) -> int:
-    return int(mutation[1:-1])

@@ -1,8 +1,8 @@
 """What a simulated species is made of: composition, codon usage, repeats, and a promoter grammar all species share.
 
 Flow: (seed, index) -> SpeciesModel -> base_ids of background, promoters, genes, CpG islands and repeats.
-Everything that a model could learn here has a known truth: the background is a Markov chain of order 3 whose entropy is
-`entropy_rate`. It must not know where in a genome the pieces go, nor tasks.
+Everything that a model could learn here has a known truth: the background is a Markov chain of order 3. It must not
+know where in a genome the pieces go, nor tasks.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _REPEAT_DIVERGENCE = 0.08
 _LANE_BASES = 16
 _MOST_LANES = 256
 _BURN_IN = 12
-# Next base by base now, A C G T: rich in C and G, and CG as frequent as chance would have it.
-_CPG_ISLAND = np.array(
+# Next base by base now, A C G T: rich in C and G, and CG as frequent as chance would have it; the same in all species.
+CPG_ISLAND = np.array(
     [[0.18, 0.28, 0.42, 0.12], [0.17, 0.37, 0.27, 0.19], [0.16, 0.34, 0.38, 0.12], [0.08, 0.36, 0.38, 0.18]]
 )
 
@@ -52,23 +52,9 @@ class SpeciesModel:
     codon_usage: Float[np.ndarray, "codon"]
     repeats: tuple[UInt8[np.ndarray, "_"], ...]
 
-    @property
-    def entropy_rate(self) -> float:
-        """Entropy of the background in nats per base: no model of it can have a lower expected loss."""
-        step = np.zeros((NUM_CONTEXTS, NUM_CONTEXTS))
-        for context in range(NUM_CONTEXTS):
-            for base in range(4):
-                step[context, (context * 4 + base) % NUM_CONTEXTS] = self.transitions[context, base]
-        stationary = np.linalg.matrix_power(step, 1024)[0]
-        return float(-(stationary[:, None] * self.transitions * np.log(self.transitions)).sum())
-
     def background(self, rng: np.random.Generator, num_rows: int, length: int) -> UInt8[np.ndarray, "row length"]:
         """Independent spans of the background chain."""
         return markov_chains(rng, self.transitions, num_rows, length)
-
-    def span(self, rng: np.random.Generator, length: int) -> UInt8[np.ndarray, "base"]:
-        """One span of background."""
-        return _span(rng, self.transitions, length)
 
     def gene(self, rng: np.random.Generator) -> UInt8[np.ndarray, "base"]:
         """Coding sequence of 60 to 300 codons by this species' usage, from ATG to a stop codon."""
@@ -119,12 +105,7 @@ def motif(rng: np.random.Generator, consensus: str) -> UInt8[np.ndarray, "base"]
     return to_base_ids("".join(choice[int(rng.integers(len(choice)))] for choice in choices)).base_ids
 
 
-def cpg_island(rng: np.random.Generator, length: int) -> UInt8[np.ndarray, "base"]:
-    """Span of CpG-island composition, the same in all species."""
-    return _span(rng, _CPG_ISLAND, length)
-
-
-def _span(
+def span(
     rng: np.random.Generator, transitions: Float[np.ndarray, "context 4"], length: int
 ) -> UInt8[np.ndarray, "base"]:
     """One span, joined from chains that run side by side, which is faster than one long chain."""
@@ -135,11 +116,10 @@ def _span(
 
 def _codon_usage(rng: np.random.Generator, composition: Float[np.ndarray, "4"]) -> Float[np.ndarray, "codon"]:
     """Amino acids equally often; among the codons of one, by composition and a species' own preference."""
-    codons = [first + second + third for first in BASES for second in BASES for third in BASES]
-    amino_acids = np.array(
-        [_GENETIC_CODE[int("".join(str(_CODE_ORDER.index(base)) for base in codon), 4)] for codon in codons]
-    )
-    bases = np.array([[BASES.index(base) for base in codon] for codon in codons])
+    bases = np.stack(np.unravel_index(np.arange(64), (4, 4, 4)), axis=1)
+    # The genetic code is written by codons in the order of `_CODE_ORDER`.
+    places = np.array([_CODE_ORDER.index(base) for base in BASES])[bases] @ (16, 4, 1)
+    amino_acids = np.array(list(_GENETIC_CODE))[places]
     preference = composition[bases].prod(axis=1) * rng.gamma(1.0, size=64)
     usage = np.zeros(64)
     for amino_acid in set(_GENETIC_CODE) - {"*"}:
