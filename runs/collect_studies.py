@@ -17,35 +17,18 @@ import argparse
 import json
 from pathlib import Path
 
+from result_tables import MASKING
+
 from vqdna.benchmark.budget import BUDGET_FILE
 from vqdna.benchmark.grid import Trial
 from vqdna.benchmark.summary import read_trials, summarize
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 
-CHOICES = {
-    "preset": "the preset: fields, 15 %, bases, half of the windows asked about crops",
-    "unit_codes": "single positions, the vocabulary sees all (leaks)",
-    "unit_spans": "stretches, the vocabulary sees all (leaks)",
-    "unit_bases": "stretches, the vocabulary reads N",
-    "fraction_20": "20 % masked",
-    "fraction_25": "25 % masked",
-    "fraction_30": "30 % masked",
-    "target_levels": "codes, level by level, in place of bases",
-    "target_joint": "codes jointly, by the chain rule",
-    "learned_embedding": "code tables that learn",
-    "masked_alone": "masks alone, no crops",
-    "half_shuffled": "real or drawn in place of crops",
-    "all_cropped": "crops alone, no masks",
-    "substituted_02": "crops with up to 2 % of the bases substituted",
-    "substituted_20": "crops with up to 20 % of the bases substituted",
-}
-"""What each row of runs/masking.sh changes."""
-
 
 def masking(folder: Path) -> dict:
     """Rows of the ablation, and what each run says of its held-out windows."""
     runs = {}
-    for name, what in CHOICES.items():
+    for name, what in MASKING.items():
         evaluation = read_json(folder / name / "results.json")["evaluation"]
         kept = {key: evaluation[key] for key in ("base_nats", "contrast_accuracy") if key in evaluation}
         runs[name] = {"what": what, **kept}
@@ -139,22 +122,21 @@ def restore(cells: Path, folder: Path) -> None:
             write_json(cell.folder(folder) / RESULTS_FILE, record)
 
 
+COLLECTED = {
+    "pretraining": pretraining,
+    "masking": masking,
+    "species": species,
+    "variants": variants,
+    "benchmark": lambda folder: summarize(folder).model_dump(mode="json", exclude_unset=True),
+}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "study", choices=("pretraining", "masking", "species", "variants", "benchmark", "cells", "restore")
-    )
+    parser.add_argument("study", choices=(*COLLECTED, "cells", "restore"))
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    collected = {
-        "pretraining": pretraining,
-        "masking": masking,
-        "species": species,
-        "variants": variants,
-        "benchmark": lambda folder: summarize(folder).model_dump(mode="json", exclude_unset=True),
-    }
-    if arguments.study in collected:
-        write_json(arguments.out, in_this_folder(collected[arguments.study](arguments.source)))
+    if arguments.study in COLLECTED:
+        write_json(arguments.out, in_this_folder(COLLECTED[arguments.study](arguments.source)))
     else:
         {"cells": write_cells, "restore": restore}[arguments.study](arguments.source, arguments.out)

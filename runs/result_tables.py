@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import vqdna
+from vqdna.benchmark.results import SummaryRow
 from vqdna.benchmark.summary import BenchmarkResult
 from vqdna.benchmark.summary_tables import (
     means_table,
@@ -19,24 +20,23 @@ from vqdna.benchmark.summary_tables import (
     systems_in_order,
 )
 from vqdna.config import read_yaml
+from vqdna.quantities import markdown_table
 from vqdna.reports.runs import Run
+from vqdna.stage_results import MeanAndSd
+from vqdna.studies.codebook.results import CodebookRow
+from vqdna.studies.pretraining.results import PretrainingRow
 from vqdna.studies.species.cells import length_name
-from vqdna.studies.species.report.rows import species_rows
-from vqdna.studies.species.report.section import findings
+from vqdna.studies.species.report.section import findings, species_rows
 from vqdna.studies.species.results import SpeciesRow
 from vqdna.studies.species.summary import set_table
+from vqdna.tasks.registry import GUE_13
 
 Record = dict[str, Any]
-
-GUE_13 = [f"tf/{n}" for n in range(5)] + [f"mouse/{n}" for n in (0, 2, 3, 4)]
-GUE_13 += ["prom_core_all", "prom_core_notata", "prom_core_tata", "prom_300_tata"]
 
 
 def table(head: str, rows: list[list[str]]) -> str:
     """A Markdown table; `head` has its columns between bars."""
-    columns = [column.strip() for column in head.split("|")]
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| --- ", "|---").replace("|--- |", "|---|")
+    return markdown_table(head.split(" | "), rows)
 
 
 def hundred(value: float) -> str:
@@ -45,26 +45,25 @@ def hundred(value: float) -> str:
 
 def spread(row: Record) -> str:
     """Mean x 100, with the standard deviation over seeds where there is one."""
-    return hundred(row["mean"]) + ("" if row["sd"] is None else f" ± {hundred(row['sd'])}")
+    return MeanAndSd.model_validate(row).text()
 
 
 # The benchmark
 
 
-def rows_of(summary: Record, protocol: str) -> list[Record]:
-    return [row for row in summary["rows"] if row["protocol"] == protocol]
-
-
 def means(summary: Record, protocol: str) -> str:
-    result = BenchmarkResult.model_validate(summary)
-    rows = result.of_protocol(protocol)
-    return means_table(rows, systems_in_order(rows, result.rankings.get(protocol)))
+    return means_table(*rows_in_order(summary, protocol))
 
 
 def mcc(summary: Record, protocol: str) -> str:
+    return metric_table(*rows_in_order(summary, protocol), "mcc", "MCC")
+
+
+def rows_in_order(summary: Record, protocol: str) -> tuple[list[SummaryRow], list[str]]:
+    """Rows of a protocol, and its systems in their order."""
     result = BenchmarkResult.model_validate(summary)
     rows = result.of_protocol(protocol)
-    return metric_table(rows, systems_in_order(rows, result.rankings.get(protocol)), "mcc", "MCC")
+    return rows, systems_in_order(rows, result.rankings.get(protocol))
 
 
 def ranks(summary: Record, protocol: str) -> str:
@@ -109,16 +108,16 @@ def short(number: float) -> str:
 def headline(summary: Record, protocol: str) -> str:
     """The table of the README: a few systems, what was published, and what each costs."""
     rows = []
+    every = [row for row in summary["rows"] if row["protocol"] == protocol]
     for system, name in HEADLINE.items():
-        own = [row for row in rows_of(summary, protocol) if row["system"] == system]
-        score, votes = (
-            statistics.fmean(values) for values in ([r["mcc"]["mean"] for r in own], [r["vote"]["mcc"] for r in own])
-        )
+        own = [row for row in every if row["system"] == system]
+        score = statistics.fmean(row["mcc"]["mean"] for row in own)
+        votes = statistics.fmean(row["vote"]["mcc"] for row in own)
         parameters = max(row["parameters"]["total"] for row in own)
         bases, minutes = own[0]["pretraining_bases"] / 1e6, sum(row["seconds"] for row in own) / 60
         seen = f"{bases:.0f} million bases" if bases else "none"
         rows.append([name, hundred(score), hundred(votes), short(parameters), seen, f"{minutes:.0f} min"])
-    datasets = {row["dataset"] for row in rows_of(summary, protocol)}
+    datasets = {row["dataset"] for row in every}
     known = read_yaml(PACKAGE / "tasks" / "published.yaml")
     for name in PUBLISHED:
         score = statistics.fmean(summary["published"][protocol][name][dataset] for dataset in datasets)
@@ -144,7 +143,7 @@ def kmers(record: Record, _: str) -> str:
     return table(head, [[name, *map(hundred, values)] for name, values in lines])
 
 
-def sets_of_bases(record: Record, _: str) -> str:
+def position_sets(record: Record, _: str) -> str:
     """Candidates for the position sets, counted as k-mers, by dev score."""
     found = {**record["fixed"], **{f"greedy, {len(step['views'])} sets": step for step in record["greedy"]}}
     names = {
@@ -159,9 +158,9 @@ def sets_of_bases(record: Record, _: str) -> str:
 
 def codebook_sizes(record: Record, _: str) -> str:
     """VQ and HRQ by K: linear probe on GUE and on the virus windows."""
-    trials = {row["cell"]: row for row in record["rows"]}
+    trials = {row["cell"]: row["lin"] for row in record["rows"]}
     rows = [
-        [str(k), *(spread(trials[f"{kind}_k{k}"]["lin"][m]) for m in ("mcc", "f1_macro") for kind in ("vq", "hrq"))]
+        [str(k), *(spread(trials[f"{kind}_k{k}"][metric]) for metric in ("mcc", "f1_macro") for kind in ("vq", "hrq"))]
         for k in (128, 256, 512, 1024)
     ]
     return table("K | VQ, GUE | HRQ, GUE | VQ, SARS-CoV-2 | HRQ, SARS-CoV-2", rows)
@@ -182,12 +181,11 @@ OPEN_POINTS = {
 
 def open_points(record: Record, _: str) -> str:
     """The choices that the paper leaves open, a row each."""
-    trials = {row["cell"]: row for row in record["rows"]}
+    trials = {row["cell"]: CodebookRow.model_validate(row) for row in record["rows"]}
     rows = []
-    for name, what in OPEN_POINTS.items():
-        own = trials[name]
-        scores = [spread(own["lin"][metric]) for metric in ("mcc", "f1_macro")]
-        rows.append([what, str(sum(own["level_sizes"])), str(len(own["seeds"])), *scores])
+    for own, what in ((trials[name], what) for name, what in OPEN_POINTS.items()):
+        scores = [own.lin_score(metric).text() for metric in ("mcc", "f1_macro")]
+        rows.append([what, str(sum(own.level_sizes)), str(len(own.seeds)), *scores])
     return table("trial | codes | seeds | GUE, mean MCC | SARS-CoV-2, macro-F1", rows)
 
 
@@ -235,43 +233,42 @@ def audit(record: Record, _: str) -> str:
 # Pre-training
 
 
-def kind_of(row: Record) -> str:
+def kind_of(row: PretrainingRow) -> str:
     """What a row of the pre-training study is, in words."""
-    if row["bases_seen"] is None:
-        spec = row["encoder"].removeprefix("probe:")
+    if row.bases_seen is None:
+        spec = row.encoder.removeprefix("probe:")
         counted = f"{spec.removeprefix('kmer:')}-mer counts" if spec.startswith("kmer:") else "codes of the vocabulary"
         return f"{counted}, logistic regression"
-    return f"pre-trained on {row['bases_seen'] / 1e6:.1f} M bases" if row["bases_seen"] else "random initialization"
+    return f"pre-trained on {row.million_bases:.1f} M bases" if row.bases_seen else "random initialization"
 
 
-def parts_of(record: Record) -> tuple[list[Record], list[Record]]:
+def parts_of(record: Record) -> tuple[list[PretrainingRow], list[PretrainingRow]]:
     """Baselines of the study, and its encoders by how many bases they have seen."""
-    baselines = [row for row in record["rows"] if row["bases_seen"] is None]
-    encoders = [row for row in record["rows"] if row["bases_seen"] is not None]
-    return baselines, sorted(encoders, key=lambda row: row["bases_seen"])
+    rows = [PretrainingRow.model_validate(row) for row in record["rows"]]
+    encoders = [row for row in rows if row.bases_seen is not None]
+    return [row for row in rows if row.bases_seen is None], sorted(encoders, key=lambda row: row.bases_seen or 0)
 
 
 def worth(record: Record, _: str) -> str:
     """What pre-training is worth."""
     baselines, encoders = parts_of(record)
-    rows = [[kind_of(row), str(len(row["seeds"])), spread(row)] for row in (*baselines, encoders[0], encoders[-1])]
+    shown = (*baselines, encoders[0], encoders[-1])
+    rows = [[kind_of(row), str(len(row.seeds)), row.score.text()] for row in shown]
     return table("system, 500 training sequences of each set | seeds | mean dev MCC of the 13", rows)
 
 
 def worth_by_dataset(record: Record, _: str) -> str:
     """Random initialization, the built-in encoder and the best baseline, dataset by dataset."""
     baselines, encoders = parts_of(record)
-    shown = (encoders[0], encoders[-1], max(baselines, key=lambda row: row["mean"]))
-    rows = [[name, *(hundred(row["datasets"][name]) for row in shown)] for name in GUE_13]
+    shown = (encoders[0], encoders[-1], max(baselines, key=lambda row: row.mean or 0))
+    rows = [[name, *(row.score_on(name).text() for row in shown)] for name in GUE_13]
     return table("dataset | random initialization | pre-trained | codes of the vocabulary, logistic regression", rows)
 
 
 def curve(record: Record, _: str) -> str:
     """Scores over the bases seen."""
-    rows = [
-        [f"{row['bases_seen'] / 1e6:.1f} M", str(len(row["seeds"])), hundred(row["mean"])]
-        for row in parts_of(record)[1]
-    ]
+    encoders = parts_of(record)[1]
+    rows = [[f"{row.million_bases:.1f} M", str(len(row.seeds)), row.score.text(with_sd=False)] for row in encoders]
     return table("bases seen | seeds | mean dev MCC of the 13", rows)
 
 
@@ -423,32 +420,16 @@ STEPS = {
 
 def quantizer_speed(record: Record, _: str) -> str:
     """How many times as long the library's step takes as ours."""
-    return table(
-        "step | library / ours", [[STEPS[name], f"{ratio:.1f} x"] for name, ratio in record["median_ratio"].items()]
-    )
+    rows = [[STEPS[name], f"{ratio:.1f} x"] for name, ratio in record["median_ratio"].items()]
+    return table("step | library / ours", rows)
 
 
 FILLED = {
-    "means": means,
-    "mcc": mcc,
-    "ranks": ranks,
-    "published": published,
-    "virus-windows": virus_windows,
-    "headline": headline,
-    "kmers": kmers,
-    "position-sets": sets_of_bases,
-    "codebook-sizes": codebook_sizes,
-    "open-points": open_points,
-    "audit": audit,
-    "worth": worth,
-    "worth-by-dataset": worth_by_dataset,
-    "curve": curve,
-    "masking": masking,
-    "leak": leak,
-    "species": species,
-    "species-findings": species_findings,
-    "species-costs": species_costs,
-    "virus-systems": virus_systems,
-    "virus-levels": virus_levels,
-    "quantizer-speed": quantizer_speed,
+    function.__name__.replace("_", "-"): function
+    for function in (
+        *(means, mcc, ranks, published, virus_windows, headline, kmers, position_sets, codebook_sizes, open_points),
+        *(audit, worth, worth_by_dataset, curve, masking, leak, species, species_findings, species_costs),
+        *(virus_systems, virus_levels, quantizer_speed),
+    )
 }
+"""The functions by the kind that a marker names."""
