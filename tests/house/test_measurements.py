@@ -10,8 +10,7 @@ import pytest
 from documents import ROOT, sentences
 
 from vqdna.reports.runs import Run
-from vqdna.studies.species.report.rows import species_rows
-from vqdna.studies.species.report.section import findings
+from vqdna.studies.species.report.section import findings, species_rows
 
 RESULTS = ROOT / "docs" / "results"
 

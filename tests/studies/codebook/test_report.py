@@ -12,8 +12,7 @@ from page import Page
 
 from vqdna.reports.charts.sweep_chart import Level, Sweep, spread, sweep_chart
 from vqdna.reports.runs import find_runs
-from vqdna.studies.codebook.report.rows import PUBLISHED, study_rows, swept
-from vqdna.studies.codebook.report.section import verdicts
+from vqdna.studies.codebook.report.section import PUBLISHED, study_rows, swept, verdicts
 from vqdna.studies.codebook.results import CodebookRow
 from vqdna.studies.codebook.summary import write_summary as write_study_summary
 from vqdna.whole_report import write_main_numbers, write_report

@@ -8,8 +8,14 @@ from page import Page
 
 from vqdna.errors import InputError
 from vqdna.reports.runs import find_runs
-from vqdna.studies.species.report.rows import left_out, row_of, species_rows
-from vqdna.studies.species.report.section import composition_share, findings, write_species_page
+from vqdna.studies.species.report.section import (
+    composition_share,
+    findings,
+    left_out,
+    row_of,
+    species_rows,
+    write_species_page,
+)
 from vqdna.whole_report import write_report
 
 

@@ -34,11 +34,9 @@ class Preset:
     """How rows written in the paper's sizes are run.
 
     Attributes:
-        folder: of the rows.
-        name: as in `_<name>.yaml` beside the rows.
+        folder: of the rows, with the preset's own file `_<name>.yaml`.
         width_divisor: by which a row's width and stem are divided.
-        limits: sequences of each dataset that are probed.
-        dataset_limits: the same for single datasets, by name.
+        limits: sequences of each dataset that are probed; `dataset_limits` those of single ones, by name.
         values: configuration between `_base.yaml` and the row.
     """
 
@@ -51,7 +49,6 @@ class Preset:
 
 
 def rows_folder() -> Path:
-    """Folder whose files are the learned rows of the table."""
     return configs_folder() / "vocabulary" / "ablations"
 
 

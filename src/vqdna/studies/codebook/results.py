@@ -39,7 +39,6 @@ class ProbeScores(Record):
 
     @property
     def test_score(self) -> float | None:
-        """Score on test, which was read once."""
         return (self.test or {}).get(self.metric)
 
     @property
@@ -49,28 +48,35 @@ class ProbeScores(Record):
         return float("-inf") if score is None else score
 
 
-class CodebookResult(StageResults):
-    """One row of the table with one seed.
+class CodebookAbout(Record):
+    """What a row is, whatever the seed.
 
     Attributes:
         cell: name of the row.
         kind: quantizer, "hand-made" or "bpe".
         width: of the latents as trained; `paper_width` as the row's file says it.
-        reconstruction_accuracy: share of bases that come back right; `reconstruction` the cross-entropy, in nats.
-        lin: mean test score over the datasets, by metric.
-        datasets: scores of the probe on each.
-        settings: all that decides the numbers.
     """
 
-    study: Text = ""
     cell: Text = ""
     kind: Text = ""
     level_sizes: WholeNumbers = []
     width: Number = None
     paper_width: Number = None
+    bits_per_base: Number = None
+
+
+class CodebookResult(StageResults, CodebookAbout):
+    """One row of the table with one seed.
+
+    Attributes:
+        reconstruction_accuracy: share of bases that come back right; `reconstruction` the cross-entropy, in nats.
+        lin: mean test score over the datasets, by metric.
+        settings: all that decides the numbers.
+    """
+
+    study: Text = ""
     reconstruction_accuracy: Number = None
     reconstruction: Number = None
-    bits_per_base: Number = None
     levels: Items[LevelUsage] = []
     training_seconds: Number = None
     encoding_seconds: Number = None
@@ -79,17 +85,11 @@ class CodebookResult(StageResults):
     settings: ByName[Any] = {}
 
 
-class CodebookRow(Record):
+class CodebookRow(CodebookAbout):
     """One row of the table, its seeds together; values of a level are coarse to fine."""
 
-    cell: Text = ""
-    kind: Text = ""
     preset: Text = ""
     seeds: WholeNumbers = []
-    level_sizes: WholeNumbers = []
-    width: Number = None
-    paper_width: Number = None
-    bits_per_base: Number = None
     reconstruction_accuracy: MeanAndSd = MeanAndSd()
     usage: Items[MeanAndSd] = []
     perplexity: Items[MeanAndSd] = []

@@ -45,7 +45,6 @@ class Study:
 
     @cached_property
     def splits(self) -> dict[str, tuple[LabelledSequences, LabelledSequences, LabelledSequences]]:
-        """Train, dev and test of each dataset."""
         return {name: read_dataset(files) for name, files in self.files.items()}
 
     def limits(self, dataset_name: str) -> Limits:
@@ -70,15 +69,11 @@ def run_codebook_study(
 
     Args:
         genomes: FASTA or FASTQ files that vocabularies and BPE learn from.
-        out: folder of the study.
         names: rows to run; None is all of the table.
         seeds: their number; hand-made tokenizers run once.
-        preset: sizes, see `find_preset`.
-        datasets: names as `find_dataset` takes them, or folders with train, dev and test tables.
+        datasets: names as `files_of` takes them.
         max_train: training sequences per dataset, in place of the preset's.
-        data_root: None is where `find_data_root` finds it.
         rows: folder of the table; None is the project's own.
-        console: where progress is shown; None is standard error.
 
     Raises:
         InputError: an unknown row, preset or dataset, a damaged cell, or cells of other settings; before any cell runs.
@@ -116,7 +111,6 @@ class CodebookRun(Cell[CodebookResult]):
 
     @property
     def lock(self) -> Path:
-        """The folder of the result."""
         return self.study.out / self.row / f"seed-{self.seed}"
 
     @property
@@ -139,7 +133,6 @@ class CodebookRun(Cell[CodebookResult]):
         return f"Lin. {scores} ({record.seconds:.0f} s)"
 
     def run(self) -> CodebookResult:
-        """Trains and probes."""
         started = time.monotonic()
         tokenizer, about = self._tokenizer()
         trained = time.monotonic()

@@ -13,7 +13,7 @@ from vqdna.errors import InputError
 from vqdna.quantities import markdown_table
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 from vqdna.stage_results import MeanAndSd
-from vqdna.studies.codebook.results import BEST_KMER, STUDY, CodebookResult, CodebookRow, ProbeScores
+from vqdna.studies.codebook.results import BEST_KMER, STUDY, CodebookAbout, CodebookResult, CodebookRow, ProbeScores
 
 LIN_TITLES = {"f1_macro": "Lin. variants, macro-F1", "mcc": "Lin. GUE, mean MCC"}
 
@@ -46,7 +46,6 @@ def summarize(out: Path) -> list[CodebookRow]:
 
 
 def rows_of(results: Sequence[CodebookResult]) -> list[CodebookRow]:
-    """A row for each name among the results."""
     groups: dict[str, list[CodebookResult]] = {}
     for result in results:
         groups.setdefault(result.cell, []).append(result)
@@ -100,15 +99,11 @@ def _row(name: str, results: Sequence[CodebookResult]) -> CodebookRow:
 
     features = [probe.num_features for result in results for probe in result.datasets.values()]
     lin = {metric: MeanAndSd.of((r.lin or {}).get(metric) for r in results) for metric in first.lin or {}}
+    about = {key: getattr(first, key) for key in CodebookAbout.model_fields}
     return CodebookRow(
-        cell=name,
-        kind=first.kind,
+        **{**about, "cell": name},
         preset=str(first.settings.get("preset", "")),
         seeds=sorted({int(result.seed) for result in results if result.seed is not None}),
-        level_sizes=first.level_sizes,
-        width=first.width,
-        paper_width=first.paper_width,
-        bits_per_base=first.bits_per_base,
         reconstruction_accuracy=over_seeds(lambda r: r.reconstruction_accuracy),
         usage=[of_level(level, "usage") for level in levels],
         perplexity=[of_level(level, "perplexity") for level in levels],

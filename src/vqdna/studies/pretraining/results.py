@@ -26,10 +26,8 @@ class PretrainingResult(StageResults):
     """One encoder fine-tuned on one dataset with one seed.
 
     Attributes:
-        encoder: as the user named it.
         bases_seen: in pre-training; 0 for random initialization, None where there is no encoder.
         sequences: of each split.
-        dev: scores.
         settings: all else that decides the numbers.
     """
 
@@ -44,7 +42,6 @@ class PretrainingResult(StageResults):
 
     @property
     def mcc(self) -> float | None:
-        """Score on dev."""
         return (self.dev or {}).get("mcc")
 
 
@@ -63,17 +60,14 @@ class PretrainingRow(Record):
 
     @property
     def score(self) -> MeanAndSd:
-        """Mean dev MCC over the datasets."""
         return MeanAndSd(mean=self.mean, sd=self.sd)
 
     @property
     def million_bases(self) -> float | None:
-        """Bases seen in pre-training."""
         return None if self.bases_seen is None else self.bases_seen / 1e6
 
     @property
     def known_scores(self) -> dict[str, float]:
-        """Scores of the datasets that have one."""
         return {name: score for name, score in (self.datasets or {}).items() if score is not None}
 
     def score_on(self, dataset: str) -> MeanAndSd:

@@ -68,15 +68,10 @@ def run_pretraining_study(
     Args:
         encoders: run folders, their snapshots, `random:` and one of them, or `probe:` and a tokenizer (no seed
             changes its scores, so it has but one).
-        out: folder of the study.
-        datasets: names as `find_dataset` takes them, or folders with train and dev tables.
-        seeds: their number.
-        config: fine-tuning configuration, the same for all.
-        overrides: `key=value` on top of it.
+        datasets: names as `files_of` takes them; `test` is not read.
+        config: fine-tuning configuration, the same for all, with `overrides` on top of it.
         max_train: training sequences of each dataset, a draw that all cells share; None takes all.
         max_dev: likewise, of the sequences that are scored.
-        data_root: None is where `find_data_root` finds it.
-        console: where progress is shown; None is standard error.
 
     Raises:
         InputError: no such encoder or dataset, or cells of other settings; before any cell runs.
@@ -117,7 +112,6 @@ class PretrainingRun(Cell[PretrainingResult]):
 
     @property
     def lock(self) -> Path:
-        """The folder of the result."""
         return self.study.out / _slug(self.encoder) / f"{_slug(self.dataset)}-seed-{self.seed}"
 
     @property

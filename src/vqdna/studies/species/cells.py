@@ -25,12 +25,9 @@ class Preset:
     """How much the study looks at.
 
     Attributes:
-        name: "full" or "quick".
         max_bases: most bases of a species, see `vqdna.studies.species.splits.SpeciesSplit`.
         train_bases: bases of the training windows of a length, by which their number shrinks with it.
-        most: training windows of short lengths.
-        least: training windows of long lengths.
-        seeds: unless another number is given.
+        most: training windows of short lengths; `least` of long ones.
         budget: processor seconds that an encoder may take for one run.
     """
 
@@ -77,14 +74,7 @@ def length_name(length: int) -> str:
 def within_budget(
     counts: Mapping[str, int], num_classes: int, seconds: float, budget: float
 ) -> tuple[dict[str, int], str | None]:
-    """Windows that a budget pays for, each taking so many seconds; and why not, where they are too few.
-
-    Args:
-        counts: windows wanted of each split.
-        num_classes: of the length.
-        seconds: that a window takes.
-        budget: seconds in all.
-    """
+    """Windows that a budget pays for, each taking so many seconds; and why not, where they are too few."""
     total = sum(counts.values())
     share = min(1.0, budget / (seconds * total)) if seconds > 0 else 1.0
     kept = {split: int(share * count) for split, count in counts.items()}

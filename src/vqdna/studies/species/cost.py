@@ -47,11 +47,8 @@ FLOAT, WORD = 4, 8  # bytes
 def run_bytes(system: SpeciesFeatures, length: int, num_bases: int, num_windows: int) -> int:
     """Bytes that a run takes beyond weights and libraries.
 
-    Args:
-        system: which keeps the tokens of the set while windows are drawn from them, where it has tokens.
-        length: of the windows.
-        num_bases: of the set.
-        num_windows: whose representations are held as read, standardized and cast while a classifier is fitted.
+    That is the tokens of a set of `num_bases`, a window, and the representations of all windows while a classifier is
+    fitted: as read, standardized and cast.
     """
     held, width = 0, NUM_WORDS
     if isinstance(system, EncoderFeatures):
@@ -123,13 +120,9 @@ def available_bytes() -> int | None:
 
 
 def known_costs(path: Path, spec: SystemSpec, lengths: Sequence[int], most_seconds: float) -> dict[int, WindowCost]:
-    """Cost of a window of each length, from `path` or measured and written there; fewer where one takes too long.
+    """Cost of a window of each length, from the JSON file of a system or measured and written there.
 
-    Args:
-        path: JSON file of one system.
-        spec: the system.
-        lengths: in bases.
-        most_seconds: a length that by the one before would take longer is not measured.
+    A length that by the one before would take longer than `most_seconds` is not measured.
     """
     held = SystemCosts(system=spec.name, source=spec.source)
     if path.is_file():

@@ -86,7 +86,6 @@ class TokenRow:
     ends: Int[ndarray, "token"]
 
     def within(self, start: int, end: int) -> Int[ndarray, "_ level"]:
-        """Codes of the tokens that lie in [start, end)."""
         first, last = np.searchsorted(self.starts, start), np.searchsorted(self.ends, end, "right")
         return self.codes[first:last]
 
@@ -177,7 +176,6 @@ class EncoderFeatures(SpeciesFeatures):
         self._pieces |= dict(zip(wanted, self._pooled(rows), strict=True))
 
     def _pooled(self, rows: Sequence[UInt8[ndarray, "_"]]) -> list[Pooled]:
-        """States of each row, some rows at a time."""
         together = max(1, ENCODER_BASES // max(map(len, rows), default=1))
         batches = [rows[first : first + together] for first in range(0, len(rows), together)]
         return [pooled for batch in batches for pooled in self._pooled_batch(batch)]

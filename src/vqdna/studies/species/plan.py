@@ -33,13 +33,10 @@ TOKENIZERS = "tokenizers"
 
 @dataclass(frozen=True)
 class Study:
-    """What all runs of a folder have in common.
+    """What all runs of the folder `out` have in common.
 
     Attributes:
-        sets: species sets.
-        out: folder of the study.
         lengths: of windows, in bases.
-        preset: how much is looked at, its seeds and its budget those of the study.
         tokenizers: specs by the name of the system.
         encoders: folders by the name of the system.
         min_fill: least share of a window that is DNA.
@@ -60,12 +57,10 @@ class Study:
 
     @cached_property
     def genomes(self) -> list[Path]:
-        """Files of all sets, each once."""
         files = [path for one in self.sets for paths in one.files.values() for path in paths]
         return list(dict.fromkeys(files))
 
     def split(self, species_set: SpeciesSet, seed: int) -> SpeciesSplit:
-        """Split of a set's contigs with one seed."""
         if species_set.name not in self._corpora:
             self._corpora[species_set.name] = species_set.corpus()
         return SpeciesSplit(
@@ -101,14 +96,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a study will run, and what will not.
-
-    Attributes:
-        study: what is asked.
-        splits: of each set, with one seed.
-        specs: of the systems that can run, by name.
-        left_out: what does not run, and why; grows while the study runs.
-    """
+    """What of a study will run: sets and systems by name, and what is left out, which grows while the study runs."""
 
     study: Study
     splits: Mapping[str, SpeciesSplit]
@@ -132,7 +120,6 @@ class Plan:
         return None
 
     def lengths_of(self, species_set: str, system: str) -> list[int]:
-        """Lengths of a set that a system runs at."""
         return [length for length in self.study.lengths if self.refusal(species_set, system, length) is None]
 
     def refuse_memory(self, species_set: str, spec: SystemSpec, system: SpeciesFeatures) -> None:
@@ -201,15 +188,7 @@ class Plan:
 
 
 def plan_study(study: Study, systems: Sequence[str] | None = None) -> Plan:
-    """Plan of the study, with what is known to be left out before anything is loaded.
-
-    Args:
-        study: what is asked.
-        systems: names; None is the standard ones and all that were given.
-
-    Raises:
-        InputError: an unknown system.
-    """
+    """Plan of the study, with what is known to be left out before anything is loaded; see `choose_systems`."""
     specs, missing = choose_systems(
         systems, study.tokenizers, study.encoders, study.out / TOKENIZERS, finetuned=study.finetune_up_to > 0
     )

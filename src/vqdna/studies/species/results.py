@@ -67,7 +67,6 @@ class SystemAbout(Record):
 
     @property
     def sentence(self) -> str:
-        """What it is and how it was trained."""
         facts = [f"{' + '.join(map(str, self.level_sizes))} codes"] if self.level_sizes else []
         facts += [f"{self.parameters:,} parameters"] if self.parameters else []
         facts += [f"{self.trained.steps} training steps"] if self.trained.steps else []
@@ -94,23 +93,33 @@ class SpeciesScores(Record):
     representations: ByName[RepresentationScores] = {}
 
 
-class SpeciesResult(StageResults, SpeciesScores):
-    """One system at one length with one seed."""
+class SpeciesTask(Record):
+    """One system at one length on one set.
 
-    study: Text = ""
+    Attributes:
+        classes: species to tell apart; guessing has one over their number.
+        independent_windows: windows of each split that would fit side by side.
+    """
+
     cell: Text = ""
     set: Text = ""
+    system: Text = ""
     length: Bases = 0
-    reading_seconds: Number = None
-    about: SystemAbout = SystemAbout()
     classes: Items[Text] = []
     windows: Numbers = None
     independent_windows: Numbers = None
     cost: WindowCost | None = None
+
+
+class SpeciesResult(SpeciesTask, StageResults, SpeciesScores):
+    """One of them with one seed."""
+
+    study: Text = ""
+    reading_seconds: Number = None
+    about: SystemAbout = SystemAbout()
     settings: ByName[Any] = {}
 
     def test_score(self, metric: str) -> float | None:
-        """Score on test."""
         return (self.test or {}).get(metric)
 
 
@@ -123,37 +132,26 @@ class LeftOut(Record):
     reason: Text = ""
 
     def __str__(self) -> str:
-        """As a sentence says it."""
         parts = [self.set, self.system, None if self.length is None else length_name(self.length)]
         return f"{', '.join(part for part in parts if part is not None)}: {self.reason}"
 
 
-class SpeciesRow(Record):
-    """One system at one length on one set, its seeds together.
+class SpeciesRow(SpeciesTask):
+    """One of them, its seeds together.
 
     Attributes:
         accuracy: share of test windows told right; `representations` the same for each that the system has.
-        classes: species to tell apart; guessing has one over their number.
-        independent_windows: windows of each split that would fit side by side.
         seconds: of one run, in the mean.
     """
 
-    cell: Text = ""
-    set: Text = ""
-    system: Text = ""
-    length: Bases = 0
     kind: Text = ""
     how: Text = ""
     seeds: WholeNumbers = []
-    classes: Items[Text] = []
-    windows: Numbers = None
-    independent_windows: Numbers = None
     accuracy: MeanAndSd = MeanAndSd()
     mcc: MeanAndSd = MeanAndSd()
     dev_accuracy: MeanAndSd = MeanAndSd()
     features: Items[Text] = []
     representations: ByName[MeanAndSd] = {}
-    cost: WindowCost | None = None
     seconds: Number = None
     reading_seconds: Number = None
     preset: Text = ""

@@ -30,13 +30,7 @@ PASSES_PER_EPOCH = 6.0
 
 
 def probe_windows(system: SpeciesFeatures, corpus: Corpus, drawn: Mapping[str, Windows]) -> SpeciesScores:
-    """Scores of the logistic regression and the representation that do best on dev; test is scored once for each.
-
-    Args:
-        system: what reads the windows.
-        corpus: that they lie in.
-        drawn: windows of train, dev and test.
-    """
+    """Scores of the logistic regression and the representation that do best on dev; test is scored once for each."""
     features = {name: system.of_windows(corpus, windows) for name, windows in drawn.items()}
     labels, num_classes = {name: windows.labels for name, windows in drawn.items()}, len(drawn["train"].classes)
     fitted = {
@@ -66,15 +60,7 @@ def probe_windows(system: SpeciesFeatures, corpus: Corpus, drawn: Mapping[str, W
 def finetuned_scores(
     spec: SystemSpec, corpus: Corpus, drawn: Mapping[str, Windows], folder: Path, seed: int
 ) -> SpeciesScores:
-    """Scores on dev and test of the encoder fine-tuned on the training windows, its best epoch by dev.
-
-    Args:
-        spec: whose source is the encoder's folder.
-        corpus: that the windows lie in.
-        drawn: windows of train, dev and test.
-        folder: of the run; the model is not kept, for there is one for every run.
-        seed: of the fine-tuning.
-    """
+    """Scores of the encoder fine-tuned on the training windows, its best epoch by dev; the model is not kept."""
     train = _labelled(corpus, drawn["train"])
     splits = Splits(train, *(_labelled(corpus, drawn[name], like=train) for name in ("dev", "test")))
     config = load_config(FinetuneConfig, CONFIG, "finetune", [f"training.epochs={EPOCHS}"])

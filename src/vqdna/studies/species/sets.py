@@ -32,13 +32,7 @@ _AS_FILE = re.compile(rf"chr_?{_NUMBER}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class SpeciesSet:
-    """Genomes whose species are to be told apart.
-
-    Attributes:
-        name: of the set, as results and folders call it.
-        files: FASTA files of each species.
-        split: "contigs" or "chromosomes", see `vqdna.studies.species.splits.SpeciesSplit`.
-    """
+    """Genomes whose species are to be told apart: FASTA files by species, and a rule of `SPLIT_RULES`."""
 
     name: str
     files: Mapping[str, tuple[Path, ...]]
@@ -66,7 +60,6 @@ class ShippedGenome(StrictModel):
     accession: str | None = None
 
     def missing(self, root: Path) -> list[Path]:
-        """What is not there."""
         return [root / file for file in self.files if not (root / file).exists()]
 
 
@@ -79,7 +72,6 @@ class ShippedSet(StrictModel):
 
 
 def shipped_sets() -> dict[str, ShippedSet]:
-    """The sets that come with the package, by name."""
     return {name: ShippedSet.model_validate(row) for name, row in read_yaml(SHIPPED_SETS).items()}
 
 
@@ -174,7 +166,6 @@ def _numbered_contigs(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _headers(path: Path) -> Iterator[str]:
-    """FASTA headers without their `>`."""
     pending = b""
     for block in text_blocks(path):
         whole, _, rest = (pending + block).rpartition(b"\n")

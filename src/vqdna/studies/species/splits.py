@@ -98,7 +98,6 @@ class SpeciesSplit:
     """Parts of every species for each split, for windows of some lengths.
 
     Attributes:
-        corpus: the genomes.
         lengths: of the windows that are to be drawn, in bases; the split is one for all of them.
         seed: of the choice of contigs and of every draw.
         rule: "contigs" draws whole contigs, three fifths of the bases for training; of a species with fewer than three
@@ -131,7 +130,6 @@ class SpeciesSplit:
 
     @property
     def fewest(self) -> int:
-        """Species that a length must have windows of."""
         return min(self.least_classes or LEAST_CLASSES, len(self.corpus.species))
 
     def need(self, length: int) -> int:
@@ -145,7 +143,6 @@ class SpeciesSplit:
 
     @cached_property
     def _contigs(self) -> tuple[tuple[Part, ...], ...]:
-        """Whole contigs of each species."""
         lengths = np.diff(self.corpus.packed.contig_edges).tolist()
         owners = self.corpus.packed.contig_species.tolist()
         names = self.corpus.packed.contig_names
@@ -176,7 +173,6 @@ class SpeciesSplit:
         return {name: tuple(parts) for name, parts in found.items()}
 
     def longest(self, species: int) -> dict[str, int]:
-        """Bases of the longest part of a species in each split."""
         return {
             split: max((part.length for part in parts if part.species == species), default=0)
             for split, parts in self.parts.items()

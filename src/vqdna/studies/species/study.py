@@ -42,7 +42,6 @@ def run_species_study(
     Args:
         study: what to run, and where.
         systems: names; None is the standard ones and all that were given.
-        console: where plan and progress are shown; None is standard error.
         plan_only: shows the plan and runs nothing.
 
     Raises:
@@ -93,7 +92,6 @@ class SystemOnSet:
         return known_costs(path, self.spec, lengths, most_seconds=max(60.0, self.study.preset.budget))
 
     def split(self, seed: int) -> SpeciesSplit:
-        """Split of the set with one seed."""
         if seed not in self._splits:
             self._splits[seed] = self.study.split(self.species_set, seed)
         return self._splits[seed]
@@ -113,7 +111,6 @@ class SystemOnSet:
         return self._system
 
     def forget(self) -> None:
-        """Drops what was read."""
         self._system = None
         self._splits.clear()
 
@@ -158,7 +155,6 @@ class SpeciesRun(Cell[SpeciesResult]):
 
     @property
     def folder(self) -> Path:
-        """Folder of the result."""
         return self.on.place / self.row / f"seed-{self.seed}"
 
     def known(self) -> SpeciesResult | None:

@@ -14,23 +14,14 @@ from vqdna.quantities import markdown_table
 from vqdna.results import RESULTS_FILE, read_json, write_atomically, write_json
 from vqdna.stage_results import MeanAndSd
 from vqdna.studies.species.cells import length_name
-from vqdna.studies.species.results import STUDY, LeftOut, SpeciesResult, SpeciesRow
+from vqdna.studies.species.results import STUDY, LeftOut, SpeciesResult, SpeciesRow, SpeciesTask
 
 SUMMARY, PAGE_TABLE = "summary.json", "summary.md"
 NOT_AVAILABLE = "N/A"
 
 
 def write_summary(out: Path, command: str, left_out: Sequence[LeftOut] = ()) -> list[SpeciesRow]:
-    """Rows of all sets under `out`, also written to it and, set by set, to the folder of each.
-
-    Args:
-        out: folder of the study.
-        command: that the rows were made with.
-        left_out: what did not run and why.
-
-    Raises:
-        InputError: a results file is damaged.
-    """
+    """Rows of all sets under `out`, also written to it and, set by set, to the folder of each."""
     rows = summarize(out)
     records = [row.to_json() for row in rows]
     reasons = [reason.model_dump(mode="json") for reason in left_out]
@@ -73,7 +64,6 @@ def markdown_summary(rows: Sequence[SpeciesRow], left_out: Sequence[LeftOut] = (
 
 
 def set_table(rows: Sequence[SpeciesRow]) -> str:
-    """Systems by lengths of one set, as Markdown."""
     lengths = sorted({row.length for row in rows})
     scores = {(row.system, row.length): row.accuracy.text() for row in rows}
     shown = [
@@ -86,16 +76,10 @@ def set_table(rows: Sequence[SpeciesRow]) -> str:
 def _row(results: Sequence[SpeciesResult]) -> SpeciesRow:
     first = results[0]
     return SpeciesRow(
-        cell=first.cell,
-        set=first.set,
-        system=first.system,
-        length=first.length,
+        **{key: getattr(first, key) for key in SpeciesTask.model_fields},
         kind=first.about.kind,
         how=first.about.sentence,
         seeds=sorted(int(result.seed) for result in results if result.seed is not None),
-        classes=first.classes,
-        windows=first.windows,
-        independent_windows=first.independent_windows,
         accuracy=MeanAndSd.of(result.test_score("accuracy") for result in results),
         mcc=MeanAndSd.of(result.test_score("mcc") for result in results),
         dev_accuracy=MeanAndSd.of((result.dev or {}).get("accuracy") for result in results),
@@ -104,7 +88,6 @@ def _row(results: Sequence[SpeciesResult]) -> SpeciesRow:
             name: MeanAndSd.of(r.representations[name].test for r in results if name in r.representations)
             for name in first.representations
         },
-        cost=first.cost,
         seconds=MeanAndSd.of(result.seconds for result in results).mean,
         reading_seconds=max(result.reading_seconds or 0.0 for result in results),
         preset=first.settings.get("preset", {}).get("name", ""),

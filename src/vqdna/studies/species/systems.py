@@ -33,14 +33,9 @@ QUICK_STEPS = 60
 
 @dataclass(frozen=True)
 class SystemSpec:
-    """One system.
+    """One system: `source` is a tokenizer's spec or an encoder's folder, `how` how it came to be, in a sentence.
 
-    Attributes:
-        name: as the user calls it.
-        kind: of `SPECTRUM`, `TOKENS`, `ENCODER` and `FINETUNED`.
-        source: a tokenizer's spec, or an encoder's folder.
-        how: it came to be, in a sentence.
-        trained_by: what the study trains the tokenizer with, see `LEARNED`; empty where it is given.
+    `trained_by` is what the study trains the tokenizer with, see `LEARNED`; empty where it is given.
     """
 
     name: str
@@ -105,7 +100,7 @@ def choose_systems(
         names: systems wanted; None is the standard ones and whatever is given.
         tokenizers: specs by name.
         encoders: folders by name.
-        folder: below which the tokenizers lie that the study trains, or will.
+        folder: of the tokenizers that the study trains.
         finetuned: whether each encoder is also fine-tuned.
 
     Raises:
