@@ -20,7 +20,8 @@ from vqdna.pretrain.train import MaskedCollator
 from vqdna.simulation.genomes import simulate_genomes
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.training.window_batches import CorpusSettings, WindowDataset, collate_windows, window_sampler
-from vqdna.vocabulary.train import VocabularySettings, build_vocabulary
+from vqdna.vocabulary.configuration import VocabularySettings
+from vqdna.vocabulary.train import build_vocabulary
 
 FILE = Path(__file__).with_name("losses.json")
 STEPS, BATCH = 20, 8

@@ -11,10 +11,10 @@ from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.training.gradient_accumulation import share_losses
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig, quantize_bases, reconstruction_loss
 from vqdna.vocabulary.codebook import UntrainedCodebookError
-from vqdna.vocabulary.configuration import FORMAT_VERSION, QUANTIZERS
+from vqdna.vocabulary.configuration import FORMAT_VERSION, QUANTIZERS, VocabularySettings
 from vqdna.vocabulary.convolution import convolve
 from vqdna.vocabulary.evaluation import code_map, evaluate_vocabulary
-from vqdna.vocabulary.train import VocabularyConfig, VocabularySettings, build_vocabulary
+from vqdna.vocabulary.train import VocabularyConfig, build_vocabulary
 
 SMALL = {"width": 16, "stem_width": 12, "level_sizes": (8, 16)}
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig, quantize_bases, reconstruction_loss
+from vqdna.vocabulary.configuration import VocabularySettings
 from vqdna.vocabulary.convolution import reverse_complement
 from vqdna.vocabulary.objectives import (
     NEIGHBOR_WORD,
@@ -19,7 +20,7 @@ from vqdna.vocabulary.objectives import (
     strand_disagreement,
     word_shares,
 )
-from vqdna.vocabulary.train import VocabularySettings, collate_vocabulary, loss_terms
+from vqdna.vocabulary.train import collate_vocabulary, loss_terms
 
 SMALL = {"width": 16, "stem_width": 12, "num_blocks": 2, "level_sizes": (16, 32)}
 N = 4

@@ -190,12 +190,14 @@ class VQVAE(PreTrainedModel):
     def _weighted(self, terms: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """Sum of the loss terms by their weights; the codebook's counts where codebooks learn by gradient."""
         config = self.config
-        loss = terms["reconstruction"] + config.commitment_weight * terms["commitment"]
+        loss: Tensor = terms["reconstruction"] + config.commitment_weight * terms["commitment"]
         if config.codebook_learning == "gradient":
             loss = loss + config.codebook_weight * terms["codebook"]
         if config.strand_weight > 0:
             loss = loss + config.strand_weight * terms["strand"]
-        return loss + config.neighbor_weight * terms["neighbor"] if config.neighbor_weight > 0 else loss
+        if config.neighbor_weight > 0:
+            loss = loss + config.neighbor_weight * terms["neighbor"]
+        return loss
 
     def update_codebooks(self) -> None:
         """One codebook step; call it once after each optimizer step, on every rank. The trainer of stage 1 does."""

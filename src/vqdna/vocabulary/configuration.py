@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from transformers import PreTrainedConfig
 
+from vqdna.config import StrictModel
 from vqdna.errors import InputError, nearest_name_hint
 
 FORMAT_VERSION = 1
 """Version of the saved directory; a directory of another version is refused."""
 
 QUANTIZERS = ("vq", "hrq", "product", "rvq", "fsq", "cosine", "simvq")
-"""Names of the quantizers; see `VQVAEConfig`."""
+"""Names of the quantizers; see `VocabularySettings`."""
 
 NAMES = {
     "quantizer": QUANTIZERS,
@@ -43,41 +46,69 @@ CODE_DIM = 16
 """Dimensions in which the cosine quantizer compares codes where none are given (vector-quantize-pytorch's example)."""
 
 
-class VQVAEConfig(PreTrainedConfig):
-    """Shape of a vocabulary and of its training losses; the defaults are the paper's HRQ.
+class VocabularySettings(StrictModel):
+    """Shape of a vocabulary and of its training losses."""
 
-    Args:
-        quantizer: "vq" (one level), "hrq" (one level per tap), "product" (one level per tap, nothing subtracted), "rvq"
-            (residual levels, added, on the last tap), "fsq" (rounded scalars), "cosine" (directions in a narrow space)
-            or "simvq" (one learned matrix moves all codes).
-        level_sizes: codes per level, coarsest first; the paper's K = 512 gives (512,) for VQ and (1024, 2048) for HRQ.
-        taps: latent-encoder blocks (from 1) whose output is quantized, one per level for HRQ and product and one for
-            all others; the last one is the last block. Default: evenly spaced. Views read no block.
-        bases_per_position: bases that one position advances.
-        commitment_weight: the paper's beta.
-        codebook_learning: "ema", or "gradient" for the poster's codebook loss (weight `codebook_weight`).
-        codebook_decay: EMA decay per optimizer step.
-        codebook_warm_up_decay: whether the first steps decay faster, see `Codebook`; dead codes are then found at once.
-        dead_code_threshold: EMA count per step below which a code is revived; 0 turns revival off.
-        codebook_revival: "random" or "farthest", where dead codes go, see `Codebook`.
-        stop_residual_gradient: HRQ: no gradient through `e(M(n-1))` inside `H(n)`.
-        gradient: "straight_through" or "rotation", how the gradient passes the codes.
-        feed: HRQ: what the block behind a tap reads, the "continuous" features or the "quantized" token so far.
-        code_dim: cosine: dimensions in which codes are compared; default 16.
-        fsq_levels: FSQ: steps of each scalar; their product is the level's size.
-        views: for each level the offsets of the bases that it reads, in place of the convolutional latent encoder;
-            `stem_width` is then the width of the hidden layer. Stride 1.
-        fixed_latents: whether the latent encoder stays as it was started, random features of the bases, and codebooks
-            and decoder alone learn.
-        shared_strands: whether a position and its place on the other strand have the same latent; one value, or one for
-            each level. Stride 1.
-        decoder: "mirror" (the paper's, sees all positions) or "pointwise" (each position from its own token).
-        target_reach: pointwise: bases to be rebuilt on either side of a position's span.
-        masked_base_fraction: share of the bases hidden from the latent encoder in training, in spans of
-            `masked_base_span`; they are to be rebuilt like all others.
-        strand_weight: weight of the distance between the latents of the two strands. Stride 1.
-        neighbor_weight: weight of predicting the words of the neighboring block (`neighbor_bases`) from the mean token.
-    """
+    # "vq" (one level), "hrq" (one level per tap), "product" (one level per tap, nothing subtracted), "rvq" (residual
+    # levels, added, on the last tap), "fsq" (rounded scalars), "cosine" (directions in a narrow space) or "simvq" (one
+    # learned matrix moves all codes)
+    quantizer: str
+    # codes per level, coarsest first; the paper's K = 512 gives (512,) for VQ and (1024, 2048) for HRQ
+    level_sizes: tuple[int, ...]
+    # latent-encoder blocks (from 1) whose output is quantized, one per level for HRQ and product and one for all
+    # others; the last one is the last block; evenly spaced by default; views read no block
+    taps: tuple[int, ...] | None = None
+    width: int = Field(default=384, ge=1)
+    stem_width: int = Field(default=256, ge=1)
+    stem_kernel_size: int = Field(default=5, ge=1)
+    num_blocks: int = Field(default=6, ge=1)
+    kernel_size: int = Field(default=7, ge=1)
+    expansion: int = Field(default=4, ge=1)
+    bases_per_position: int = Field(default=1, ge=1)  # bases that one position advances
+    commitment_weight: float = Field(default=0.5, ge=0)  # the paper's beta
+    codebook_weight: float = Field(default=1.0, ge=0)
+    codebook_learning: Literal["ema", "gradient"] = "ema"  # "gradient" is the poster's codebook loss
+    codebook_decay: float = 0.99  # EMA decay per optimizer step
+    # whether the first steps decay faster, see `Codebook`; dead codes are then found at once
+    codebook_warm_up_decay: bool = False
+    # EMA count per step below which a code is revived; 0 turns revival off
+    dead_code_threshold: float = Field(default=0.5, ge=0)
+    codebook_revival: Literal["random", "farthest"] = "random"  # where dead codes go, see `Codebook`
+    stop_residual_gradient: bool = True  # HRQ: no gradient through `e(M(n-1))` inside `H(n)`
+    gradient: Literal["straight_through", "rotation"] = "straight_through"  # how the gradient passes the codes
+    # HRQ: what the block behind a tap reads, the continuous features or the quantized token so far
+    feed: Literal["continuous", "quantized"] = "continuous"
+    code_dim: int | None = Field(default=None, ge=2)  # cosine: dimensions in which codes are compared; default 16
+    fsq_levels: tuple[int, ...] | None = None  # FSQ: steps of each scalar; their product is the level's size
+    # for each level the offsets of the bases that it reads, in place of the convolutional latent encoder; `stem_width`
+    # is then the width of the hidden layer; stride 1
+    views: tuple[tuple[int, ...], ...] | None = None
+    # whether the latent encoder stays as it was started, random features of the bases, and codebooks and decoder learn
+    fixed_latents: bool = False
+    # whether a position and its place on the other strand have the same latent; one value, or one a level; stride 1
+    shared_strands: bool | tuple[bool, ...] = False
+    # the paper's "mirror" sees all positions, "pointwise" makes each position from its own token
+    decoder: Literal["mirror", "pointwise"] = "mirror"
+    target_reach: int = Field(default=0, ge=0)  # pointwise: bases to be rebuilt on either side of a position's span
+    # share of the bases hidden from the latent encoder in training, in spans; they are to be rebuilt like all others
+    masked_base_fraction: float = Field(default=0.0, ge=0, lt=1)
+    masked_base_span: int = Field(default=1, ge=1)
+    strand_weight: float = Field(default=0.0, ge=0)  # of the distance between the latents of the two strands; stride 1
+    # weight of predicting the words of the neighboring block (`neighbor_bases`) from the mean token
+    neighbor_weight: float = Field(default=0.0, ge=0)
+    neighbor_bases: int = Field(default=128, ge=8)
+
+    @field_validator("quantizer")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in QUANTIZERS:
+            known = ", ".join(QUANTIZERS)
+            raise PydanticCustomError("quantizer", f"expected one of {known}{nearest_name_hint(name, QUANTIZERS)}")
+        return name
+
+
+class VQVAEConfig(PreTrainedConfig):
+    """`VocabularySettings`, of any of its keys, as transformers saves them; the defaults are the paper's HRQ."""
 
     model_type = "vqdna_vqvae"
 
@@ -85,61 +116,23 @@ class VQVAEConfig(PreTrainedConfig):
         self,
         quantizer: str = "hrq",
         level_sizes: Sequence[int] = (1024, 2048),
-        taps: Sequence[int] | None = None,
-        width: int = 384,
-        stem_width: int = 256,
-        stem_kernel_size: int = 5,
-        num_blocks: int = 6,
-        kernel_size: int = 7,
-        expansion: int = 4,
-        bases_per_position: int = 1,
-        commitment_weight: float = 0.5,
-        codebook_weight: float = 1.0,
-        codebook_learning: str = "ema",
-        codebook_decay: float = 0.99,
-        codebook_warm_up_decay: bool = False,
-        dead_code_threshold: float = 0.5,
-        codebook_revival: str = "random",
-        stop_residual_gradient: bool = True,
-        gradient: str = "straight_through",
-        feed: str = "continuous",
-        code_dim: int | None = None,
-        fsq_levels: Sequence[int] | None = None,
-        views: Sequence[Sequence[int]] | None = None,
-        fixed_latents: bool = False,
-        shared_strands: bool | Sequence[bool] = False,
-        decoder: str = "mirror",
-        target_reach: int = 0,
-        masked_base_fraction: float = 0.0,
-        masked_base_span: int = 1,
-        strand_weight: float = 0.0,
-        neighbor_weight: float = 0.0,
-        neighbor_bases: int = 128,
         codebook_seed: int = 0,
         format_version: int = FORMAT_VERSION,
         **kwargs: Any,
     ) -> None:
-        self.quantizer, self.level_sizes = quantizer, list(level_sizes)
-        num_taps = len(self.level_sizes) if quantizer in LATENT_PER_LEVEL else 1
-        evenly = [max(num_blocks, num_taps) * (tap + 1) // num_taps for tap in range(num_taps)]
-        self.taps = evenly if taps is None else list(taps)
-        self.width, self.stem_width, self.stem_kernel_size = width, stem_width, stem_kernel_size
-        self.num_blocks, self.kernel_size, self.expansion = num_blocks, kernel_size, expansion
-        self.bases_per_position = bases_per_position
-        self.commitment_weight, self.codebook_weight = commitment_weight, codebook_weight
-        self.codebook_learning, self.codebook_decay = codebook_learning, codebook_decay
-        self.codebook_warm_up_decay, self.codebook_revival = codebook_warm_up_decay, codebook_revival
-        self.dead_code_threshold, self.stop_residual_gradient = dead_code_threshold, stop_residual_gradient
-        self.gradient, self.feed = gradient, feed
-        self.code_dim = min(CODE_DIM, width) if quantizer == "cosine" and code_dim is None else code_dim
-        self.fsq_levels = None if fsq_levels is None else list(fsq_levels)
-        self.views = None if views is None else [list(view) for view in views]
-        shared = [shared_strands] * num_taps if isinstance(shared_strands, bool) else list(shared_strands)
-        self.shared_strands: list[bool] = shared
-        self.fixed_latents = fixed_latents
-        self.decoder, self.target_reach = decoder, target_reach
-        self.masked_base_fraction, self.masked_base_span = masked_base_fraction, masked_base_span
-        self.strand_weight, self.neighbor_weight, self.neighbor_bases = strand_weight, neighbor_weight, neighbor_bases
+        given = {name: kwargs.pop(name) for name in VocabularySettings.model_fields if name in kwargs}
+        # Values are taken as they are: `_contradictions` checks them, key by key, and tells of each in one way.
+        shape = VocabularySettings.model_construct(quantizer=quantizer, level_sizes=tuple(level_sizes), **given)
+        num_taps = len(shape.level_sizes) if quantizer in LATENT_PER_LEVEL else 1
+        last, shared = max(shape.num_blocks, num_taps), shape.shared_strands
+        own = dict(shape)
+        if shape.taps is None:
+            own["taps"] = [last * (tap + 1) // num_taps for tap in range(num_taps)]
+        if shape.code_dim is None and quantizer == "cosine":
+            own["code_dim"] = min(CODE_DIM, shape.width)
+        own["shared_strands"] = [shared] * num_taps if isinstance(shared, bool) else shared
+        for name, value in own.items():
+            setattr(self, name, _as_lists(value))
         self.codebook_seed, self.format_version = codebook_seed, format_version
         super().__init__(**kwargs)
         for fault in _contradictions(self):
@@ -149,9 +142,14 @@ class VQVAEConfig(PreTrainedConfig):
     def context_bases(self) -> int:
         """Bases on either side of a position's span that its codes can depend on (20 with the paper's shape)."""
         if self.views:
-            return max(abs(offset) for view in self.views for offset in view)
+            return max(abs(int(offset)) for view in self.views for offset in view)
         stem = -(-(self.stem_kernel_size - self.bases_per_position) // 2)
-        return stem + self.taps[-1] * (self.kernel_size // 2) * self.bases_per_position
+        return int(stem + self.taps[-1] * (self.kernel_size // 2) * self.bases_per_position)
+
+
+def _as_lists(value: Any) -> Any:
+    """Tuples as JSON has them, so that a saved configuration equals the one that was saved."""
+    return [_as_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _contradictions(config: VQVAEConfig) -> Iterator[str]:

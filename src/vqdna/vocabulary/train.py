@@ -11,16 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from transformers import set_seed
 
 from vqdna.config import StrictModel
-from vqdna.errors import nearest_name_hint
 from vqdna.genome.corpus import Corpus
 from vqdna.results import command_line
 from vqdna.stage_results import VocabularyResults
@@ -38,58 +35,13 @@ from vqdna.training.window_batches import (
 )
 from vqdna.vocabulary.autoencoder import VQVAE
 from vqdna.vocabulary.compiled import CompiledVocabulary
-from vqdna.vocabulary.configuration import QUANTIZERS, VQVAEConfig
+from vqdna.vocabulary.configuration import VocabularySettings, VQVAEConfig
 from vqdna.vocabulary.evaluation import code_map, evaluate_vocabulary
 from vqdna.vocabulary.exact_codes import fits_tables
 from vqdna.vocabulary.objectives import draw_hidden_bases
 
 MOST_DISTANCES = 2**31
 """Words times codes of levels that are compiled as soon as they are trained; larger ones when they are first used."""
-
-
-class VocabularySettings(StrictModel):
-    """Shape and losses of a vocabulary; see `VQVAEConfig` for what each means."""
-
-    quantizer: str
-    level_sizes: tuple[int, ...]
-    taps: tuple[int, ...] | None = None
-    width: int = Field(default=384, ge=1)
-    stem_width: int = Field(default=256, ge=1)
-    stem_kernel_size: int = Field(default=5, ge=1)
-    num_blocks: int = Field(default=6, ge=1)
-    kernel_size: int = Field(default=7, ge=1)
-    expansion: int = Field(default=4, ge=1)
-    bases_per_position: int = Field(default=1, ge=1)
-    commitment_weight: float = Field(default=0.5, ge=0)
-    codebook_weight: float = Field(default=1.0, ge=0)
-    codebook_learning: Literal["ema", "gradient"] = "ema"
-    codebook_decay: float = 0.99
-    codebook_warm_up_decay: bool = False
-    dead_code_threshold: float = Field(default=0.5, ge=0)
-    codebook_revival: Literal["random", "farthest"] = "random"
-    stop_residual_gradient: bool = True
-    gradient: Literal["straight_through", "rotation"] = "straight_through"
-    feed: Literal["continuous", "quantized"] = "continuous"
-    code_dim: int | None = Field(default=None, ge=2)
-    fsq_levels: tuple[int, ...] | None = None
-    views: tuple[tuple[int, ...], ...] | None = None
-    fixed_latents: bool = False
-    shared_strands: bool | tuple[bool, ...] = False
-    decoder: Literal["mirror", "pointwise"] = "mirror"
-    target_reach: int = Field(default=0, ge=0)
-    masked_base_fraction: float = Field(default=0.0, ge=0, lt=1)
-    masked_base_span: int = Field(default=1, ge=1)
-    strand_weight: float = Field(default=0.0, ge=0)
-    neighbor_weight: float = Field(default=0.0, ge=0)
-    neighbor_bases: int = Field(default=128, ge=8)
-
-    @field_validator("quantizer")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        if name not in QUANTIZERS:
-            known = ", ".join(QUANTIZERS)
-            raise PydanticCustomError("quantizer", f"expected one of {known}{nearest_name_hint(name, QUANTIZERS)}")
-        return name
 
 
 class VocabularyConfig(StrictModel):
