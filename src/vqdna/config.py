@@ -26,8 +26,7 @@ class StrictModel(BaseModel):
 
 Config = TypeVar("Config", bound=BaseModel)
 
-Values: TypeAlias = dict[str, Any]
-"""A mapping as YAML or JSON has it, before a model has checked it."""
+Values: TypeAlias = dict[str, Any]  # a mapping as YAML or JSON has it, before a model has checked it
 
 
 def configs_folder() -> Path:

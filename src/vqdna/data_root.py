@@ -9,11 +9,7 @@ from vqdna.errors import InputError
 
 
 def find_data_root() -> Path | None:
-    """Folder with `gue/`, `genomes/`, `sarscov2/` and `small/`, or None on a machine without it.
-
-    Raises:
-        InputError: VQDNA_DATA names a folder that does not exist.
-    """
+    """Folder with `gue/`, `genomes/`, `sarscov2/` and `small/`, or None on a machine without it."""
     named = os.environ.get("VQDNA_DATA")
     if named:
         root = Path(named).expanduser()

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-QUIET = "VQDNA_QUIET"
-"""Set to anything: what `--quiet` sets, for processes that are started too."""
+QUIET = "VQDNA_QUIET"  # set to anything: what `--quiet` sets, for processes that are started too
 
 
 def is_quiet() -> bool:

@@ -36,11 +36,7 @@ LONG_LISTS = ("code_usage", "code_map", "cells", "codes")
 
 
 def write_report(runs: Sequence[Path], out: Path, *, title: str = TITLE) -> None:
-    """One self-contained HTML page at `out` on every run in and below the folders `runs`.
-
-    Raises:
-        InputError: a path does not exist, no run is found, a run's file is broken, or plotly is not installed.
-    """
+    """One self-contained HTML page at `out` on every run in and below the folders `runs`."""
     found = find_runs([Path(path) for path in runs])
     sections = [section for make in SECTIONS if (section := make(found)) is not None]
     page = render_page(found, [*benchmark_sections(found), *sections], title=title)

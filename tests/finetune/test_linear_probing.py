@@ -6,8 +6,8 @@ from example_tasks import MODERNBERT, tiny_encoder, tiny_vocabulary
 from vqdna.encoder.encoded_sequences import EncodedSequences
 from vqdna.finetune.evaluation import coding_batches, predict_codes
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
-from vqdna.finetune.linear_probing import pooled_features, probe_head
 from vqdna.finetune.settings import LinearProbing
+from vqdna.finetune.starting_weights import pooled_features, probe_head
 
 BASES = torch.randint(0, 4, (60, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

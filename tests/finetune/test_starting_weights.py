@@ -148,8 +148,8 @@ def test_the_plan_counts_what_learns(tmp_path: Path):
 
 
 @pytest.mark.parametrize("method", ["lora", "linear"])
-def test_fresh_weights_have_nothing_to_adapt(method):
-    with pytest.raises(InputError, match=f"got '{method}', expected 'full' for a network of fresh weights"):
+def test_random_weights_have_nothing_to_adapt(method):
+    with pytest.raises(InputError, match=f"got '{method}', expected 'full' for a network of random initialization"):
         config(method=method, network=WORDS_BESIDE_BASES)
 
 

@@ -114,7 +114,7 @@ def test_input_ids_are_another_name_of_the_bases():
     model = tiny_labeler(tiny_encoder())
     bases, mask = ragged_bases()
     assert torch.equal(model(input_ids=bases.long(), attention_mask=mask.long()).logits, model(bases, mask).logits)
-    with pytest.raises(ValueError, match="base_ids or input_ids"):
+    with pytest.raises(ValueError, match=r"base_ids \(or input_ids\)"):
         model(attention_mask=mask)
 
 

@@ -1,7 +1,8 @@
-"""A published folder's config.json, and what one reads out of it: `Reading`, the plan of an import.
+"""A published folder's config.json and vocabulary, and what one reads out of them: `Reading`, the plan of an import.
 
-Flow: config.json -> checked numbers -> `Reading`: settings of a genome encoder, and our name of each published tensor.
-It must not know any family of models, nor weights.
+Flow: config.json -> checked numbers -> `Reading`: settings of a genome encoder, and our name of each published tensor;
+vocab.txt or tokenizer.json -> tokenizer whose codes are the published numbers, checked word by word against the list
+that we know. It must not know any family of models, nor weights.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+import tokenizers
 from vqdna.errors import InputError
+from vqdna.genome.bases import from_base_ids
 from vqdna.results import read_json
 from vqdna.tokenizers import Tokenizer
+from vqdna.tokenizers.bpe import BpeTokenizer
+from vqdna.tokenizers.published_words import WORD_LISTS, PublishedWordTokenizer
 
 TRAINED_AS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps")
 UNUSED = ""
@@ -52,35 +58,23 @@ class Description:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a folder's description says.
-
-    Attributes:
-        special_tokens: published tokens around a row, see `vqdna.encoder.stem.SpecialTokens`.
-        prefix: what published names open with where the folder holds a model with a head.
-        table: published name of the table of word embeddings, behind the prefix.
-        table_rows: its rows, which may be more than there are words.
-        masked: code whose embedding stands for a hidden token; None where it is all zeros.
-        renaming: patterns of published names, each with our name in the backbone; the first that matches counts.
-        unused: patterns of tensors that hidden states do not depend on.
-        changes: what is done to a tensor before it is taken, by our name.
-        head: the same of the head that predicts words, with our names in that head; none where its predictions cannot
-            be told.
-        predicts: "hidden" words, or each "next" one from those before it.
-    """
+    """What a folder's description says."""
 
     tokenizer: Tokenizer
     backbone: dict[str, Any]
-    special_tokens: dict[str, list[int]]
-    prefix: str
-    table: str
-    table_rows: int
-    masked: int | None
-    renaming: Renaming
-    unused: Sequence[str]
+    special_tokens: dict[str, list[int]]  # published tokens around a row, see `vqdna.encoder.stem.SpecialTokens`
+    prefix: str  # what published names open with where the folder holds a model with a head
+    table: str  # published name of the table of word embeddings, behind the prefix
+    table_rows: int  # its rows, which may be more than there are words
+    masked: int | None  # code whose embedding stands for a hidden token; None where it is all zeros
+    renaming: Renaming  # patterns of published names, each with our name in the backbone; the first that matches counts
+    unused: Sequence[str]  # patterns of tensors that hidden states do not depend on
     table_scale: float = 1.0
+    # what is done to a tensor before it is taken, by our name
     changes: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    # the same of the head that predicts words, with our names in that head; none where its predictions cannot be told
     head: Renaming = ()
-    predicts: str = "hidden"
+    predicts: str = "hidden"  # "hidden" words, or each "next" one from those before it
 
     def our_name(self, published: str) -> str | None:
         """Name of a tensor in the backbone; `UNUSED` if nothing depends on it, None if it is not known."""
@@ -101,3 +95,59 @@ def in_layers(published: str, parts: Mapping[str, str]) -> list[tuple[str, str]]
         (rf"{published}\.(?P<layer>\d+)\.{part}\.(?P<kind>weight|bias)", rf"layers.\g<layer>.{ours}.\g<kind>")
         for part, ours in parts.items()
     ]
+
+
+WORDS_FILE = "vocab.txt"
+BYTE_PAIRS_FILE = "tokenizer.json"
+MEASURED_BASES = 100_000
+
+
+def fixed_words(folder: Path, model: str, num_words: int) -> PublishedWordTokenizer:
+    """Tokenizer of the k-mers in the folder's vocab.txt, for a model of `WORD_LISTS`.
+
+    The table of embeddings has `num_words` rows; the file may list special tokens beyond it.
+    """
+    path = folder / WORDS_FILE
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    lines = path.read_text().split()
+    before = len(WORD_LISTS[model].before)
+    k = len(lines[before]) if len(lines) > before else 0
+    try:
+        tokenizer = PublishedWordTokenizer(model, k, num_words)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    wanted = WORD_LISTS[model].words(k)
+    for number, (line, word) in enumerate(zip(lines, wanted, strict=False), 1):
+        if line != word:
+            raise InputError(f"{path}:{number}: got '{line}', expected '{word}'")
+    if not num_words <= len(lines) <= len(wanted):
+        raise InputError(f"{path}: got {len(lines)} words, expected {num_words}")
+    return tokenizer
+
+
+def byte_pairs(folder: Path, num_words: int) -> BpeTokenizer:
+    """Tokenizer of the byte-pair words in the folder's tokenizer.json.
+
+    Its bases per position are the mean over random bases; words of a genome are a little longer.
+    """
+    path = folder / BYTE_PAIRS_FILE
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        words = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more particular
+        raise InputError(f"{path}: no tokenizer ({error})") from None
+    words.no_truncation()
+    words.no_padding()
+    if words.get_vocab_size() != num_words:
+        raise InputError(f"{path}: got {words.get_vocab_size()} words, expected {num_words}")
+    text = from_base_ids(np.random.default_rng(0).integers(0, 4, MEASURED_BASES).astype(np.uint8))
+    return BpeTokenizer(words, MEASURED_BASES / len(words.encode(text, add_special_tokens=False).ids))
+
+
+def byte_pair_code(folder: Path, tokenizer: BpeTokenizer, word: str) -> int:
+    code: int | None = tokenizer.tokenizer.token_to_id(word)
+    if code is None:
+        raise InputError(f"{folder / BYTE_PAIRS_FILE}: expected the special token {word}, which it lacks")
+    return code

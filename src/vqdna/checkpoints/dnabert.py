@@ -7,8 +7,7 @@ Reference: Ji et al. 2021, "DNABERT"; Zhou et al. 2024, "DNABERT-2"; Zhou et al.
 
 from __future__ import annotations
 
-from vqdna.checkpoints.description import Description, Reading, in_layers
-from vqdna.checkpoints.vocabularies import byte_pair_code, byte_pairs, fixed_words
+from vqdna.checkpoints.description import Description, Reading, byte_pair_code, byte_pairs, fixed_words, in_layers
 
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "type_vocab_size")
 TABLE = "embeddings.word_embeddings.weight"

@@ -33,11 +33,9 @@ from vqdna.pretrain.objective import GenomeEncoderForMaskedModeling
 from vqdna.results import folder_in_place, write_json
 
 BACKBONE, TABLE, MASK = "backbone.", "embedding.tables.0.weight", "embedding.mask_vector"
-DECODERS = {"hidden": "levels.0.weight", "next": "weight"}
-"""What a head compares states with, by what it predicts."""
+DECODERS = {"hidden": "levels.0.weight", "next": "weight"}  # what a head compares states with, by what it predicts
 
-NORM_EPS = 1e-12
-"""BERT's and ESM's, where a description has none."""
+NORM_EPS = 1e-12  # BERT's and ESM's, where a description has none
 
 RECORD_FILE = "import.json"
 

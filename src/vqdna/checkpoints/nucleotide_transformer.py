@@ -12,12 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from vqdna.checkpoints.description import Description, Reading, in_layers
-from vqdna.checkpoints.vocabularies import fixed_words
+from vqdna.checkpoints.description import Description, Reading, fixed_words, in_layers
 
 SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-GATED_KEY = "add_bias_fnn"
-"""Key of the second version alone."""
+GATED_KEY = "add_bias_fnn"  # key of the second version alone
 
 KEPT_SHARE = 1 - 0.15 * 0.8
 """What ESM models with token dropout scale embeddings by where nothing is masked: the share that training showed."""

@@ -82,8 +82,7 @@ def _fetched(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path
 
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-NUM_NAMED = 3
-"""Tensors that a message names."""
+NUM_NAMED = 3  # tensors that a message names
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

@@ -43,14 +43,11 @@ MODULES = {
 SPREADING = ("--genomes", "--set", "--systems", "--datasets", "--cells", "--encoders")
 """Options that take several values behind one name, as in `--genomes a.fa b.fa`."""
 
-STOPPED = 130
-"""Exit code of a command that was interrupted, as of a shell's."""
+STOPPED = 130  # exit code of a command that was interrupted, as of a shell's
 
 
 @app.callback(invoke_without_command=True)
-def _version(
-    version: bool = Option(False, "--version", is_eager=True, help="Show the version and stop."),
-) -> None:
+def _version(version: bool = Option(False, "--version", is_eager=True, help="Show the version and stop.")) -> None:
     if version:
         print(__version__, flush=True)
         raise typer.Exit

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 
-NAME = "blocked"
-"""Value of `attn_implementation`."""
+NAME = "blocked"  # value of `attn_implementation`
 
-DENSE_BLOCKS = 4
-"""Blocks up to which scores of all pairs cost less time than scores of blocks with their neighbors."""
+DENSE_BLOCKS = 4  # blocks up to which scores of all pairs cost less time than scores of blocks with their neighbors
 
 EXPLICIT_KEYS = 1024
 """Keys per query up to which a processor's bfloat16 scores are kept for the backward pass, see `_attend`."""
@@ -34,20 +32,15 @@ def blocked_attention(
     query: Heads,
     key: Heads,
     value: Heads,
+    # which positions are tokens, as `padding_mask` gave it; None where all are
     attention_mask: Bool[Tensor, "batch position"] | None,
     *,
-    scaling: float | None = None,
+    scaling: float | None = None,  # of the scores; None is one over the root of the vectors' size
     dropout: float = 0.0,
-    sliding_window: int | None = None,
+    sliding_window: int | None = None,  # one more than the positions seen on either side, as transformers counts it
     **unused: Any,
 ) -> tuple[Attended, None]:
-    """Attention of every position to the tokens within its window, or to all where the layer has none.
-
-    Args:
-        attention_mask: which positions are tokens, as `padding_mask` gave it; None where all are.
-        scaling: of the scores; None is one over the root of the vectors' size.
-        sliding_window: one more than the positions seen on either side, as transformers counts it.
-    """
+    """Attention of every position to the tokens within its window, or to all where the layer has none."""
     del module, unused
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if sliding_window is None:

@@ -33,25 +33,17 @@ class CausalModelingConfig(GenomeEncoderConfig):
 
 @dataclass
 class CausalModelingOutput(ModelOutput):
-    """What is made of each token.
+    """What is made of each token."""
 
-    Attributes:
-        loss: mean cross-entropy of the predicted tokens in nats; tokens over an N are not counted.
-        logits: of the token behind each, [batch, token, code].
-        log_likelihoods: log-probability of each token in nats, 0 where none is predicted, [batch, token].
-        attention_mask: which tokens are no padding, [batch, token].
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
+    loss: Tensor | None = None  # mean cross-entropy of the predicted tokens in nats; tokens over an N are not counted
+    logits: Tensor | None = None  # of the token behind each, [batch, token, code]
+    # log-probability of each token in nats, 0 where none is predicted, [batch, token]
     log_likelihoods: Tensor | None = None
-    attention_mask: Tensor | None = None
+    attention_mask: Tensor | None = None  # which tokens are no padding, [batch, token]
 
 
 class GenomeEncoderForCausalModeling(DnaModel):
     config_class = CausalModelingConfig
-    base_model_prefix = "encoder"
-    main_input_name = "base_ids"
     config: CausalModelingConfig
 
     def __init__(self, config: CausalModelingConfig, encoder: GenomeEncoder | None = None) -> None:

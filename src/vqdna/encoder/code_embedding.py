@@ -19,8 +19,7 @@ Codes = Int[Tensor, "batch position level"]
 Embeddings = Float[Tensor, "batch position width"]
 
 ONE_HOT = "one-hot"
-CODE_EMBEDDINGS = ("vectors", "table", "both", ONE_HOT)
-"""Ways from codes to the backbone's width."""
+CODE_EMBEDDINGS = ("vectors", "table", "both", ONE_HOT)  # ways from codes to the backbone's width
 
 BESIDE_ONE_HOT = 0.01
 """Deviation of random vectors beside one-hot channels, which are far larger, so that training begins on those."""

@@ -40,23 +40,13 @@ class EncodedSequences:
 def encode_sequences(
     encoder: GenomeEncoder,
     base_ids: Sequence[UInt8[ndarray, "_"]],
-    place: Callable[[int], str],
+    place: Callable[[int], str],  # where record i comes from, for messages
     *,
     both_strands: bool = False,
-    keep: bool = False,
-    with_spans: bool = False,
+    keep: bool = False,  # looks the codes up in the cache on disk, and puts them there
+    with_spans: bool = False,  # also gives the bases of each position; the cache, which has none, is then left alone
 ) -> EncodedSequences:
-    """Codes of all sequences by the encoder's tokenizer, in the order given.
-
-    Args:
-        place: where record i comes from, for messages.
-        keep: looks the codes up in the cache on disk, and puts them there.
-        with_spans: also gives the bases of each position; the cache, which has none, is then left alone.
-
-    Raises:
-        InputError: a sequence makes no token, has too many bases, or makes more positions than the backbone has; names
-            the record.
-    """
+    """Codes of all sequences by the encoder's tokenizer, in the order given."""
     for number, row in enumerate(base_ids):  # before any work: encoding a row too long takes minutes
         if len(row) > MAX_BASES:
             raise InputError(

@@ -30,27 +30,23 @@ from vqdna.tokenizers import Tokenizer, Tokens, tokenizer_from_settings
 
 
 class GenomeEncoderConfig(PreTrainedConfig):
-    """A tokenizer's settings and a backbone's configuration.
-
-    Args:
-        tokenizer: what `Tokenizer.settings` gave.
-        backbone: keyword arguments of the transformers configuration, with its `model_type`.
-        code_embedding: "vectors" projects the frozen code vectors (the paper's way), "table" learns a vector for each
-            code of each level, "both" adds the two; "one-hot" see `OneHotEmbedding`.
-        code_dropout: fraction of positions where "one-hot" hides the codes of all levels but the first in training.
-        stem: shape of the stem, see `StemSettings`; None for one position per token, as in the paper.
-        special_tokens: codes that stand around every row, see `SpecialTokens`; None for none, as in all models of ours.
-    """
+    """A tokenizer's settings and a backbone's configuration."""
 
     model_type = "vqdna_genome_encoder"
 
     def __init__(
         self,
-        tokenizer: Mapping[str, Any] | None = None,
+        tokenizer: Mapping[str, Any] | None = None,  # what `Tokenizer.settings` gave
+        # keyword arguments of the transformers configuration, with its `model_type`
         backbone: Mapping[str, Any] | None = None,
+        # "vectors" projects the frozen code vectors (the paper's way), "table" learns a vector for each code of each
+        # level, "both" adds the two; "one-hot" see `OneHotEmbedding`
         code_embedding: str = "vectors",
+        # shape of the stem, see `StemSettings`; None for one position per token, as in the paper
         stem: Mapping[str, Any] | None = None,
+        # codes that stand around every row, see `SpecialTokens`; None for none, as in all models of ours
         special_tokens: Mapping[str, Any] | None = None,
+        # fraction of positions where "one-hot" hides the codes of all levels but the first in training
         code_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -91,10 +87,7 @@ class GenomeEncoder(DnaModel):
     """
 
     config_class = GenomeEncoderConfig
-    base_model_prefix = "encoder"
-    main_input_name = "base_ids"
     config: GenomeEncoderConfig
-    _supports_sdpa = True
 
     def __init__(self, config: GenomeEncoderConfig) -> None:
         super().__init__(config)
@@ -140,25 +133,17 @@ class GenomeEncoder(DnaModel):
 
     def forward(
         self,
+        # bases, with `attention_mask` False on padding at the row's end
         base_ids: UInt8[Tensor, "batch base"] | None = None,
         attention_mask: Shaped[Tensor, "batch base"] | None = None,
         *,
+        # another name of `base_ids`, by which scripts of the transformers ecosystem know it
         input_ids: Int[Tensor, "batch base"] | None = None,
-        codes: Codes | None = None,
+        codes: Codes | None = None,  # instead of `base_ids`; needs `position_mask`, True where there is a token
         position_mask: TokenMask | None = None,
-        hidden_positions: TokenMask | None = None,
+        hidden_positions: TokenMask | None = None,  # True where a token's embedding is replaced by the mask embedding
     ) -> GenomeEncoderOutput:
-        """Hidden state of every position, from bases or from codes that `tokenizer.encode` gave before.
-
-        Args:
-            base_ids: bases, with `attention_mask` False on padding at the row's end.
-            input_ids: another name of `base_ids`, by which scripts of the transformers ecosystem know it.
-            codes: instead of `base_ids`; needs `position_mask`, True where there is a token.
-            hidden_positions: True where a token's embedding is replaced by the mask embedding.
-
-        Raises:
-            InputError: a row makes more positions than the backbone has.
-        """
+        """Hidden state of every position, from bases or from codes that `tokenizer.encode` gave before."""
         if codes is None:
             tokens = self.tokens_of(given_bases(base_ids, input_ids), attention_mask)
             codes, position_mask = tokens.codes, tokens.attention_mask

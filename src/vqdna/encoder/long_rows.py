@@ -20,14 +20,11 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-MAX_BASES = 450_000
-"""Bases of the longest sequence that embedding, fine-tuning and prediction take."""
+MAX_BASES = 450_000  # bases of the longest sequence that embedding, fine-tuning and prediction take
 
-LONG_ROW_TOKENS = 16_384
-"""Tokens beyond which a row goes through the encoder in chunks."""
+LONG_ROW_TOKENS = 16_384  # tokens beyond which a row goes through the encoder in chunks
 
-CHUNK_TOKENS = 32_768
-"""Tokens of a chunk, besides those that its positions look at."""
+CHUNK_TOKENS = 32_768  # tokens of a chunk, besides those that its positions look at
 
 RECOMPUTED_POSITIONS = 16_384
 """Positions of a row beyond which layers that look at all of it keep only their input for the backward pass."""
@@ -46,22 +43,16 @@ def reach_of_layers(backbone: PreTrainedConfig) -> int | None:
 
 
 def in_chunks(
+    # tokens of some rows to states and mask of their positions
     encode: Callable[[Codes, TokenMask, TokenMask | None], States],
     codes: Codes,
     token_mask: TokenMask,
-    hidden_tokens: TokenMask | None,
+    hidden_tokens: TokenMask | None,  # tokens that the encoder is not to see
     *,
-    merge: int,
-    reach: int,
+    merge: int,  # tokens in a position
+    reach: int,  # tokens on either side of a position's own that can change its state
 ) -> States:
-    """What `encode` gives for the whole rows, worked out a chunk of one row at a time where rows are long.
-
-    Args:
-        encode: tokens of some rows to states and mask of their positions.
-        hidden_tokens: tokens that the encoder is not to see.
-        merge: tokens in a position.
-        reach: tokens on either side of a position's own that can change its state.
-    """
+    """What `encode` gives for the whole rows, worked out a chunk of one row at a time where rows are long."""
     if token_mask.shape[1] <= LONG_ROW_TOKENS:
         return encode(codes, token_mask, hidden_tokens)
     tokens = (codes, token_mask, hidden_tokens)

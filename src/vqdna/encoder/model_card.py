@@ -61,24 +61,16 @@ def hub_task(model: PreTrainedModel) -> str:
 
 
 def model_card(
-    model: PreTrainedModel,
-    name: str,
+    model: PreTrainedModel,  # an encoder, or a model with one in `encoder`
+    name: str,  # what to load it by: its name on the Hub, or a folder
     *,
-    results: Mapping[str, Any] | None = None,
+    results: Mapping[str, Any] | None = None,  # `results.json` of the run that trained these weights, where it is known
     tags: Iterable[str] = (),
-    notes: Iterable[str] = (),
-    title: str | None = None,
+    notes: Iterable[str] = (),  # sentences about using this very model
+    title: str | None = None,  # headline; None makes one of the name
     license: str = "apache-2.0",
 ) -> str:
-    """Text of the card.
-
-    Args:
-        model: an encoder, or a model with one in `encoder`.
-        name: what to load it by: its name on the Hub, or a folder.
-        results: `results.json` of the run that trained these weights, where it is known.
-        notes: sentences about using this very model.
-        title: headline; None makes one of the name.
-    """
+    """Text of the card."""
     task = hub_task(model)
     title = title or (type(model).__name__ if name == "." else name.rpartition("/")[2])
     metadata = {

@@ -110,13 +110,16 @@ def add_weights(digest: Any, model: nn.Module) -> None:
 class DnaModel(PreTrainedModel):
     """A transformers model whose folder takes DNA as text and says what it is."""
 
+    base_model_prefix = "encoder"
+    main_input_name = "base_ids"
+    _supports_sdpa = True
     # Loaded in half precision, a vocabulary would give other codes.
     _keep_in_fp32_modules_strict = {"tokenizer"}  # noqa: RUF012  # transformers reads a set
 
     def save_pretrained(  # type: ignore[override]  # further arguments by name alone
         self,
         save_directory: str | os.PathLike[str],
-        is_main_process: bool = True,
+        is_main_process: bool = True,  # False on ranks other than the first, which write no text and no card
         state_dict: dict[str, Any] | None = None,
         push_to_hub: bool = False,
         **kwargs: Any,
@@ -124,7 +127,6 @@ class DnaModel(PreTrainedModel):
         """Folder with all that loads the model again; a card that is there already stays.
 
         Args:
-            is_main_process: False on ranks other than the first, which write no text and no card.
             push_to_hub: also uploads, as `push_to_hub`; `repo_id` names the place, by default as the folder is named.
             kwargs: those of `PreTrainedModel.save_pretrained` and of `push_to_hub`.
         """
@@ -145,21 +147,15 @@ class DnaModel(PreTrainedModel):
         self,
         folder: Path,
         *,
-        name: str = THIS_FOLDER,
+        name: str = THIS_FOLDER,  # what the card's code loads the model by
+        # of the run that trained the weights; None looks for them beside the folder the model came from, and takes them
+        # if its weights are still the same
         results: Mapping[str, Any] | None = None,
         tags: Sequence[str] = (),
-        notes: Sequence[str] = (),
-        license: str = LICENSE,
+        notes: Sequence[str] = (),  # sentences beside those of `card_notes`
+        license: str = LICENSE,  # of the weights, by the Hub's name for it
     ) -> None:
-        """README.md in the folder that holds this model's weights, in place of one that is there.
-
-        Args:
-            name: what the card's code loads the model by.
-            results: of the run that trained the weights; None looks for them beside the folder the model came from,
-                and takes them if its weights are still the same.
-            notes: sentences beside those of `card_notes`.
-            license: of the weights, by the Hub's name for it.
-        """
+        """README.md in the folder that holds this model's weights, in place of one that is there."""
         from vqdna.encoder.model_card import model_card  # only a model that is saved has a card
 
         known = self._known_results(folder) if results is None else results

@@ -25,17 +25,11 @@ MergedStates = tuple[States, Bool[Tensor, "batch position"]]
 
 
 class StemSettings(StrictModel):
-    """Shape of a stem.
+    """Shape of a stem."""
 
-    Attributes:
-        width: of a token's embedding, before tokens are merged.
-        kernel_size: tokens that the convolution sees, an odd number.
-        merge: neighboring tokens that make one position of the backbone.
-    """
-
-    width: int = Field(default=128, ge=1)
-    kernel_size: int = Field(default=9, ge=1)
-    merge: int = Field(default=4, ge=1)
+    width: int = Field(default=128, ge=1)  # of a token's embedding, before tokens are merged
+    kernel_size: int = Field(default=9, ge=1)  # tokens that the convolution sees, an odd number
+    merge: int = Field(default=4, ge=1)  # neighboring tokens that make one position of the backbone
 
     @field_validator("kernel_size")
     @classmethod

@@ -29,16 +29,11 @@ from vqdna.tasks.loading import Task
 from vqdna.tasks.metrics import Metrics, metric_value, primary_metric
 
 TRAINED_BESIDE_ADAPTER = "head.safetensors"
-IN_PEFT = "encoder.backbone.base_model.model."
-"""What the names of the backbone's tensors open with while peft wraps it."""
+IN_PEFT = "encoder.backbone.base_model.model."  # what the names of the backbone's tensors open with while peft wraps it
 
 
 def prepare_trainable(model: GenomeEncoderForSequenceClassification, config: FinetuneConfig) -> None:
-    """Leaves exactly the weights of the configured method trainable; for LoRA the backbone is wrapped by peft.
-
-    Raises:
-        InputError: LoRA on a backbone without linear layers.
-    """
+    """Leaves exactly the weights of the configured method trainable; for LoRA the backbone is wrapped by peft."""
     model.requires_grad_(False)
     model.head.requires_grad_(True)
     encoder = model.encoder

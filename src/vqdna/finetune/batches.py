@@ -22,30 +22,21 @@ from vqdna.tokenizers.padding import CodeRows, pad_codes
 BATCHES_PER_POOL = 32
 """Batches whose rows are sorted by length together: enough to save padding, few enough to stay shuffled."""
 
-Item = tuple[CodeRows, Any]
-"""Codes of a record, of one strand or of both, and its class id, score or row of 0/1."""
+Item = tuple[CodeRows, Any]  # codes of a record, of one strand or of both, and its class id, score or row of 0/1
 
 
 class EpochDataset(Dataset[Item]):
-    """Codes and labels in the order of the current epoch.
-
-    Args:
-        encoded: with both strands where `augment` or `pairs`.
-        labels: class ids, 0/1 sets or scores, a row each.
-        batch_size: rows of a batch, which order keeps together.
-        augment: each epoch draws the strand of each row.
-        pairs: items have both strands.
-    """
+    """Codes and labels in the order of the current epoch."""
 
     def __init__(
         self,
-        encoded: EncodedSequences,
-        labels: ndarray,
+        encoded: EncodedSequences,  # with both strands where `augment` or `pairs`
+        labels: ndarray,  # class ids, 0/1 sets or scores, a row each
         *,
-        batch_size: int,
+        batch_size: int,  # rows of a batch, which order keeps together
         seed: int,
-        augment: bool = False,
-        pairs: bool = False,
+        augment: bool = False,  # each epoch draws the strand of each row
+        pairs: bool = False,  # items have both strands
     ) -> None:
         self.encoded, self.labels = encoded, labels
         self.batch_size, self.seed, self.augment, self.pairs = batch_size, seed, augment, pairs

@@ -8,7 +8,6 @@ neither padding nor the order of the records changes them. It must not know file
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import TypeVar, cast
 
 import numpy as np
@@ -29,43 +28,32 @@ from vqdna.tokenizers.padding import BATCH_SIZE, TOKENS_PER_BATCH, pad_codes, si
 
 Item = TypeVar("Item")
 
-ON_GPU = 8
-"""Times as many at once there, where small batches leave most of it idle."""
+ON_GPU = 8  # times as many at once there, where small batches leave most of it idle
 
 RECORDS_PER_CHUNK = 4096
-BASES_PER_CHUNK = 1 << 24
-"""Records, and bases, whose codes are in memory at once; a longer record alone."""
+BASES_PER_CHUNK = 1 << 24  # records, and bases, whose codes are in memory at once; a longer record alone
 
 
 def predict_sequences(
-    model: GenomeEncoderForSequenceClassification,
+    model: GenomeEncoderForSequenceClassification,  # in evaluation mode
     base_ids: Sequence[UInt8[ndarray, "_"]],
-    place: Callable[[int], str],
+    place: Callable[[int], str],  # where record i comes from, for messages
     *,
-    batch_size: int = BATCH_SIZE,
-    precision: str = "fp32",
-    description: str | None = None,
-    keep: bool = False,
+    batch_size: int = BATCH_SIZE,  # sequences at once; fewer where they are long
+    precision: str = "fp32",  # "fp32", "bf16", or "auto" for the fastest that the processor has
+    description: str | None = None,  # shows a progress bar of this name on a terminal
+    keep: bool = False,  # looks the codes up in the cache on disk, and puts them there
 ) -> Float[ndarray, "row class"]:
-    """Class probabilities, or scores, of each sequence in the order given.
-
-    Args:
-        model: in evaluation mode.
-        place: where record i comes from, for messages.
-        batch_size: sequences at once; fewer where they are long.
-        precision: "fp32", "bf16", or "auto" for the fastest that the processor has.
-        description: shows a progress bar of this name on a terminal.
-        keep: looks the codes up in the cache on disk, and puts them there.
-
-    Raises:
-        InputError: a sequence too long for the encoder.
-    """
+    """Class probabilities, or scores, of each sequence in the order given."""
     bar = _shown(list(_chunks([len(row) for row in base_ids])), description)
     both_strands = model.config.reads_both_strands
     chunks = []
     for chunk in bar:
-        names = partial(_later_record, place, chunk.start)
-        encoded = encode_sequences(model.encoder, base_ids[chunk], names, both_strands=both_strands, keep=keep)
+
+        def name(row: int, start: int = chunk.start) -> str:
+            return place(start + row)
+
+        encoded = encode_sequences(model.encoder, base_ids[chunk], name, both_strands=both_strands, keep=keep)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=uses_bfloat16(precision)):
             chunks.append(predict_codes(model, encoded, batch_size=batch_size))
     return np.concatenate(chunks)
@@ -81,10 +69,6 @@ def _chunks(lengths: Sequence[int]) -> Iterator[slice]:
         bases += length
     if start < len(lengths):
         yield slice(start, len(lengths))
-
-
-def _later_record(place: Callable[[int], str], start: int, row: int) -> str:
-    return place(start + row)
 
 
 def predict_codes(
@@ -105,19 +89,13 @@ def predict_codes(
 @torch.no_grad()
 def in_batches(
     model: GenomeEncoderForSequenceClassification,
-    encoded: EncodedSequences,
+    encoded: EncodedSequences,  # with both strands where the model shares them
+    # takes `codes` and `position_mask` of a batch, on the model's device
     compute: Callable[..., Float[Tensor, "batch value"]],
-    batch_size: int = BATCH_SIZE,
-    description: str | None = None,
+    batch_size: int = BATCH_SIZE,  # records at once; fewer where they are long, more on a GPU
+    description: str | None = None,  # shows a progress bar of this name on a terminal
 ) -> Float[Tensor, "row value"]:
-    """What `compute` gives for the codes of each record, in the order given, records of similar length together.
-
-    Args:
-        encoded: with both strands where the model shares them.
-        compute: takes `codes` and `position_mask` of a batch, on the model's device.
-        batch_size: records at once; fewer where they are long, more on a GPU.
-        description: shows a progress bar of this name on a terminal.
-    """
+    """What `compute` gives for the codes of each record, in the order given, records of similar length together."""
     scale = ON_GPU if model.device.type == "cuda" else 1
     pairs = model.config.shares_strands
     lengths = [len(row) * (2 if pairs else 1) for row in encoded.codes]

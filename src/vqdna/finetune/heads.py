@@ -17,11 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import (
-    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
-    AutoModelForSequenceClassification,
-    PreTrainedConfig,
-)
+from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from vqdna.encoder.genome_encoder import POOLINGS, GenomeEncoder, GenomeEncoderConfig, pool_positions
@@ -37,37 +33,25 @@ PROBLEM_TYPES = dict(
 
 
 class SequenceClassifierConfig(GenomeEncoderConfig):
-    """A genome encoder's configuration, the task and the head.
-
-    Args:
-        task: "classification" (two classes or more), "multilabel" or "regression".
-        class_names: name of each output; None for "0" and "1", and for regression, which has one output.
-        label_mean: mean of the training scores; regression learns standardized scores.
-        label_deviation: their standard deviation.
-        class_weights: weight of each class in the loss, in multilabel of its positive examples; None weighs all alike.
-        pooling: "mean" or "mean+max" over positions.
-        head_hidden_size: width of the hidden layer; 0 means a single linear layer.
-        head_dropout: before each linear layer.
-        reverse_complement_average: predictions are to be averaged over both strands.
-        standardize: pooled features are standardized, see `Standardizer`.
-        shares_strands: both strands go through the encoder, see the head of this module.
-    """
+    """A genome encoder's configuration, the task and the head."""
 
     model_type = "vqdna_sequence_classifier"
 
     def __init__(
         self,
-        task: str = "classification",
+        task: str = "classification",  # "classification" (two classes or more), "multilabel" or "regression"
+        # name of each output; None for "0" and "1", and for regression, which has one output
         class_names: Sequence[str] | None = None,
-        label_mean: float = 0.0,
-        label_deviation: float = 1.0,
+        label_mean: float = 0.0,  # mean of the training scores; regression learns standardized scores
+        label_deviation: float = 1.0,  # their standard deviation
+        # weight of each class in the loss, in multilabel of its positive examples; None weighs all alike
         class_weights: Sequence[float] | None = None,
-        pooling: str = "mean",
-        head_hidden_size: int = 128,
-        head_dropout: float = 0.1,
-        reverse_complement_average: bool = False,
-        standardize: bool = False,
-        shares_strands: bool = False,
+        pooling: str = "mean",  # "mean" or "mean+max" over positions
+        head_hidden_size: int = 128,  # width of the hidden layer; 0 means a single linear layer
+        head_dropout: float = 0.1,  # before each linear layer
+        reverse_complement_average: bool = False,  # predictions are to be averaged over both strands
+        standardize: bool = False,  # pooled features are standardized, see `Standardizer`
+        shares_strands: bool = False,  # both strands go through the encoder, see the head of this module
         **kwargs: Any,
     ) -> None:
         check_name("task", task, TASKS)
@@ -127,9 +111,6 @@ def output_names(config: PreTrainedConfig) -> list[str]:
 class EncoderWithHead(DnaModel):
     """What classifiers of sequences and of bases share: a genome encoder, copied, under a new head."""
 
-    base_model_prefix = "encoder"
-    main_input_name = "base_ids"
-    _supports_sdpa = True
     encoder: GenomeEncoder
 
     @classmethod
@@ -167,19 +148,17 @@ class GenomeEncoderForSequenceClassification(EncoderWithHead):
         attention_mask: Shaped[Tensor, "batch base"] | None = None,
         *,
         input_ids: Int[Tensor, "batch base"] | None = None,
+        # where strands are shared, a row for each sequence and behind those one for each reverse complement
         codes: Int[Tensor, "strand token level"] | None = None,
         position_mask: Bool[Tensor, "strand token"] | None = None,
+        # class ids `[batch]`, 0/1 sets `[batch class]`, or scores `[batch]` on their own scale
         labels: Shaped[Tensor, "batch ..."] | None = None,
+        # factor of the loss; for a batch that is one pass of several, see `loss_items`
         loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
     ) -> SequenceClassifierOutput:
         """Logits of each sequence, from bases or from codes, and the loss where there are labels.
 
         They are those of the strand given, unless the model shares strands. The rest is as in `GenomeEncoder.forward`.
-
-        Args:
-            codes: where strands are shared, a row for each sequence and behind those one for each reverse complement.
-            labels: class ids `[batch]`, 0/1 sets `[batch class]`, or scores `[batch]` on their own scale.
-            loss_shares: factor of the loss; for a batch that is one pass of several, see `loss_items`.
         """
         pooled = self.pooled(base_ids, attention_mask, input_ids=input_ids, codes=codes, position_mask=position_mask)
         logits = self.head(pooled).float()
@@ -277,8 +256,7 @@ class MlpHead(nn.Module):
         return logits
 
 
-SMALLEST_DEVIATION = 1e-3
-"""Of a feature, as a share of the mean deviation: smaller ones would only blow up noise."""
+SMALLEST_DEVIATION = 1e-3  # of a feature, as a share of the mean deviation: smaller ones would only blow up noise
 
 
 class Standardizer(nn.Module):
@@ -333,9 +311,5 @@ register_beside(GenomeEncoderConfig, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, 
 
 
 def load_classifier(path: Path) -> GenomeEncoderForSequenceClassification:
-    """Fine-tuned model in the run folder `path` or in its `model/`.
-
-    Raises:
-        InputError: no fine-tuned model lies there, or its files are damaged.
-    """
+    """Fine-tuned model in the run folder `path` or in its `model/`."""
     return load_model(GenomeEncoderForSequenceClassification, path, SequenceClassifierConfig.model_type)

@@ -20,8 +20,7 @@ from vqdna.tasks.loading import Task, read_splits, task_named
 from vqdna.tasks.registry import known_dataset
 from vqdna.weights import DEFAULT, built_in_names, part_folder
 
-OTHER_CONFIG = "cpu"
-"""Configuration for an encoder that does not come with the package."""
+OTHER_CONFIG = "cpu"  # configuration for an encoder that does not come with the package
 
 
 def finetune(
@@ -81,28 +80,17 @@ def finetune_files(
     config: FinetuneConfig,
     *,
     encoder: Path,
-    train: Path,
-    dev: Path | None,
+    train: Path,  # CSV, TSV or Parquet with columns `sequence,label`, or FASTA beside `labels`
+    dev: Path | None,  # picks the epoch; None takes a seeded tenth of `train`, class by class
     test: Path | None,
     out: Path,
-    seed: int,
-    task: str | None = None,
-    labels: Path | None = None,
+    seed: int,  # of the head, the order of the sequences, dropout and the tenth
+    task: str | None = None,  # None reads it off the labels
+    labels: Path | None = None,  # table `name,label` of a FASTA file
+    # name under which reports list the scores; None takes the known dataset in whose folder `train` lies
     dataset: str | None = None,
 ) -> FinetuneResults:
-    """`run_finetune` on files, whose arguments the others are.
-
-    Args:
-        train: CSV, TSV or Parquet with columns `sequence,label`, or FASTA beside `labels`.
-        dev: picks the epoch; None takes a seeded tenth of `train`, class by class.
-        seed: of the head, the order of the sequences, dropout and the tenth.
-        task: None reads it off the labels.
-        labels: table `name,label` of a FASTA file.
-        dataset: name under which reports list the scores; None takes the known dataset in whose folder `train` lies.
-
-    Raises:
-        InputError: unreadable input; or see `run_finetune`.
-    """
+    """`run_finetune` on files, whose arguments the others are."""
     named = {"encoder": encoder, "train": train, "dev": dev, "test": test, "labels": labels, "task": task}
     return run_finetune(
         config,

@@ -12,38 +12,26 @@ from vqdna.tasks.metrics import Metrics
 
 
 class FinetuneResults(BaseModel):
-    """Scores of one fine-tuning, those of the saved `model/`, and what it took.
-
-    Attributes:
-        system: name of the tokenizer.
-        dataset: name under which reports list the scores, or None.
-        seconds: of the call that ended the run.
-        best_epoch: the one kept, counted from 1; 0 is the head that was probed before anything else learned.
-        parameters: `total` and `trainable`.
-        sequences: of `train`, `dev` and `test`.
-        dev: scores on the split that chose the epoch.
-        test: scores on the split scored once; None where there is none.
-        folder: the run folder with `model/`; not written.
-    """
+    """Scores of one fine-tuning, those of the saved `model/`, and what it took."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     stage: Literal["finetune"] = "finetune"
-    system: str
-    dataset: str | None = None
+    system: str  # name of the tokenizer
+    dataset: str | None = None  # name under which reports list the scores, or None
     command: str
     seed: int
-    seconds: float
+    seconds: float  # of the call that ended the run
     method: str
     task: Task
     num_classes: int
-    best_epoch: int
+    best_epoch: int  # the one kept, counted from 1; 0 is the head that was probed before anything else learned
     epochs: int
-    parameters: dict[str, int]
-    sequences: dict[str, int]
-    dev: Metrics
-    test: Metrics | None = None
-    folder: Path | None = Field(default=None, exclude=True)
+    parameters: dict[str, int]  # `total` and `trainable`
+    sequences: dict[str, int]  # of `train`, `dev` and `test`
+    dev: Metrics  # scores on the split that chose the epoch
+    test: Metrics | None = None  # scores on the split scored once; None where there is none
+    folder: Path | None = Field(default=None, exclude=True)  # the run folder with `model/`; not written
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of `results.json`; a run on data without a name has no key `dataset`."""

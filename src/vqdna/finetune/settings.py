@@ -8,83 +8,53 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vqdna.config import StrictModel
-from vqdna.training.settings import Schedule, TrainingSettings, launched_ranks
+from vqdna.training.settings import OptimizerSettings, Schedule, TrainingSettings, launched_ranks
 
 Pooling = Literal["mean", "mean+max"]
 
-LOG_EVERY = 20
-"""Steps between two lines of training loss; shorter epochs log once each."""
+LOG_EVERY = 20  # steps between two lines of training loss; shorter epochs log once each
 
 
 class LoraSettings(StrictModel):
-    """Low-rank adapters on every linear layer of the backbone.
-
-    Attributes:
-        alpha: the update is scaled by alpha / rank.
-        dropout: on the input of each update.
-        train_embedding: also trains the projection of the code vectors (for hand-made tokenizers their embedding
-            table). False is the paper's wording, "LoRA on the Transformer + MLP head".
-    """
+    """Low-rank adapters on every linear layer of the backbone."""
 
     rank: int = Field(default=8, ge=1)
-    alpha: int = Field(default=16, ge=1)
-    dropout: float = Field(default=0.05, ge=0, lt=1)
+    alpha: int = Field(default=16, ge=1)  # the update is scaled by alpha / rank
+    dropout: float = Field(default=0.05, ge=0, lt=1)  # on the input of each update
+    # also trains the projection of the code vectors (for hand-made tokenizers their embedding table). False is the
+    # paper's wording, "LoRA on the Transformer + MLP head"
     train_embedding: bool = False
 
 
 class LinearProbing(StrictModel):
-    """Linear probing before the fine-tuning: the head alone learns, see `vqdna.finetune.linear_probing`.
+    """Linear probing before the fine-tuning: the head alone learns, see `vqdna.finetune.starting_weights`."""
 
-    Attributes:
-        epochs: passes over the training sequences' features; 0 leaves it out.
-        learning_rate: at the first step, falling to zero.
-    """
-
-    epochs: int = Field(default=0, ge=0)
+    epochs: int = Field(default=0, ge=0)  # passes over the training sequences' features; 0 leaves it out
     batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)  # at the first step, falling to zero
 
 
 class HeadSettings(StrictModel):
-    """From hidden states to outputs.
+    """From hidden states to outputs."""
 
-    Attributes:
-        pooling: over a sequence's positions; "mean+max" has both side by side.
-        hidden_size: width of the one hidden layer; 0 means a single linear layer.
-        dropout: before each linear layer.
-        standardize: the pooled features are first standardized by those of training sequences before training; a
-            pre-trained encoder's lie close together, and a new head is slow to tell them apart.
-        start: linear probing first, then fine-tuning.
-    """
-
-    pooling: Pooling = "mean"
-    hidden_size: int = Field(default=128, ge=0)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    pooling: Pooling = "mean"  # over a sequence's positions; "mean+max" has both side by side
+    hidden_size: int = Field(default=128, ge=0)  # width of the one hidden layer; 0 means a single linear layer
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # before each linear layer
+    # the pooled features are first standardized by those of training sequences before training; a pre-trained encoder's
+    # lie close together, and a new head is slow to tell them apart
     standardize: bool = False
-    start: LinearProbing = LinearProbing()
+    start: LinearProbing = LinearProbing()  # linear probing first, then fine-tuning
 
 
-class EpochSettings(StrictModel):
-    """An optimization counted in epochs; the remaining attributes are those of `TrainingSettings`.
+class EpochSettings(OptimizerSettings):
+    """An optimization counted in epochs."""
 
-    Attributes:
-        epochs: passes over the training sequences; after each the dev sequences are scored and a checkpoint is written.
-        schedule: "one-cycle" rises over 30 % of the run and reads no `warmup_steps`; it suits networks that learn from
-            random initialization.
-        warmup_steps: steps over which the rate rises from zero, never more than a tenth of the run.
-        max_positions_per_pass: padded positions of the backbone in one forward pass; batches of longer rows are
-            accumulated over several, which changes memory, not the gradient.
-    """
-
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1)  # passes over the training sequences; after each a checkpoint is written and dev scored
     batch_size: int = Field(default=32, ge=1)
-    gradient_accumulation: int = Field(default=1, ge=1)
-    learning_rate: float = Field(gt=0)
-    schedule: Schedule = "linear"
-    warmup_steps: int = Field(default=50, ge=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    schedule: Schedule = "linear"  # "one-cycle" reads no `warmup_steps`; it suits networks of random initialization
+    warmup_steps: int = Field(default=50, ge=0)  # rise of the rate from zero, never more than a tenth of the run
+    # padded positions of the backbone in one forward pass; batches of longer rows are accumulated over several, which
+    # changes memory, not the gradient
     max_positions_per_pass: int = Field(default=16_384, ge=1)
 
     def in_steps(self, num_sequences: int, longest: int = 1) -> TrainingSettings:
@@ -106,23 +76,18 @@ class EpochSettings(StrictModel):
         """Accumulated passes of a rank such that none has too many positions, or but one row."""
         rows = self.batch_size // (launched_ranks() * self.gradient_accumulation)
         fitting = max(1, self.max_positions_per_pass // longest)
-        # The loader deals equal parts, so the rows must divide evenly; the fewest parts that fit waste least.
+        # The loader shards a batch into equal parts, so the rows divide evenly; the fewest parts that fit waste least.
         parts = next((parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= fitting), 1)
         return self.gradient_accumulation * parts
 
 
 class ReverseComplementSettings(StrictModel):
-    """What is made of the other strand; right for labels that hold for both, such as transcription factor binding.
+    """What is made of the other strand; right for labels that hold for both, such as transcription factor binding."""
 
-    Attributes:
-        augment: each training sequence is read from a strand drawn anew every epoch.
-        average: predictions are the mean of those for both strands; saved with the model.
-        share: both strands are read together in training and after it, see `vqdna.finetune.heads`; in place of the
-            other two, and takes twice the time of one strand.
-    """
-
-    augment: bool = False
-    average: bool = False
+    augment: bool = False  # each training sequence is read from a strand drawn anew every epoch
+    average: bool = False  # predictions are the mean of those for both strands; saved with the model
+    # both strands are read together in training and after it, see `vqdna.finetune.heads`; in place of the other two,
+    # and takes twice the time of one strand
     share: bool = False
 
     @model_validator(mode="after")
@@ -133,38 +98,31 @@ class ReverseComplementSettings(StrictModel):
 
 
 class NetworkSettings(StrictModel):
-    """A network of random initialization in the place of the pre-trained one.
+    """A network of random initialization in the place of the pre-trained one."""
 
-    Attributes:
-        reads: tokens of the encoder's tokenizer ("words"); single "bases"; or both ("bases+words"), see
-            `BaseWordTokenizer`.
-        backbone: as in pre-training: a configuration with its `model_type`; the rest see `GenomeEncoderConfig`.
-    """
-
+    # tokens of the encoder's tokenizer ("words"); single "bases"; or both ("bases+words"), see `BaseWordTokenizer`
     reads: Literal["words", "bases", "bases+words"] = "bases+words"
+    # as in pre-training: a configuration with its `model_type`; the rest see `GenomeEncoderConfig`
     backbone: dict[str, Any]
     code_embedding: Literal["vectors", "table", "both", "one-hot"] = "vectors"
     code_dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class FinetuneConfig(StrictModel):
-    """One fine-tuning.
+    """One fine-tuning."""
 
-    Attributes:
-        network: what learns in place of the pre-trained encoder, of which the tokenizer alone is left; None for it.
-        method: "lora" trains adapters and head, "full" everything but the tokenizer, "linear" the head alone.
-        fresh_share: share of randomly initialized weights mixed into the encoder's before training, see
-            `vqdna.finetune.starting_weights`.
-        class_weights: "balanced" weighs each class by the inverse of its frequency in the training split.
-    """
-
+    # what learns in place of the pre-trained encoder, of which the tokenizer alone is left; None for it
     network: NetworkSettings | None = None
+    # "lora" trains adapters and head, "full" everything but the tokenizer, "linear" the head alone
     method: Literal["lora", "full", "linear"] = "lora"
     lora: LoraSettings = LoraSettings()
     head: HeadSettings = HeadSettings()
     training: EpochSettings
     reverse_complement: ReverseComplementSettings = ReverseComplementSettings()
+    # share of randomly initialized weights mixed into the encoder's before training, see
+    # `vqdna.finetune.starting_weights`
     fresh_share: float = Field(default=0.0, ge=0, lt=1)
+    # "balanced" weighs each class by the inverse of its frequency in the training split
     class_weights: Literal["none", "balanced"] = "none"
 
     @model_validator(mode="after")

@@ -23,28 +23,20 @@ from vqdna.encoder.saved_models import register_beside, register_model
 from vqdna.finetune.heads import EncoderWithHead, MlpHead, output_names, outputs_named
 from vqdna.tokenizers import Tokens
 
-IGNORED_LABEL = -100
-"""Label of a base that no loss counts, such as padding."""
+IGNORED_LABEL = -100  # label of a base that no loss counts, such as padding
 
 
 class TokenClassifierConfig(GenomeEncoderConfig):
-    """A genome encoder's configuration and that of a head for single bases.
-
-    Args:
-        class_names: name of each class; None for "0" and "1".
-        class_weights: weight of each class in the loss; None weighs all alike.
-        head_hidden_size: width of the hidden layer; 0 means a single linear layer.
-        head_dropout: before each linear layer.
-    """
+    """A genome encoder's configuration and that of a head for single bases."""
 
     model_type = "vqdna_token_classifier"
 
     def __init__(
         self,
-        class_names: Sequence[str] | None = None,
-        class_weights: Sequence[float] | None = None,
-        head_hidden_size: int = 128,
-        head_dropout: float = 0.1,
+        class_names: Sequence[str] | None = None,  # name of each class; None for "0" and "1"
+        class_weights: Sequence[float] | None = None,  # weight of each class in the loss; None weighs all alike
+        head_hidden_size: int = 128,  # width of the hidden layer; 0 means a single linear layer
+        head_dropout: float = 0.1,  # before each linear layer
         **kwargs: Any,
     ) -> None:
         self.class_weights = None if class_weights is None else list(class_weights)
@@ -83,13 +75,9 @@ class GenomeEncoderForTokenClassification(EncoderWithHead):
         attention_mask: Shaped[Tensor, "batch base"] | None = None,
         *,
         input_ids: Int[Tensor, "batch base"] | None = None,
-        labels: Int[Tensor, "batch base"] | None = None,
+        labels: Int[Tensor, "batch base"] | None = None,  # class id of each base; -100 where none is to be learned
     ) -> TokenClassifierOutput:
-        """Logits of every base, and their mean loss where there are labels; those of padding mean nothing.
-
-        Args:
-            labels: class id of each base; -100 where none is to be learned.
-        """
+        """Logits of every base, and their mean loss where there are labels; those of padding mean nothing."""
         bases = given_bases(base_ids, input_ids)
         tokens: Tokens = self.encoder.tokens_of(bases, attention_mask)
         encoded = self.encoder(codes=tokens.codes, position_mask=tokens.attention_mask)

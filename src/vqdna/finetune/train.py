@@ -33,11 +33,10 @@ from vqdna.finetune.adapters import (
 from vqdna.finetune.batches import EpochDataset, collate
 from vqdna.finetune.evaluation import coding_batches, predict_codes, predict_sequences, score
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification, load_classifier
-from vqdna.finetune.linear_probing import probe_head
 from vqdna.finetune.results import FinetuneResults
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.splits import data_inputs
-from vqdna.finetune.starting_weights import mix_with_random, random_network
+from vqdna.finetune.starting_weights import mix_with_random, probe_head, random_network
 from vqdna.results import command_line
 from vqdna.tasks.loading import LabelledSequences, Splits, check_trainable
 from vqdna.tokenizers.loading import tokenizer_name
@@ -50,37 +49,27 @@ __all__ = ["Plan", "class_weights", "plan_finetune", "run_finetune"]
 
 ADAPTER_FOLDER = "adapter"
 BEST_FILE = "best.safetensors"
-STANDARDIZED_ON = 512
-"""Training sequences whose pooled features the head is standardized by."""
+STANDARDIZED_ON = 512  # training sequences whose pooled features the head is standardized by
 
 SPLIT_NAMES = {"train": "train", "dev": "dev", "test": "test"}
 
 
 def run_finetune(
-    config: FinetuneConfig,
-    splits: Splits,
+    config: FinetuneConfig,  # resolved configuration
+    splits: Splits,  # `train` is learned, `dev` picks the epoch, `test`, where there is one, is scored once, at the end
     *,
-    encoder: Path | GenomeEncoder,
-    out: Path,
-    seed: int,
-    dataset: str | None = None,
+    encoder: Path | GenomeEncoder,  # run folder of a pre-training, its `model/`, or the encoder itself, which is copied
+    out: Path,  # run folder
+    seed: int,  # of the head, the order of the sequences and dropout
+    dataset: str | None = None,  # name under which reports list the scores
+    # what messages call the splits, such as the files that they were read from
     places: Mapping[str, str] = SPLIT_NAMES,
+    # what run.yaml records, by which a later call tells this run from another one; None records the number of sequences
+    # in each split and a hash of them
     inputs: Mapping[str, str] | None = None,
-    announces: bool = True,
+    announces: bool = True,  # shows first what the run will take; studies of many runs do not
 ) -> FinetuneResults:
     """Fine-tunes (or resumes, or finds finished) an encoder on labelled sequences and returns the results record.
-
-    Args:
-        config: resolved configuration.
-        splits: `train` is learned, `dev` picks the epoch, `test`, where there is one, is scored once, at the end.
-        encoder: run folder of a pre-training, its `model/`, or the encoder itself, which is copied.
-        out: run folder.
-        seed: of the head, the order of the sequences and dropout.
-        dataset: name under which reports list the scores.
-        places: what messages call the splits, such as the files that they were read from.
-        inputs: what run.yaml records, by which a later call tells this run from another one; None records the number
-            of sequences in each split and a hash of them.
-        announces: shows first what the run will take; studies of many runs do not.
 
     Returns:
         The record that results.json holds; under torchrun the first rank alone has scores.
@@ -156,11 +145,7 @@ def plan_finetune(
 
 
 def class_weights(train: LabelledSequences, kind: Literal["none", "balanced"]) -> list[float] | None:
-    """Weight of each class in the loss: n / (classes x count), in multilabel negatives / positives; None for "none".
-
-    Raises:
-        InputError: balanced weights for scores, which have no classes.
-    """
+    """Weight of each class in the loss: n / (classes x count), in multilabel negatives / positives; None for "none"."""
     if kind == "none":
         return None
     if train.task == "regression":

@@ -24,39 +24,31 @@ from vqdna.config import StrictModel
 from vqdna.genome.bases import reverse_complement
 from vqdna.pretrain.shuffling import chain_of_pairs
 
-NO_GROUP = -1
-"""Group of a row that only fills its place."""
+NO_GROUP = -1  # group of a row that only fills its place
 
 _NUM_BASES = 4
 _STREAM = 2
 
 
 class ContrastSettings(StrictModel):
-    """How many windows serve this question, and how hard it is.
+    """How many windows serve this question, and how hard it is."""
 
-    Attributes:
-        fraction: share of the windows; the others are masked, or asked about shuffling.
-        group: windows with consecutive numbers whose spans are told apart from each other; with 1 each window is
-            by itself, and nothing tells its spans apart but what stands in them.
-        stretch: bases of a span; a window is cut into as many as fit.
-        crop: bases of a view.
-        substituted: share of a view's bases that become another base, at most; each view draws its own share.
-        temperature: of the similarities.
-        weight: of its loss beside that of masked modelling.
-    """
-
+    # share of the windows; the others are masked, or asked about shuffling
     fraction: float = Field(default=0.0, ge=0, le=1)
+    # windows with consecutive numbers whose spans are told apart from each other; with 1 each window is by itself, and
+    # nothing tells its spans apart but what stands in them
     group: int = Field(default=1, ge=1)
-    stretch: int = Field(default=128, ge=16)
-    crop: int = Field(default=104, ge=8)
+    stretch: int = Field(default=128, ge=16)  # bases of a span; a window is cut into as many as fit
+    crop: int = Field(default=104, ge=8)  # bases of a view
+    # share of a view's bases that become another base, at most; each view draws its own share
     substituted: float = Field(default=0.1, ge=0, lt=1)
-    temperature: float = Field(default=0.1, gt=0)
-    weight: float = Field(default=1.0, ge=0)
+    temperature: float = Field(default=0.1, gt=0)  # of the similarities
+    weight: float = Field(default=1.0, ge=0)  # of its loss beside that of masked modelling
 
     @model_validator(mode="after")
     def _view_fits(self) -> ContrastSettings:
         if self.crop > self.stretch:
-            raise ValueError(f"crop: {self.crop} bases, expected at most those of a span ({self.stretch})")
+            raise ValueError(f"crop: got {self.crop} bases, expected at most stretch ({self.stretch})")
         return self
 
 

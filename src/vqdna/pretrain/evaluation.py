@@ -47,10 +47,7 @@ class BaseFrequencies:
             self.counts[:, place] += counts.view(-1, UNKNOWN_BASE)
 
     def base_nats(
-        self,
-        logits: Float[Tensor, "token size"],
-        bases: Int[Tensor, "token place"],
-        known: Bool[Tensor, "token place"],
+        self, logits: Float[Tensor, "token size"], bases: Int[Tensor, "token place"], known: Bool[Tensor, "token place"]
     ) -> Float[Tensor, ""]:
         """Summed cross-entropy in nats of the known bases under the predicted codes."""
         frequencies = self.counts / self.counts.sum(dim=-1, keepdim=True)

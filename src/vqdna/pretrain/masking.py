@@ -23,19 +23,14 @@ from vqdna.encoder.genome_encoder import UNKNOWN_BASE
 
 
 class MaskingSettings(StrictModel):
-    """How much is hidden, in what pieces, and from whom.
+    """How much is hidden, in what pieces, and from whom."""
 
-    Attributes:
-        fraction: share of the bases that is masked.
-        unit: "bases" hides spans from the vocabulary and from the encoder (no leak); "fields" hides them from the
-            encoder along with every position whose code looks at them (no leak, and no N in any code); "spans" hides
-            the bases from the encoder only; "codes" hides single positions from the encoder only.
-        span: bases of a span, for all units but "codes".
-    """
-
-    fraction: float = Field(default=0.25, gt=0, lt=1)
+    fraction: float = Field(default=0.25, gt=0, lt=1)  # share of the bases that is masked
+    # "bases" hides spans from the vocabulary and from the encoder (no leak); "fields" hides them from the encoder along
+    # with every position whose code looks at them (no leak, and no N in any code); "spans" hides the bases from the
+    # encoder only; "codes" hides single positions from the encoder only
     unit: Literal["bases", "fields", "spans", "codes"] = "bases"
-    span: int = Field(default=12, ge=1)
+    span: int = Field(default=12, ge=1)  # bases of a span, for all units but "codes"
 
 
 def draw_masked_bases(
@@ -47,28 +42,21 @@ def draw_masked_bases(
     the window's end and on at its start; every base is masked with probability `fraction` (the number of spans is
     rounded up or down at random).
     """
-    size = 1 if settings.unit == "codes" else max(1, round(settings.span / bases_per_position))
     num_units = -(-num_bases // bases_per_position)
+    size = 1 if settings.unit == "codes" else min(num_units, max(1, round(settings.span / bases_per_position)))
     masks = np.zeros((len(numbers), num_units), dtype=bool)
     for row, number in enumerate(numbers):
         generator = np.random.default_rng((seed, number))
-        for start in _span_starts(generator, num_units, min(size, num_units), settings.fraction):
+        count = min(int(settings.fraction * num_units / size + generator.random()), num_units // size)
+        # Each span shrunk to one unit leaves `slots` units; any choice among them, spread out again, cannot overlap,
+        # and all arrangements are equally likely.
+        slots = num_units - count * (size - 1)
+        starts = np.sort(generator.choice(slots, count, replace=False)) + np.arange(count) * (size - 1)
+        for start in starts:
             masks[row, start : start + size] = True
         # Turned by a random offset, for without it the ends of a window would be masked less often than its middle.
         masks[row] = np.roll(masks[row], generator.integers(num_units))
     return np.repeat(masks, bases_per_position, axis=1)[:, :num_bases]
-
-
-def _span_starts(
-    generator: np.random.Generator, num_units: int, size: int, fraction: float
-) -> Int[np.ndarray, "start"]:
-    """Starts of non-overlapping spans, all arrangements equally likely."""
-    wanted = fraction * num_units / size
-    count = min(int(wanted + generator.random()), num_units // size)
-    # Each span shrunk to one unit leaves `slots` units; any choice among them, spread out again, cannot overlap.
-    slots = num_units - count * (size - 1)
-    chosen = np.sort(generator.choice(slots, count, replace=False))
-    return chosen + np.arange(count) * (size - 1)
 
 
 def hide_bases(

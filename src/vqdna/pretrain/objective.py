@@ -38,8 +38,7 @@ TARGETS = ("levels", "joint", "bases")
 """What is predicted at a masked token: the code of each level by itself; the codes of all levels jointly, each level
 given the true codes of the levels before it (chain rule); or the bases of the token's span."""
 
-IGNORED = -100
-"""A target that does not count."""
+IGNORED = -100  # a target that does not count
 
 MAX_TARGET_BASES = 8
 """Bases of a token's span that are predicted or scored; longer BPE words count with their first ones."""
@@ -54,29 +53,19 @@ LossAndAccuracy = tuple[Float[Tensor, ""], Float[Tensor, ""]]
 
 
 class MaskedModelingConfig(GenomeEncoderConfig):
-    """A genome encoder's configuration, what the masked modelling hides from the tokenizer and what it predicts.
-
-    Args:
-        hide_from_tokenizer: masked bases reach a tokenizer whose codes look beyond their span as N.
-        hide_fields: the encoder sees no token whose code looks at a masked base.
-        target: one of `TARGETS`.
-        shuffling_weight: of the question whether a position is real or shuffled; 0 never asks it.
-        contrast_weight: of the question which views are of one span; 0 never asks it.
-        contrast_temperature: of the similarities of views.
-        head_norm_eps: what the heads' norm adds to a variance.
-    """
+    """A genome encoder's configuration, what the masked modelling hides from the tokenizer and what it predicts."""
 
     model_type = "vqdna_masked_modeling"
 
     def __init__(
         self,
-        hide_from_tokenizer: bool = True,
-        target: str = "levels",
-        hide_fields: bool = False,
-        shuffling_weight: float = 0.0,
-        contrast_weight: float = 0.0,
-        contrast_temperature: float = 0.1,
-        head_norm_eps: float = 1e-5,
+        hide_from_tokenizer: bool = True,  # masked bases reach a tokenizer whose codes look beyond their span as N
+        target: str = "levels",  # one of `TARGETS`
+        hide_fields: bool = False,  # the encoder sees no token whose code looks at a masked base
+        shuffling_weight: float = 0.0,  # of the question whether a position is real or shuffled; 0 never asks it
+        contrast_weight: float = 0.0,  # of the question which views are of one span; 0 never asks it
+        contrast_temperature: float = 0.1,  # of the similarities of views
+        head_norm_eps: float = 1e-5,  # what the heads' norm adds to a variance
         **kwargs: Any,
     ) -> None:
         check_name("target", target, TARGETS)
@@ -88,47 +77,33 @@ class MaskedModelingConfig(GenomeEncoderConfig):
 
 @dataclass
 class MaskedModelingOutput(ModelOutput):
-    """Losses in nats.
+    """Losses in nats."""
 
-    Attributes:
-        loss: cross-entropy per masked token, summed over levels, and what is asked about shuffling and views, weighted.
-        loss_level: the same for each level, [level]; with the target "bases" for each base of the span.
-        shuffling: cross-entropy per position of whether it is real or shuffled.
-        shuffling_accuracy: share of the positions that were told right; 0 where none was asked about.
-        contrast: cross-entropy per view of which other view is of its span.
-        contrast_accuracy: share of the views that found their partner; 0 where none was asked about.
-        masked_accuracy_level: share of masked tokens whose code was the most probable one, [level].
-        logits: one [masked, size] per level, for "bases" one [masked, 4] per base of the span.
-        targets: true codes of the masked tokens, [masked, level]; for "bases" true bases, -100 beyond the span.
-        masked_positions: where they are, [batch, token].
-        hidden_positions: tokens that the encoder did not see, [batch, token].
-        spans: base span of each token, [batch, token, 2].
-        attention_mask: which tokens are no padding, [batch, token].
-    """
-
+    # cross-entropy per masked token, summed over levels, and what is asked about shuffling and views, weighted
     loss: Tensor | None = None
+    # the same for each level, [level]; with the target "bases" for each base of the span
     loss_level: Tensor | None = None
-    shuffling: Tensor | None = None
+    shuffling: Tensor | None = None  # cross-entropy per position of whether it is real or shuffled
+    # share of the positions that were told right; 0 where none was asked about
     shuffling_accuracy: Tensor | None = None
-    contrast: Tensor | None = None
-    contrast_accuracy: Tensor | None = None
-    masked_accuracy_level: Tensor | None = None
+    contrast: Tensor | None = None  # cross-entropy per view of which other view is of its span
+    contrast_accuracy: Tensor | None = None  # share of the views that found their partner; 0 where none was asked about
+    masked_accuracy_level: Tensor | None = None  # share of masked tokens whose code was the most probable one, [level]
+    # one [masked, size] per level, for "bases" one [masked, 4] per base of the span
     logits: tuple[Tensor, ...] | None = None
+    # true codes of the masked tokens, [masked, level]; for "bases" true bases, -100 beyond the span
     targets: Tensor | None = None
-    masked_positions: Tensor | None = None
-    hidden_positions: Tensor | None = None
-    spans: Tensor | None = None
-    attention_mask: Tensor | None = None
+    masked_positions: Tensor | None = None  # where they are, [batch, token]
+    hidden_positions: Tensor | None = None  # tokens that the encoder did not see, [batch, token]
+    spans: Tensor | None = None  # base span of each token, [batch, token, 2]
+    attention_mask: Tensor | None = None  # which tokens are no padding, [batch, token]
 
 
 class GenomeEncoderForMaskedModeling(DnaModel):
     """Genome encoder that predicts the codes, or the bases, of masked tokens."""
 
     config_class = MaskedModelingConfig
-    base_model_prefix = "encoder"
-    main_input_name = "base_ids"
     config: MaskedModelingConfig
-    _supports_sdpa = True
 
     def __init__(self, config: MaskedModelingConfig, encoder: GenomeEncoder | None = None) -> None:
         super().__init__(config)
@@ -154,22 +129,15 @@ class GenomeEncoderForMaskedModeling(DnaModel):
     def forward(
         self,
         base_ids: Bases,
-        masked_bases: BaseMask,
+        masked_bases: BaseMask,  # True where a base is to be predicted
         attention_mask: BaseMask | None = None,
+        # factor of each loss and accuracy; for a batch that is one pass of several, see `loss_items`
         loss_shares: Mapping[str, Float[Tensor, ""]] | None = None,
-        shuffled_bases: Bases | None = None,
-        contrast_views: Views | None = None,
-        contrast_groups: Groups | None = None,
+        shuffled_bases: Bases | None = None,  # what each base is, see `vqdna.pretrain.shuffling`
+        contrast_views: Views | None = None,  # of other windows than `base_ids`, see `vqdna.pretrain.contrast`
+        contrast_groups: Groups | None = None,  # which of them are told apart
     ) -> MaskedModelingOutput:
-        """Loss and logits of the masked tokens; tokens over an N are never predicted.
-
-        Args:
-            masked_bases: True where a base is to be predicted.
-            loss_shares: factor of each loss and accuracy; for a batch that is one pass of several, see `loss_items`.
-            shuffled_bases: what each base is, see `vqdna.pretrain.shuffling`.
-            contrast_views: of other windows than `base_ids`, see `vqdna.pretrain.contrast`.
-            contrast_groups: which of them are told apart.
-        """
+        """Loss and logits of the masked tokens; tokens over an N are never predicted."""
         # Codes of the clean bases are what is predicted. What the encoder reads may not be made of them: a learned code
         # looks beyond its own span, so the codes beside a masked token would give its bases away.
         truth = self.encoder.tokenizer.encode(base_ids, attention_mask)

@@ -24,17 +24,12 @@ _STREAM = 1
 
 
 class ShufflingSettings(StrictModel):
-    """How many windows are asked about, and in what pieces.
+    """How many windows are asked about, and in what pieces."""
 
-    Attributes:
-        fraction: share of the windows that serve this question, of those not cut into views; the others are masked.
-        segment: bases of a span, real or shuffled with equal probability.
-        weight: of its loss beside that of masked modelling.
-    """
-
+    # share of the windows that serve this question, of those not cut into views; the others are masked
     fraction: float = Field(default=0.0, ge=0, le=1)
-    segment: int = Field(default=128, ge=8)
-    weight: float = Field(default=1.0, ge=0)
+    segment: int = Field(default=128, ge=8)  # bases of a span, real or shuffled with equal probability
+    weight: float = Field(default=1.0, ge=0)  # of its loss beside that of masked modelling
 
 
 def shuffled_windows(

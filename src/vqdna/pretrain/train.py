@@ -63,7 +63,6 @@ class PretrainConfig(StrictModel):
         num_levels: the encoder reads (and predicts) the first so many levels of the vocabulary; None for all.
         shuffling: which windows ask what is real and what is shuffled, instead of what is masked.
         contrast: which windows ask what views are of one span, instead of what is masked or shuffled.
-        target: what is predicted, see `vqdna.pretrain.objective.TARGETS`.
         snapshot_every: the encoder is kept in `snapshot-N` every so many steps; 0 keeps none.
     """
 
@@ -75,7 +74,7 @@ class PretrainConfig(StrictModel):
     masking: MaskingSettings = MaskingSettings()
     shuffling: ShufflingSettings = ShufflingSettings()
     contrast: ContrastSettings = ContrastSettings()
-    target: Literal["levels", "joint", "bases"] = "levels"
+    target: Literal["levels", "joint", "bases"] = "levels"  # what is predicted, see `vqdna.pretrain.objective.TARGETS`
     data: CorpusSettings = CorpusSettings()
     snapshot_every: int = Field(default=0, ge=0)
     training: TrainingSettings
@@ -159,11 +158,7 @@ def frozen_tokenizer(config: PretrainConfig, tokenizer: str) -> Tokenizer:
 
 
 def start_of_pretraining(config: PretrainConfig, frozen: Tokenizer, genomes: Sequence[Path | str], seed: int) -> Start:
-    """Untrained encoder over a frozen tokenizer, and its masked windows; writes nothing.
-
-    Raises:
-        InputError: unreadable genomes, or passes that would tear the groups of windows whose views are told apart.
-    """
+    """Untrained encoder over a frozen tokenizer, and its masked windows; writes nothing."""
     batch_size, parts, contrast = config.training.batch_size, config.training.parts, config.contrast
     if contrast.fraction and batch_size % (parts * contrast.group):
         raise InputError(

@@ -30,20 +30,14 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class WindowSizes:
-    """How large the dataset is, and the seed of all its draws.
+    """How large the dataset is, and the seed of all its draws."""
 
-    Attributes:
-        train: genomes of each class in the training split, as dev and test are of theirs.
-        window: bases of a window.
-        seed: of the choice of genomes and places.
-    """
-
-    train: int = 200
+    train: int = 200  # genomes of each class in the training split, as dev and test are of theirs
     dev: int = 50
     test: int = 50
     windows_per_genome: int = 2
-    window: int = 1000
-    seed: int = 0
+    window: int = 1000  # bases of a window
+    seed: int = 0  # of the choice of genomes and places
 
     def describe(self) -> str:
         """Sizes in a few letters, as the name of a folder."""

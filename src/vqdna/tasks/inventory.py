@@ -23,23 +23,15 @@ LETTERS = frozenset("ACGT")
 
 
 class SplitCheck(StrictModel):
-    """What a split's table holds.
-
-    Attributes:
-        labels: records of each label.
-        lengths: shortest and longest sequence.
-        odd_letters: sequences with letters beside A, C, G and T, of either case.
-        repeated: records whose sequence stood in an earlier record of the split.
-        sha256: checksum of the records.
-    """
+    """What a split's table holds."""
 
     path: Path
     records: int
-    labels: Mapping[str, int]
-    lengths: tuple[int, int]
-    odd_letters: int
-    repeated: int
-    sha256: str
+    labels: Mapping[str, int]  # records of each label
+    lengths: tuple[int, int]  # shortest and longest sequence
+    odd_letters: int  # sequences with letters beside A, C, G and T, of either case
+    repeated: int  # records whose sequence stood in an earlier record of the split
+    sha256: str  # checksum of the records
 
 
 class DatasetCheck(StrictModel):
@@ -62,33 +54,29 @@ def checksum(rows: Iterable[Row]) -> str:
     return digest.hexdigest()
 
 
-def check_dataset(row: Dataset, folder: Path) -> DatasetCheck:
+def check_dataset(known: Dataset, folder: Path) -> DatasetCheck:
     """What lies in a dataset's folder; absent splits are left out and are no fault."""
     checks: dict[str, SplitCheck] = {}
     sequences: dict[str, set[str]] = {}
     for split in SPLITS:
         path = split_file(folder, split)
-        if path is not None:
-            checks[split], sequences[split] = _check_split(path)
+        if path is None:
+            continue
+        rows = list(read_rows(path, READ))
+        texts = [row.cells["sequence"].upper() for row in rows]
+        lengths, sequences[split] = [len(text) for text in texts], set(texts)
+        checks[split] = SplitCheck(
+            path=path,
+            records=len(rows),
+            labels=dict(sorted(Counter(row.cells["label"] for row in rows).items())),
+            lengths=(min(lengths), max(lengths)),
+            odd_letters=sum(not LETTERS.issuperset(text) for text in texts),
+            repeated=len(texts) - len(sequences[split]),
+            sha256=checksum(rows),
+        )
     shared = {f"{one}/{other}": len(sequences[one] & sequences[other]) for one, other in combinations(checks, 2)}
-    faults = [fault for split, check in checks.items() for fault in _faults(row, split, check)]
-    return DatasetCheck(name=row.name, splits=checks, shared=shared, faults=tuple(faults))
-
-
-def _check_split(path: Path) -> tuple[SplitCheck, set[str]]:
-    rows = list(read_rows(path, READ))
-    texts = [row.cells["sequence"].upper() for row in rows]
-    lengths, distinct = [len(text) for text in texts], set(texts)
-    check = SplitCheck(
-        path=path,
-        records=len(rows),
-        labels=dict(sorted(Counter(row.cells["label"] for row in rows).items())),
-        lengths=(min(lengths), max(lengths)),
-        odd_letters=sum(not LETTERS.issuperset(text) for text in texts),
-        repeated=len(texts) - len(distinct),
-        sha256=checksum(rows),
-    )
-    return check, distinct
+    faults = [fault for split, check in checks.items() for fault in _faults(known, split, check)]
+    return DatasetCheck(name=known.name, splits=checks, shared=shared, faults=tuple(faults))
 
 
 def _faults(row: Dataset, split: str, check: SplitCheck) -> Iterable[str]:

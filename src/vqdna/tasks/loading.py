@@ -40,19 +40,13 @@ def task_named(name: str) -> Task:
 
 @dataclass(frozen=True)
 class LabelledSequences:
-    """Sequences with one label each, in file order.
-
-    Attributes:
-        labels: class ids `[row]` (int64), scores `[row]` (float64), or 0/1 label sets `[row class]` (int64).
-        names: record names, or None where the input has none.
-        class_names: label text of each class id; empty for regression.
-    """
+    """Sequences with one label each, in file order."""
 
     base_ids: list[UInt8[ndarray, "_"]]
-    labels: ndarray
-    names: list[str] | None = None
+    labels: ndarray  # class ids `[row]` (int64), scores `[row]` (float64), or 0/1 label sets `[row class]` (int64)
+    names: list[str] | None = None  # record names, or None where the input has none
     task: Task = "classification"
-    class_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()  # label text of each class id; empty for regression
 
     def __post_init__(self) -> None:
         if not self.class_names and self.task != "regression" and len(self.labels):
@@ -86,22 +80,16 @@ class Splits:
 
 
 def read_labelled(
-    path: str | Path,
+    path: str | Path,  # text may be gzipped
     *,
+    # None reads it off the labels: `a;b` sets are multilabel, numbers with a fraction regression, all else
+    # classification. In multilabel a lone `;` is the empty set
     task: Task | None = None,
-    labels: str | Path | None = None,
-    like: LabelledSequences | None = None,
-    gaps: Gaps = "error",
+    labels: str | Path | None = None,  # table with columns `name,label`; needed for FASTA, refused for tables
+    like: LabelledSequences | None = None,  # training split whose task and class names hold here too
+    gaps: Gaps = "error",  # whether `-`, `.` and `*` in a sequence are an error or dropped
 ) -> LabelledSequences:
     """Labelled sequences of a CSV, TSV or Parquet table (`sequence,label[,name]`), or of FASTA/FASTQ and a label table.
-
-    Args:
-        path: text may be gzipped.
-        task: None reads it off the labels: `a;b` sets are multilabel, numbers with a fraction regression, all else
-            classification. In multilabel a lone `;` is the empty set.
-        labels: table with columns `name,label`; needed for FASTA, refused for tables.
-        like: training split whose task and class names hold here too.
-        gaps: whether `-`, `.` and `*` in a sequence are an error or dropped.
 
     Raises:
         InputError: unreadable file, missing column or label, a letter that is no base, a label that is not known, each

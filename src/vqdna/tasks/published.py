@@ -30,45 +30,33 @@ class Published:
 
 @dataclass(frozen=True)
 class PosterRow:
-    """A row of the poster's efficiency table, as printed.
-
-    Attributes:
-        system: name that `published_systems` knows it by.
-        parameters: in millions; of the genome encoder, then of the vocabulary where the poster adds one.
-        relative_flops: operations of a forward pass, DNABERT-2's being 1; in two parts like `parameters`. The poster
-            heads the column "FLOPs (G)", but prints DNABERT-2's relative figures.
-        tokens: of pre-training, in billions.
-        confidence: "S" for what the authors state themselves.
-    """
+    """A row of the poster's efficiency table, as printed."""
 
     method: str
     tokenizer: str
-    system: str
+    system: str  # name that `published_systems` knows it by
+    # in millions; of the genome encoder, then of the vocabulary where the poster adds one
     parameters: tuple[float, ...]
+    # operations of a forward pass, DNABERT-2's being 1; in two parts like `parameters`. The poster heads the column
+    # "FLOPs (G)", but prints DNABERT-2's relative figures
     relative_flops: tuple[float, ...]
-    tokens: float
+    tokens: float  # of pre-training, in billions
     average_rank: int
-    confidence: str
+    confidence: str  # "S" for what the authors state themselves
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a group of datasets comes from.
-
-    Attributes:
-        groups: of the registry.
-        repository: dataset on the Hugging Face Hub, or None where nothing can be fetched.
-        files: path of a split in it, with {remote} and {split}.
-    """
+    """Where a group of datasets comes from."""
 
     name: str
     title: str
     license: str
     reference: str
-    groups: tuple[str, ...]
-    repository: str | None = None
+    groups: tuple[str, ...]  # of the registry
+    repository: str | None = None  # dataset on the Hugging Face Hub, or None where nothing can be fetched
     revision: str | None = None
-    files: str | None = None
+    files: str | None = None  # path of a split in it, with {remote} and {split}
 
 
 @cache

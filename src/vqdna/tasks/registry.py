@@ -23,8 +23,7 @@ from vqdna.errors import InputError, nearest_name_hint
 from vqdna.tasks.covid_windows import VARIANTS_FILE, WindowSizes, variant_window_files
 
 COVID_WINDOWS = "covid-windows"
-OWN_TABLE = "datasets.yaml"
-"""File of the data root with rows of one's own; VQDNA_DATASETS names another."""
+OWN_TABLE = "datasets.yaml"  # file of the data root with rows of one's own; VQDNA_DATASETS names another
 
 SPLITS = ("train", "dev", "test")
 SPLIT_SUFFIXES = (".csv.gz", ".csv", ".tsv.gz", ".tsv", ".parquet")
@@ -32,36 +31,24 @@ SPLIT_SUFFIXES = (".csv.gz", ".csv", ".tsv.gz", ".tsv", ".parquet")
 
 @dataclass(frozen=True)
 class Dataset:
-    """One labelled dataset as published.
-
-    Attributes:
-        folder: folder under the data root.
-        group: datasets that tables average together.
-        length: usual length in bases.
-        metric: metric of the published tables.
-        task: what the labels mean, see `vqdna.tasks.loading.Task`.
-        train: published number of training records, as dev and test are of theirs; None where none is.
-        remote: its name at the source of its group.
-        urls: address of each split, for rows that have a source of their own; an archive's member stands behind `#`.
-        sha256: checksum of each split's records, see `vqdna.tasks.inventory.checksum`.
-        license: of rows that have a source of their own.
-    """
+    """One labelled dataset as published."""
 
     name: str
-    folder: str
-    group: str = "own"
+    folder: str  # folder under the data root
+    group: str = "own"  # datasets that tables average together
     species: str = "any"
     classes: int = 2
-    length: int = 0
-    metric: str = "mcc"
-    task: str = "classification"
-    train: int | None = None
+    length: int = 0  # usual length in bases
+    metric: str = "mcc"  # metric of the published tables
+    task: str = "classification"  # what the labels mean, see `vqdna.tasks.loading.Task`
+    train: int | None = None  # published number of training records, as dev and test are of theirs; None where none is
     dev: int | None = None
     test: int | None = None
-    remote: str | None = None
+    remote: str | None = None  # its name at the source of its group
+    # address of each split, for rows that have a source of their own; an archive's member stands behind `#`
     urls: Mapping[str, str] | None = None
-    sha256: Mapping[str, str] | None = None
-    license: str | None = None
+    sha256: Mapping[str, str] | None = None  # checksum of each split's records, see `vqdna.tasks.inventory.checksum`
+    license: str | None = None  # of rows that have a source of their own
 
     def num_records(self, split: str) -> int | None:
         count: int | None = getattr(self, split)
@@ -120,11 +107,7 @@ def variant_windows() -> Dataset:
 
 
 def dataset(name: str, data_root: Path | None = None) -> Dataset:
-    """Dataset called `name`, or whose folder is `name` (`prom/prom_core_tata` is `prom_core_tata`).
-
-    Raises:
-        InputError: no such dataset; names the nearest one.
-    """
+    """Dataset called `name`, or whose folder is `name` (`prom/prom_core_tata` is `prom_core_tata`)."""
     known = {**datasets(), COVID_WINDOWS: variant_windows(), **own_datasets(data_root)}
     if name in known:
         return known[name]

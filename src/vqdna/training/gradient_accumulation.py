@@ -19,8 +19,7 @@ from accelerate.data_loader import DataLoaderShard  # type: ignore[import-untype
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-Batch: TypeAlias = dict[str, Any]
-"""What a model's forward takes, by name."""
+Batch: TypeAlias = dict[str, Any]  # what a model's forward takes, by name
 
 Collate: TypeAlias = Callable[[Any], Batch]
 """Makes a batch of a list of items, or of what a dataset's `__getitems__` gave."""
@@ -102,23 +101,25 @@ def _as_fetched(fetched: MicroBatch) -> MicroBatch:
 
 def start_codebooks(model: nn.Module, batches: Sequence[Batch]) -> None:
     """Starts each codebook that has seen nothing from all passes of the first update; a single pass does it itself."""
-    books: list[Any] = [module for module in model.modules() if hasattr(module, "gather") and hasattr(module, "start")]
-    untrained = [book for book in books if not book.is_initialized]
+    codebooks: list[Any] = [
+        module for module in model.modules() if hasattr(module, "gather") and hasattr(module, "start")
+    ]
+    untrained = [codebook for codebook in codebooks if not codebook.is_initialized]
     if len(batches) < 2 or not untrained:
         return
     # The passes run again for the update itself; with the generator put back they draw the same numbers then, so
     # accumulating changes nothing else.
     with torch.random.fork_rng(), torch.no_grad():
-        for number, book in enumerate(untrained):
+        for number, codebook in enumerate(untrained):
             # A finer level sees what the coarser ones leave of the latents, so it can start only when those have, and
             # takes a run over all passes of its own.
             for waiting in untrained[number:]:
                 waiting.gather()
             for batch in batches:
                 model.train()(**batch)
-            book.start()
-    for book in books:
-        book.forget_observed()  # else the first update would count these runs beside its own
+            codebook.start()
+    for codebook in codebooks:
+        codebook.forget_observed()  # else the first update would count these runs beside its own
 
 
 def share_losses(

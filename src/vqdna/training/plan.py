@@ -34,11 +34,9 @@ from vqdna.training.gradient_accumulation import Batch, Collate, fetched, mean_o
 from vqdna.training.run_folder import is_main_process
 from vqdna.training.settings import TrainingSettings, launched_ranks
 
-TIMED_SECONDS = 0.5
-"""Length of a timed pass that the number of its sequences aims at; it has one at least."""
+TIMED_SECONDS = 0.5  # length of a timed pass that the number of its sequences aims at; it has one at least
 
-TIMED_PASSES = 2
-"""The faster one counts; the first may still warm something up."""
+TIMED_PASSES = 2  # the faster one counts; the first may still warm something up
 
 FIRST_PASS_SHARE = 0.2
 """Share of all measuring that the first pass takes at most: two sequences forward, of about eight and some backward."""
@@ -73,18 +71,10 @@ def measure_passes(
     *,
     device: torch.device,
     precision: str,
-    max_sequences: int,
-    within: float | None = None,
+    max_sequences: int,  # of the timed passes
+    within: float | None = None,  # seconds that all passes together may take, about; None is as long as they need
 ) -> Measured:
-    """Passes over the dataset's first items: one alone and twice, which tells what grows with the batch, then several.
-
-    Args:
-        max_sequences: of the timed passes.
-        within: seconds that all passes together may take, about; None is as long as they need.
-
-    Raises:
-        TooSlowError: the first pass says that they would take longer than `within`.
-    """
+    """Passes over the first items: one alone and twice, which tells what grows with the batch, then several."""
     began = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         copied = _ModelCopy(model, device, precision)
@@ -167,8 +157,7 @@ def _place(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-ANNOUNCED_WITHIN = 1.0
-"""Seconds that a plan may take which nobody asked for."""
+ANNOUNCED_WITHIN = 1.0  # seconds that a plan may take which nobody asked for
 
 
 @dataclass(frozen=True)
@@ -182,37 +171,28 @@ class Reading:
 
 
 class Plan(StrictModel):
-    """What a run will take.
-
-    Attributes:
-        device: "cpu", or the name of the GPU.
-        passes_per_step: accumulated ones on each rank, as are the next.
-        epochs: how often the genomes or the training sequences are read.
-        parameters: by part of the model, code vectors included.
-        forward_flops_per_base: floating-point operations of a forward pass; one multiplication and addition are two.
-        memory: bytes on each rank's device by what they hold: weights, gradients, the optimizer's state, and the
-            activations that a pass keeps for its backward.
-        device_memory: bytes that there are; None where unknown.
-        seconds: of all forward and backward passes, at the speed just measured on one rank.
-    """
+    """What a run will take."""
 
     title: str
-    device: str
+    device: str  # "cpu", or the name of the GPU
     precision: str
     ranks: int
-    passes_per_step: int
+    passes_per_step: int  # accumulated ones on each rank, as are the next
     sequences_per_pass: int
     steps: int
     bases: float
     tokens: float
-    epochs: float
-    parameters: Mapping[str, int]
+    epochs: float  # how often the genomes or the training sequences are read
+    parameters: Mapping[str, int]  # by part of the model, code vectors included
     trainable_parameters: int
+    # floating-point operations of a forward pass; one multiplication and addition are two
     forward_flops_per_base: float
     training_flops_per_base: float
+    # bytes on each rank's device by what they hold: weights, gradients, the optimizer's state, and the activations that
+    # a pass keeps for its backward
     memory: Mapping[str, int]
-    device_memory: int | None
-    seconds: float
+    device_memory: int | None  # bytes that there are; None where unknown
+    seconds: float  # of all forward and backward passes, at the speed just measured on one rank
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -91,11 +91,7 @@ class RunFolder:
         write_json(self.manifest_file, Manifest.of(seed, parents).model_dump(mode="json"))
 
     def check(self, config: BaseModel, *, seed: int, inputs: Mapping[str, object]) -> Values:
-        """What run.yaml is to hold; writes nothing, so a stage can refuse bad input before it takes the folder.
-
-        Raises:
-            InputError: the folder holds a different run, or something that is no run.
-        """
+        """What run.yaml is to hold; writes nothing, so a stage can refuse bad input before it takes the folder."""
         options = {name: str(value) for name, value in inputs.items()}
         resolved = {**yaml.safe_load(write_yaml(config)), "seed": seed, "inputs": options}
         if self.config_file.exists():

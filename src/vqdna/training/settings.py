@@ -22,39 +22,32 @@ def launched_ranks() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-class TrainingSettings(StrictModel):
-    """One optimization: how long, how fast, how precise.
+class OptimizerSettings(StrictModel):
+    """How fast and how precise, however the length is counted."""
 
-    Attributes:
-        batch_size: sequences per optimizer step, over all ranks and accumulated passes together.
-        gradient_accumulation: forward passes per optimizer step on each rank.
-        learning_rate: peak of the schedule (AdamW).
-        schedule: shape after the warm-up; "one-cycle" has a rise of its own, see `StageTrainer.create_scheduler`.
-        warmup_fraction: share of the steps over which the rate rises from zero.
-        weight_decay: AdamW's, on matrices only.
-        precision: "auto" takes bfloat16 autocast where the processor multiplies it natively, else float32.
-        sharding: how the ranks hold the model: "none" is a copy each (DDP), "fsdp" splits the weights that learn, their
-            gradients and the optimizer's state over the ranks (FSDP2). On one rank there is nothing to split.
-        prefetch: processes that prepare batches while the model works on others; they change no number.
-        log_every, evaluate_every, save_every: intervals in steps; 0 means at the end only.
-        keep_checkpoints: older ones are removed.
-    """
+    batch_size: int = Field(ge=1)  # sequences per optimizer step, over all ranks and accumulated passes together
+    gradient_accumulation: int = Field(default=1, ge=1)  # forward passes per optimizer step on each rank
+    learning_rate: float = Field(gt=0)  # peak of the schedule (AdamW)
+    schedule: Schedule = "cosine"  # after the warm-up; "one-cycle" has a rise of its own, over 30 % of the run
+    weight_decay: float = Field(default=0.01, ge=0)  # AdamW's, on matrices only
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    # "auto" takes bfloat16 autocast where the processor multiplies it natively, else float32
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class TrainingSettings(OptimizerSettings):
+    """One optimization counted in steps; intervals are in steps too, and 0 means at the end only."""
 
     steps: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    gradient_accumulation: int = Field(default=1, ge=1)
-    learning_rate: float = Field(gt=0)
-    schedule: Schedule = "cosine"
-    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)  # share of the steps over which the rate rises from zero
+    # how the ranks hold the model: "none" is a copy each (DDP), "fsdp" splits the weights that learn, their gradients
+    # and the optimizer's state over the ranks (FSDP2); on one rank there is nothing to split
     sharding: Literal["none", "fsdp"] = "none"
-    prefetch: int = Field(default=0, ge=0)
+    prefetch: int = Field(default=0, ge=0)  # processes that prepare batches ahead; they change no number
     log_every: int = Field(default=20, ge=1)
     evaluate_every: int = Field(default=0, ge=0)
     save_every: int = Field(default=0, ge=0)
-    keep_checkpoints: int = Field(default=2, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1)  # older ones are removed
 
     @property
     def parts(self) -> int:

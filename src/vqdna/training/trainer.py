@@ -43,42 +43,31 @@ from vqdna.training.nan_guard import NanGuard
 from vqdna.training.progress import MetricsCallback, RichProgressCallback
 from vqdna.training.run_folder import RunFolder
 from vqdna.training.settings import TrainingSettings, training_arguments
-from vqdna.training.sharding import (
-    full_optimizer_state,
-    full_weights,
-    is_sharded,
-    shard,
-    split_optimizer_state,
-    whole,
-)
+from vqdna.training.sharding import full_optimizer_state, full_weights, is_sharded, shard, split_optimizer_state, whole
 
 Evaluate = Callable[[PreTrainedModel], Mapping[str, float]]
 
 
 def train(
+    # its forward takes what `collate` gives and returns an output with `loss` and the named terms
     model: PreTrainedModel,
-    dataset: Dataset[Any],
+    dataset: Dataset[Any],  # taken in order, so item i is what step i // batch_size sees
     settings: TrainingSettings,
     folder: RunFolder,
     *,
     seed: int,
-    collate: Collate,
+    collate: Collate,  # list of items (or what `__getitems__` gave) to a batch
+    # names of fields of the model's output, logged as means; a field with one value per level becomes `name_0`,
+    # `name_1`,
     loss_terms: Sequence[str],
+    # called every `evaluate_every` steps and at the end, on the first rank (on all of them where the model is split);
+    # its numbers are logged under `evaluation_prefix`
     evaluate: Evaluate | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     description: str = "training",
     evaluation_prefix: str = "evaluation_",
 ) -> StageTrainer:
     """Trains the model in place, resuming from the folder's last checkpoint.
-
-    Args:
-        model: its forward takes what `collate` gives and returns an output with `loss` and the named terms.
-        dataset: taken in order, so item i is what step i // batch_size sees.
-        collate: list of items (or what `__getitems__` gave) to a batch.
-        loss_terms: names of fields of the model's output, logged as means; a field with one value per level becomes
-            `name_0`, `name_1`, ...
-        evaluate: called every `evaluate_every` steps and at the end, on the first rank (on all of them where the model
-            is split); its numbers are logged under `evaluation_prefix`.
 
     Raises:
         InputError: a loss, gradient or weight became NaN or infinite; names the step. The last checkpoint stays.

@@ -26,27 +26,20 @@ from vqdna.training.gradient_accumulation import Batch
 
 
 class CorpusSettings(StrictModel):
-    """Which windows a run sees.
-
-    Attributes:
-        species_weights: how often each species is drawn: in proportion to its "bases", to their square root ("sqrt"),
-            all alike ("uniform"), or a weight by name (the file's stem).
-        species_factors: factors on those weights, by name or pattern (`Klebsiella_*`); several that match multiply.
-        reverse_complement: half of the windows are read from the other strand.
-        gaps: what is done about `-`, `.` and `*` in a genome.
-        repeated_names: what is done about two records of one name in a file.
-        evaluation_windows: windows from held-out spans on which a run is evaluated.
-        hold_out: what is held out of training: "blocks" of each species, or whole "contigs" (none of a species of few).
-    """
+    """Which windows a run sees."""
 
     window: int = Field(default=512, ge=16)
+    # how often each species is drawn: in proportion to its "bases", to their square root ("sqrt"), all alike
+    # ("uniform"), or a weight by name (the file's stem)
     species_weights: Literal["bases", "sqrt", "uniform"] | dict[str, float] = "sqrt"
-    reverse_complement: bool = True
-    gaps: Literal["error", "drop"] = "error"
-    repeated_names: Literal["error", "number"] = "error"
+    reverse_complement: bool = True  # half of the windows are read from the other strand
+    gaps: Literal["error", "drop"] = "error"  # what is done about `-`, `.` and `*` in a genome
+    repeated_names: Literal["error", "number"] = "error"  # what is done about two records of one name in a file
     max_n_fraction: float = Field(default=0.5, gt=0, le=1)
-    evaluation_windows: int = Field(default=256, ge=1)
+    evaluation_windows: int = Field(default=256, ge=1)  # windows from held-out spans on which a run is evaluated
+    # factors on those weights, by name or pattern (`Klebsiella_*`); several that match multiply
     species_factors: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    # what is held out of training: "blocks" of each species, or whole "contigs" (none of a species of few)
     hold_out: Literal["blocks", "contigs"] = "blocks"
 
 

@@ -21,8 +21,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from vqdna.encoder import blocked_attention
 from vqdna.errors import check_name
 
-THEIRS = ("modernbert", "bert")
-"""transformers encoders that take `inputs_embeds` and were tested here."""
+THEIRS = ("modernbert", "bert")  # transformers encoders that take `inputs_embeds` and were tested here
 
 OURS = {
     "vqdna_hyena": "vqdna.encoder.backbones.hyena",
@@ -81,8 +80,7 @@ def looks_ahead(config: PreTrainedConfig) -> bool:
 
 
 States = Float[Tensor, "batch position width"]
-Mask = Bool[Tensor, "batch position"]
-"""Which positions are no padding."""
+Mask = Bool[Tensor, "batch position"]  # which positions are no padding
 Heads = Float[Tensor, "batch head position head_width"]
 
 
@@ -101,16 +99,12 @@ class Backbone(PreTrainedModel):
 
     def forward(
         self,
-        input_ids: Int[Tensor, "batch position"] | None = None,
+        input_ids: Int[Tensor, "batch position"] | None = None,  # words, instead of `inputs_embeds`
+        # true or 1 where a position is no padding; None where none is
         attention_mask: Shaped[Tensor, "batch position"] | None = None,
         inputs_embeds: States | None = None,
     ) -> BaseModelOutput:
-        """Hidden states of every position; what stands on padding changes none of the others.
-
-        Args:
-            input_ids: words, instead of `inputs_embeds`.
-            attention_mask: true or 1 where a position is no padding; None where none is.
-        """
+        """Hidden states of every position; what stands on padding changes none of the others."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
         embeddings = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds

@@ -23,14 +23,7 @@ Kept = Float[Tensor, "batch 1 step"]
 
 
 class ConvolutionsConfig(PreTrainedConfig):
-    """Shape of a convolutional backbone.
-
-    Args:
-        embedding_size: width of the embeddings that it reads; None for `hidden_size`.
-        stem_kernel_size: positions that the first convolution sees, an odd number.
-        kernel_size: steps that the later convolutions see, an odd number; a step is two positions.
-        dilations: one residual convolution for each.
-    """
+    """Shape of a convolutional backbone."""
 
     model_type = "vqdna_convolutions"
 
@@ -38,10 +31,10 @@ class ConvolutionsConfig(PreTrainedConfig):
         self,
         vocab_size: int = 1,
         hidden_size: int = 96,
-        embedding_size: int | None = None,
-        stem_kernel_size: int = 15,
-        kernel_size: int = 7,
-        dilations: Sequence[int] = (1, 4),
+        embedding_size: int | None = None,  # width of the embeddings that it reads; None for `hidden_size`
+        stem_kernel_size: int = 15,  # positions that the first convolution sees, an odd number
+        kernel_size: int = 7,  # steps that the later convolutions see, an odd number; a step is two positions
+        dilations: Sequence[int] = (1, 4),  # one residual convolution for each
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:

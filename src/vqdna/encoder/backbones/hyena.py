@@ -29,22 +29,11 @@ FAST_DECAY, SLOW_DECAY, DECAYED_TO, DECAY_FLOOR = 0.3, 1.5, 1e-2, 0.05
 hundredth, and what is left of weights at any distance."""
 
 SLOWEST_BAND = 1e-4
-BUILT_ON = "cpu"
-"""Constants are made on the processor even while transformers builds a model without memory."""
+BUILT_ON = "cpu"  # constants are made on the processor even while transformers builds a model without memory
 
 
 class HyenaConfig(PreTrainedConfig):
-    """Shape of a Hyena backbone.
-
-    Args:
-        max_position_embeddings: positions of the longest row, to which the convolution's places are scaled.
-        bidirectional: convolutions see what follows too; False is the published, causal model.
-        filter_size: width of the network that gives the long convolution's weights.
-        num_filter_layers: its hidden layers behind the first.
-        filter_features: numbers that describe a place to it: the place, and cosine and sine of some bands; odd.
-        filter_frequency: factor within its sines at the start of training.
-        short_kernel_size: positions that the short convolution sees.
-    """
+    """Shape of a Hyena backbone."""
 
     model_type = "vqdna_hyena"
 
@@ -54,13 +43,15 @@ class HyenaConfig(PreTrainedConfig):
         hidden_size: int = 128,
         num_hidden_layers: int = 2,
         intermediate_size: int | None = None,
+        # positions of the longest row, to which the convolution's places are scaled
         max_position_embeddings: int = 1024,
-        bidirectional: bool = False,
-        filter_size: int = 64,
-        num_filter_layers: int = 2,
+        bidirectional: bool = False,  # convolutions see what follows too; False is the published, causal model
+        filter_size: int = 64,  # width of the network that gives the long convolution's weights
+        num_filter_layers: int = 2,  # its hidden layers behind the first
+        # numbers that describe a place to it: the place, and cosine and sine of some bands; odd
         filter_features: int = 5,
-        filter_frequency: float = 10.0,
-        short_kernel_size: int = 3,
+        filter_frequency: float = 10.0,  # factor within its sines at the start of training
+        short_kernel_size: int = 3,  # positions that the short convolution sees
         hidden_dropout_prob: float = 0.0,
         layer_norm_eps: float = 1e-5,
         initializer_range: float = 0.02,
@@ -170,14 +161,12 @@ class LongFilter(nn.Module):
     """A convolution as long as the row, its weights given by a network of sines and decaying with distance.
 
     Attributes:
-        places: what the network is told of each distance, [1, distance, feature].
-        decays: decay of each channel, [1, 1, channel]; with `bidirectional` the same for both directions.
         frequency: factor within the sines, of all layers.
         skip: weight of the position itself, beside the convolution.
     """
 
-    places: Tensor
-    decays: Tensor
+    places: Tensor  # what the network is told of each distance, [1, distance, feature]
+    decays: Tensor  # decay of each channel, [1, 1, channel]; with `bidirectional` the same for both directions
 
     def __init__(self, config: HyenaConfig) -> None:
         super().__init__()

@@ -26,13 +26,7 @@ Rotation = Float[Tensor, "2 position head_width"]
 
 
 class NucleotideTransformerConfig(PreTrainedConfig):
-    """Shape of a Nucleotide Transformer.
-
-    Args:
-        max_position_embeddings: positions that the table has; None for rotations, which need none.
-        gated_mlp: the second version's MLP.
-        normalized_embeddings: a norm stands before the first layer.
-    """
+    """Shape of a Nucleotide Transformer."""
 
     model_type = "vqdna_nucleotide_transformer"
 
@@ -43,9 +37,9 @@ class NucleotideTransformerConfig(PreTrainedConfig):
         num_hidden_layers: int = 12,
         num_attention_heads: int = 16,
         intermediate_size: int = 2048,
-        max_position_embeddings: int | None = None,
-        gated_mlp: bool = True,
-        normalized_embeddings: bool = False,
+        max_position_embeddings: int | None = None,  # positions that the table has; None for rotations, which need none
+        gated_mlp: bool = True,  # the second version's MLP
+        normalized_embeddings: bool = False,  # a norm stands before the first layer
         hidden_dropout_prob: float = 0.0,
         attention_probs_dropout_prob: float = 0.0,
         layer_norm_eps: float = 1e-12,
