@@ -135,9 +135,17 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
 
 
 def _keys_at(kind: type[BaseModel], location: Sequence[str]) -> list[str]:
+    """Keys of the section that `location` leads to, as files have them."""
     current: Any = kind
     for part in location:
-        current = current.model_fields[part].annotation
+        if part.isdigit():  # an item of a list
+            current = typing.get_args(current)[0]
+            continue
+        current = _fields(current)[part]
         if typing.get_origin(current) in (typing.Union, types.UnionType):
             current = next(option for option in typing.get_args(current) if option is not type(None))
-    return sorted(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+    return sorted(_fields(current)) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def _fields(kind: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
