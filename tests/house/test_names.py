@@ -40,7 +40,6 @@ ROLES = {
 """File names that several folders have, and the one meaning of each."""
 
 REPEATED_CLASSES = {
-    "Bar": "of a chart",
     "Cell": "of an experiment; of a table",
     "Feature": "of audited windows",
     "LevelUsage": "of a level, in an audit and of a stage",
@@ -52,7 +51,6 @@ REPEATED_CLASSES = {
     "Start": "what a stage starts from",
     "Study": "one of each study",
     "System": "of the benchmark, of a study",
-    "Variant": "of a VCF file; of a virus",
     "Windows": "audited ones; those of a species split",
 }
 """Classes that still have namesakes. This list may only become shorter."""

@@ -1,4 +1,4 @@
-"""`vqdna study sars-cov-2`: what codes know of the variants of a virus, as numbers and as one page.
+"""`vqdna study sars-cov-2`: what codes know of the lineages of a virus, as numbers and as one page.
 
 Resolves the user's files, or those of the data root, runs the study and writes its page. It must not know how anything
 is measured.
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @study.command(
     "sars-cov-2",
-    epilog="Example: `vqdna study sars-cov-2 --genomes variants.fa --reference reference.fa --labels labels.csv "
-    "--out runs/variants`",
+    epilog="Example: `vqdna study sars-cov-2 --genomes lineages.fa --reference reference.fa --labels labels.csv "
+    "--out runs/lineages`",
 )
 def sars_cov_2(
     out: Out,
     genomes: list[Path] | None = Option(
-        None, help="FASTA of variant genomes (gzip too), or folders; the data root's without it."
+        None, help="FASTA of the lineages' genomes (gzip too), or folders; the data root's without it."
     ),
     reference: Path | None = Option(None, help="FASTA of Wuhan-Hu-1 alone; the data root's without it."),
     labels: Path | None = Option(
@@ -45,8 +45,8 @@ def sars_cov_2(
         None, "--vocabulary", help="A vocabulary of your own as NAME=DIR. May be repeated."
     ),
     encoder: str = Option("small", help="Encoder that is fine-tuned: a built-in one, a run folder, or none."),
-    knowledge: Path | None = Option(None, help="YAML of genes, variants and mutations; SARS-CoV-2's without it."),
-    per_variant: str | None = Option(None, help="Genomes of each variant in train, dev and test; 60,20,40 without it."),
+    knowledge: Path | None = Option(None, help="YAML of genes, lineages and mutations; SARS-CoV-2's without it."),
+    per_variant: str | None = Option(None, help="Genomes of each lineage in train, dev and test; 60,20,40 without it."),
     quick: bool = Option(False, "--quick", help="A few genomes and short trainings: minutes on two cores."),
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -55,16 +55,14 @@ def sars_cov_2(
     """The paper's SARS-CoV-2 study: embeddings, coarse against fine, mutations, trees and classes, beside k-mers."""
     from rich.console import Console
 
-    from vqdna.studies.sars_cov_2.questions import Sizes
     from vqdna.studies.sars_cov_2.report.findings import findings
     from vqdna.studies.sars_cov_2.report.page import needed_for_lineages, write_lineage_page
-    from vqdna.studies.sars_cov_2.report.results import Study
-    from vqdna.studies.sars_cov_2.study import QUICK, QUICK_TRAINED, QUICK_VOCABULARY, run_lineage_study
+    from vqdna.studies.sars_cov_2.study import FULL, QUICK, QUICK_TRAINED, QUICK_VOCABULARY, run_lineage_study
     from vqdna.studies.sars_cov_2.systems import BPE, TRAINED
 
     prepare(quiet)
     needed_for_lineages()
-    sizes = QUICK if quick else Sizes()
+    sizes = QUICK if quick else FULL
     if per_variant is not None:
         sizes = replace(sizes, genomes=three_counts(per_variant))
     inputs = resolve_inputs(genomes, reference, labels, training, vocabularies or [], encoder, knowledge, quick=quick)
@@ -78,7 +76,8 @@ def sars_cov_2(
         console=Console(stderr=True, quiet=quiet),
     )
     page = write_lineage_page(out)
-    print_result(json.dumps(summary, indent=2) if as_json else "\n".join([*findings(Study(summary)), f"-> {page}"]))
+    text = json.dumps(summary.as_json(), indent=2) if as_json else "\n".join([*findings(summary), f"-> {page}"])
+    print_result(text)
 
 
 def three_counts(text: str) -> tuple[int, int, int]:
@@ -105,7 +104,7 @@ def resolve_inputs(
     from vqdna.genome.streams import sequence_files
     from vqdna.studies.sars_cov_2.knowledge import SARS_COV_2
     from vqdna.studies.sars_cov_2.study import Inputs
-    from vqdna.studies.sars_cov_2.systems import SHIPPED
+    from vqdna.studies.sars_cov_2.systems import BUILT_IN
     from vqdna.tasks.covid_windows import REFERENCE_FILE, SUBSTITUTIONS_FILE, VARIANTS_FILE
     from vqdna.weights import built_in_folder, part_folder
 
@@ -116,7 +115,7 @@ def resolve_inputs(
     if genomes is None and labels is None:
         labels = place / SUBSTITUTIONS_FILE
     learned_from = training or ([place / ("genomes/viruses" if quick else "genomes")] if root else [])
-    folders = {SHIPPED: built_in_folder(SHIPPED, "vocabulary")}
+    folders = {BUILT_IN: built_in_folder(BUILT_IN, "vocabulary")}
     folders |= {name: part_folder(folder, "vocabulary") for name, folder in named_folders(vocabularies).items()}
     return Inputs(
         genomes=tuple(sequence_files(genomes or [place / VARIANTS_FILE])),
@@ -131,10 +130,10 @@ def resolve_inputs(
 
 def named_folders(given: Sequence[str]) -> dict[str, Path]:
     """Folders of `NAME=DIR` options by name, none of them one of the study's own."""
-    from vqdna.studies.sars_cov_2.systems import BPE, KMERS, SHIPPED, TRAINED
+    from vqdna.studies.sars_cov_2.systems import BPE, BUILT_IN, KMERS, TRAINED
 
     folders = named_sources(given, "--vocabulary", "DIR")
     for name in folders:
-        if name in (*TRAINED, BPE, KMERS, SHIPPED):
+        if name in (*TRAINED, BPE, KMERS, BUILT_IN):
             raise InputError(f"--vocabulary: the name '{name}' is one of the study's own, choose another")
     return {name: Path(folder) for name, folder in folders.items()}

@@ -16,7 +16,7 @@ from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
 
 @pytest.fixture(scope="session")
 def clades():
-    """Six variants of 12 genomes each, 3,000 bases."""
+    """Six lineages of 12 genomes each, 3,000 bases."""
     return simulate_clades(0, num_bases=3000)
 
 

@@ -35,7 +35,7 @@ def changed(text, place):
 def test_mutations_are_those_that_the_genomes_were_made_with(clades, genomes):
     for simulated, genome in zip(clades.genomes, genomes, strict=True):
         assert {str(mutation) for mutation in genome.mutations} == simulated.mutations
-        assert (genome.variant, genome.lineage, genome.date) == (simulated.variant, simulated.lineage, simulated.date)
+        assert (genome.lineage, genome.pango, genome.date) == (simulated.variant, simulated.lineage, simulated.date)
 
 
 def test_n_lower_case_gaps_and_lost_bases_are_handled_and_counted(tmp_path, knowledge, text):
@@ -54,7 +54,7 @@ def test_n_lower_case_gaps_and_lost_bases_are_handled_and_counted(tmp_path, know
     assert sum(mutation.is_deletion for mutation in intake.kept[2].mutations) == 9
     assert len(intake.kept[1].mutations) == 1
     assert set(range(1000, 1100)) == set(intake.kept[1].unknown_places.tolist())
-    assert (intake.kept[3].lineage, intake.kept[3].date) == ("R.1.1.9", "2021-03-01")
+    assert (intake.kept[3].pango, intake.kept[3].date) == ("R.1.1.9", "2021-03-01")
 
 
 def test_each_refusal_says_why_and_is_counted(tmp_path, knowledge, text):
@@ -73,17 +73,17 @@ def test_each_refusal_says_why_and_is_counted(tmp_path, knowledge, text):
         ("far Red", "".join(far)),
         ("holes Red", text[:1000] + "N" * 1000 + text[2000:]),
     )  # fmt: skip
-    record = intake.record()
-    reasons = {entry["reason"].split(":")[0]: entry["examples"] for entry in record["refused"]}
+    record = intake.record([], None, 0, None)
+    reasons = {entry.reason.split(":")[0]: entry.examples for entry in record.refused}
     assert reasons == {
         "the same sequence as an earlier one": ["again"],
         "without a label": ["silent"],
-        "labelled as none of the 6 variants": ["omicron"],
+        "labelled as none of the 6 lineages": ["omicron"],
         "another virus": ["foreign"],
         "less than 95% of its bases are the reference's": ["far"],
         "incomplete": ["holes"],
     }
-    assert (record["num_records"], record["num_kept"]) == (7, 1)
+    assert (record.num_records, record.num_kept) == (7, 1)
 
 
 def test_nothing_usable_is_one_line_with_the_reasons(tmp_path, knowledge, text):
@@ -95,7 +95,7 @@ def test_a_label_table_may_call_its_columns_as_the_field_does(tmp_path):
     table = tmp_path / "labels.tsv"
     table.write_text("id\tclass\tpango_lineage\ttree_date\ng1\tAlpha\tQ.1\t2021-07-08\n")
     label = read_labels([], table)["g1"]
-    assert (label.text, label.lineage, label.date) == ("Alpha", "Q.1", "2021-07-08")
+    assert (label.text, label.pango, label.date) == ("Alpha", "Q.1", "2021-07-08")
 
 
 def test_a_table_without_labels_is_refused_with_its_columns(tmp_path):
@@ -112,12 +112,12 @@ def test_a_reference_is_one_record_without_n(tmp_path):
         read_reference(fasta(tmp_path, [("a", "ACGN")]))
 
 
-def test_no_genome_is_in_two_parts_and_every_variant_is_in_each(genomes):
+def test_no_genome_is_in_two_parts_and_every_lineage_is_in_each(genomes):
     split = random_split(genomes, (6, 2, 3), seed=0)
     parts = [set(split.train), set(split.dev), set(split.test)]
     assert [len(part) for part in parts] == [36, 12, 18]
     assert len(set.union(*parts)) == 66
-    assert all(len({genomes[i].variant for i in part}) == 6 for part in parts)
+    assert all(len({genomes[i].lineage for i in part}) == 6 for part in parts)
 
 
 def test_fewer_genomes_than_asked_for_are_shared_out_in_proportion(genomes):
@@ -139,7 +139,7 @@ def test_without_dates_there_is_no_split_by_date(genomes, tmp_path, knowledge, t
     assert date_split(intake.kept, (4, 1, 3), seed=0) is None
 
 
-def test_a_single_variant_is_nothing_to_compare(tmp_path, knowledge, text):
+def test_a_single_lineage_is_nothing_to_compare(tmp_path, knowledge, text):
     intake = taken(tmp_path, knowledge, *((f"g{i} Red", changed(text, 300 + i)) for i in range(10)))
-    with pytest.raises(InputError, match=r"two variants with 6 or more.*Red 10"):
+    with pytest.raises(InputError, match=r"two lineages with 6 or more.*Red 10"):
         random_split(intake.kept, (4, 1, 3), seed=0)

@@ -1,4 +1,4 @@
-"""What is known of a virus: lineages, genes, effects; the shipped file against the textbook."""
+"""What is known of a virus: lineages, genes, effects; the built-in file against the textbook."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ def sars_cov_2():
 
 
 def small(letters, genes, aliases=None):
-    variants = [{"name": "One", "lineage": "A.1", "mutations": ""}, {"name": "Two", "lineage": "A.2", "mutations": ""}]
-    values = {"name": "x", "num_bases": len(letters), "genes": genes, "aliases": aliases or {}, "variants": variants}
+    lineages = [{"name": "One", "lineage": "A.1", "mutations": ""}, {"name": "Two", "lineage": "A.2", "mutations": ""}]
+    values = {"name": "x", "num_bases": len(letters), "genes": genes, "aliases": aliases or {}, "variants": lineages}
     return Knowledge(validate(KnowledgeFile, values, ""), to_base_ids(letters).base_ids)
 
 
-def test_the_nine_variants_are_those_of_the_poster(sars_cov_2):
-    assert sars_cov_2.variant_names == POSTER
+def test_the_nine_lineages_are_those_of_the_poster(sars_cov_2):
+    assert tuple(sars_cov_2.mutations) == POSTER
 
 
 @pytest.mark.parametrize(
-    ("label", "variant"),
+    ("label", "lineage"),
     [("Alpha", "Alpha"), ("alpha", "Alpha"), ("B.1.1.7", "Alpha"), ("Q.4", "Alpha"), ("AY.4.2", "Delta"),
      ("B.1.617.2", "Delta"), ("P.1.14", "Gamma"), ("B.1.1.28.1", "Gamma"), ("C.37.1", "Lambda"),
      ("B.1.617.3", None), ("B.1.1.529", None), ("B.1.1", None), ("B.1.1.70", None), ("", None)],
 )  # fmt: skip
-def test_a_label_is_a_variant_a_lineage_of_one_or_none(sars_cov_2, label, variant):
-    assert sars_cov_2.variant_of(label) == variant
+def test_a_label_is_a_lineage_one_below_it_or_none(sars_cov_2, label, lineage):
+    assert sars_cov_2.lineage_of(label) == lineage
 
 
-def test_hallmarks_of_the_variants_are_among_their_mutations(sars_cov_2):
+def test_hallmarks_of_the_lineages_are_among_their_mutations(sars_cov_2):
     hallmarks = {"Alpha": "A23063T", "Beta": "A22206G", "Delta": "C22995A", "Eta": "G23593C", "Gamma": "A22812C",
                  "Iota": "A22320G", "Kappa": "G23012C", "Lambda": "T23031C", "Zeta": "G23012A"}  # fmt: skip
-    for variant, hallmark in hallmarks.items():
-        assert parse_mutation(hallmark) in sars_cov_2.mutations[variant]
+    for lineage, hallmark in hallmarks.items():
+        assert parse_mutation(hallmark) in sars_cov_2.mutations[lineage]
 
 
 def test_what_all_have_defines_none(sars_cov_2):
@@ -94,6 +94,7 @@ def test_the_gravest_effect_counts_where_genes_overlap():
         ({"num_bases": 5}, "the reference has 3000 bases.*written for"),
         ({"variants": []}, "variants"),
         ({"genez": []}, "genez"),
+        ({"variants": [{"name": "One", "lineage": "A", "mutations": "", "mutation": ""}] * 2}, "mean 'mutations'"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(folder, knowledge, tmp_path, change, message):

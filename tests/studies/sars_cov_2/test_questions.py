@@ -7,7 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.metrics import adjusted_mutual_info_score
 
-from vqdna.studies.sars_cov_2.changes import CodeChanges, code_changes
+from vqdna.studies.sars_cov_2.changes import CodeChanges, PositionGrid, code_changes
 from vqdna.studies.sars_cov_2.classification import macro_f1
 from vqdna.studies.sars_cov_2.coarse_and_fine import (
     coarse_and_fine,
@@ -18,7 +18,6 @@ from vqdna.studies.sars_cov_2.coarse_and_fine import (
     verdict,
 )
 from vqdna.studies.sars_cov_2.genome_codes import encode_genomes
-from vqdna.studies.sars_cov_2.genomes import reference_genome
 from vqdna.studies.sars_cov_2.markers import free_markers, markers
 from vqdna.studies.sars_cov_2.phylogeny import (
     ROOT,
@@ -34,8 +33,7 @@ from vqdna.studies.sars_cov_2.phylogeny import (
     site_distances,
     tree_record,
 )
-from vqdna.studies.sars_cov_2.plane import project
-from vqdna.studies.sars_cov_2.representations import Representation, principal_points, representations
+from vqdna.studies.sars_cov_2.representations import Representation, principal_points, project, representations
 from vqdna.studies.sars_cov_2.results import ScoreInterval
 from vqdna.studies.sars_cov_2.separation import bootstrap, separation
 from vqdna.tokenizers import load_tokenizer
@@ -48,9 +46,14 @@ def changes_of(codes, level_sizes=2):
     """Changes of genomes given by their codes [genome, position, level]; the reference is all zero."""
     codes = np.asarray(codes)
     positions = [np.flatnonzero(row.any(axis=1)) for row in codes]
-    return CodeChanges(
-        np.zeros(codes.shape[1:], np.int64), 1, 0, positions, [row[at] for row, at in zip(codes, positions)]
-    )
+    held = [row[at] for row, at in zip(codes, positions)]
+    return CodeChanges(np.zeros(codes.shape[1:], np.int64), PositionGrid(1, 0), positions, held)
+
+
+def coded(tokenizer, genomes, knowledge):
+    tokenizer = load_tokenizer(tokenizer) if isinstance(tokenizer, str) else tokenizer
+    codes = encode_genomes(tokenizer, [knowledge.reference, *(genome.base_ids for genome in genomes)])
+    return code_changes(codes, genomes)
 
 
 def share_of(codes, labels, level=0):
@@ -107,21 +110,18 @@ def test_steps_between_lineages_go_through_what_they_share():
 
 @pytest.mark.parametrize("spec", ["nucleotide", "kmer:6"])
 def test_the_tree_that_genomes_grew_along_is_found_from_their_codes(spec, genomes, knowledge):
-    held = [reference_genome(knowledge, ROOT), *genomes]
-    codes = encode_genomes(load_tokenizer(spec), [knowledge.reference, *(genome.base_ids for genome in held)])
-    distances = site_distances(code_changes(codes, held), range(len(held)))
-    paths = {variant.name: knowledge.path(variant.lineage) for variant in knowledge.file.variants}
-    record = tree_record(distances, [g.variant for g in held], [knowledge.path(g.lineage) for g in held], paths, seed=0)
+    distances = site_distances(coded(spec, genomes, knowledge), [None, *range(len(genomes))])
+    lineages, paths = [ROOT, *(g.lineage for g in genomes)], [(), *(knowledge.path(g.pango) for g in genomes)]
+    record = tree_record(distances, lineages, paths, knowledge.paths, seed=0)
     tree = record.neighbor_joining
     assert (tree.num_clades_shared, tree.num_clades_wanted, tree.num_contradicting) == (3, 3, 0)
     assert all(clade.support > 0.9 for clade in tree.wanted)
-    assert record.variants_in_one_clade == 1.0
+    assert record.lineages_in_one_clade == 1.0
     assert tree.cophenetic_correlation > 0.8
 
 
 def test_distances_at_places_are_shares_of_differing_positions(genomes, knowledge):
-    codes = encode_genomes(load_tokenizer("nucleotide"), [knowledge.reference, *(g.base_ids for g in genomes)])
-    found = site_distances(code_changes(codes, genomes), range(5))
+    found = site_distances(coded("nucleotide", genomes, knowledge), range(5))
     for one in range(5):
         for other in range(5):
             wanted = (genomes[one].base_ids != genomes[other].base_ids).mean()
@@ -136,16 +136,16 @@ def test_distances_of_counts_leave_places_out():
 # Coarse and fine -----------------------------------------------------------------------------------------------------
 
 
-def test_codes_that_name_the_variant_are_explained_by_it_and_others_are_not():
+def test_codes_that_name_the_lineage_are_explained_by_it_and_others_are_not():
     labels = [0, 0, 0, 0, 1, 1, 1, 1]
-    of_variant = [[[label]] for label in labels]
+    of_lineage = [[[label]] for label in labels]
     of_nothing = [[[number % 2]] for number in range(8)]
-    assert share_of(of_variant, labels) == pytest.approx(1.0)
+    assert share_of(of_lineage, labels) == pytest.approx(1.0)
     assert share_of(of_nothing, labels) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_shares_are_of_bits_summed_over_places():
-    """One bit at a place that names the variant and one that does not: half of two bits."""
+    """One bit at a place that names the lineage and one that does not: half of two bits."""
     labels = [0, 0, 1, 1]
     codes = [[[label], [number % 2]] for number, label in enumerate(labels)]
     assert share_of(codes, labels) == pytest.approx(0.5)
@@ -177,7 +177,7 @@ def test_the_verdict_needs_both_leads_beyond_the_margin(lineage, mutations, expe
 
 
 class CoarseAndFine(type(load_tokenizer("nucleotide"))):
-    """A coarse level that is blind to everything but two variants' sites, and a fine one that sees every base."""
+    """A coarse level that is blind to everything but two lineages' sites, and a fine one that sees every base."""
 
     kind = "coarse-and-fine"
 
@@ -197,19 +197,19 @@ class CoarseAndFine(type(load_tokenizer("nucleotide"))):
 
 
 def asked(tokenizer, genomes, knowledge):
-    codes = encode_genomes(tokenizer, [knowledge.reference, *(genome.base_ids for genome in genomes)])
-    return coarse_and_fine(tokenizer, code_changes(codes, genomes), genomes, knowledge, num_planted=40, seed=0)
+    changes = coded(tokenizer, genomes, knowledge)
+    return coarse_and_fine(tokenizer, changes, genomes, knowledge, num_in_silico=40, seed=0)
 
 
-def test_a_level_that_sees_lineages_alone_beside_one_that_sees_all_confirms_the_claim(genomes, knowledge):
+def test_a_level_that_sees_lineages_alone_beside_one_that_sees_all_confirms_the_hypothesis(genomes, knowledge):
     places = sorted({mutation.position for mutation in knowledge.defining})
     found = asked(CoarseAndFine(places), genomes, knowledge)
     coarse, fine = found.levels
     assert found.verdict == "confirmed"
     assert coarse.lineage_share.value == pytest.approx(1.0)
     assert coarse.mutation_share["defining"].value == pytest.approx(1.0)
-    assert fine.planted_seen["synonymous"].value == 1.0
-    assert coarse.planted_seen["synonymous"].value < 0.3
+    assert fine.in_silico_seen["synonymous"].value == 1.0
+    assert coarse.in_silico_seen["synonymous"].value < 0.3
 
 
 def test_two_levels_that_see_the_same_refute_it(genomes, knowledge):
@@ -219,7 +219,7 @@ def test_two_levels_that_see_the_same_refute_it(genomes, knowledge):
     assert found.fine_minus_coarse_seen.value == 0.0
 
 
-def test_shuffled_variants_explain_little(genomes, knowledge):
+def test_shuffled_lineages_explain_little(genomes, knowledge):
     found = asked(load_tokenizer("nucleotide"), genomes, knowledge).levels[0]
     assert found.lineage_share_by_chance < 0.2 < 0.7 < found.lineage_share.value
 
@@ -227,11 +227,13 @@ def test_shuffled_variants_explain_little(genomes, knowledge):
 def test_codes_over_a_mutation_tell_of_its_presence_and_those_elsewhere_do_not(genomes, knowledge):
     defining = frequent_mutations(genomes, knowledge)["defining"]
     assert set(defining) == set(knowledge.defining)
-    codes = encode_genomes(load_tokenizer("kmer:3"), [knowledge.reference, *(g.base_ids for g in genomes)])
-    changes = code_changes(codes, genomes)
+    changes = coded("kmer:3", genomes, knowledge)
     np.testing.assert_allclose(mutation_information(changes, genomes, defining, 0), 1.0)
     blind = CodeChanges(
-        changes.reference, 1, 2, [np.zeros(0, np.int64)] * len(genomes), [np.zeros((0, 1), int)] * len(genomes)
+        changes.reference,
+        PositionGrid(1, 2),
+        [np.zeros(0, np.int64)] * len(genomes),
+        [np.zeros((0, 1), int)] * len(genomes),
     )
     np.testing.assert_allclose(mutation_information(blind, genomes, defining, 0), 0.0, atol=1e-9)
 
@@ -239,7 +241,7 @@ def test_codes_over_a_mutation_tell_of_its_presence_and_those_elsewhere_do_not(g
 # Separation ----------------------------------------------------------------------------------------------------------
 
 
-def test_variants_apart_score_one_and_mixed_ones_score_by_chance():
+def test_lineages_apart_score_one_and_mixed_ones_score_by_chance():
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 20)
     apart = np.eye(3)[labels] * 100 + random.normal(size=(60, 3))
@@ -277,13 +279,13 @@ def test_intervals_lie_about_the_score_however_resampling_lifts_it():
 def test_points_are_centered_and_keep_their_distances():
     random = np.random.default_rng(0)
     matrix = random.normal(size=(30, 5)) + 7
-    train, test = principal_points(Representation("vectors", "all", matrix), range(20), [range(20, 30)])
+    train, test = principal_points(Representation("vectors", "all", matrix), range(20), range(20, 30))
     np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(np.linalg.norm(test[0] - test[1]), np.linalg.norm(matrix[20] - matrix[21]))
 
 
 def test_rows_that_are_all_alike_are_one_point():
-    (train, test) = principal_points(Representation("counts", "all", csr_matrix(np.ones((6, 3)))), range(4), [[4, 5]])
+    train, test = principal_points(Representation("counts", "all", csr_matrix(np.ones((6, 3)))), range(4), [4, 5])
     assert not train.any()
     assert not test.any()
 
@@ -299,7 +301,7 @@ def test_counts_are_shares_and_come_for_all_coarse_and_fine(hrq, genomes):
 @pytest.mark.parametrize("missing", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_plane_names_its_method_with_and_without_umap(monkeypatch, missing):
     if missing:
-        monkeypatch.setattr("vqdna.studies.sars_cov_2.plane.has_umap", lambda: False)
+        monkeypatch.setattr("vqdna.studies.sars_cov_2.representations.has_umap", lambda: False)
     else:
         pytest.importorskip("umap")
     points = np.concatenate([np.random.default_rng(0).normal(size=(15, 4)) + shift for shift in (0, 50)])
@@ -319,26 +321,25 @@ def test_very_few_points_are_laid_out_as_they_are():
 # Markers -------------------------------------------------------------------------------------------------------------
 
 
-def test_places_that_mark_a_variant_are_its_own_branch(clades, genomes, knowledge):
-    """Single bases mark a variant where its own branch, and no other, changed them."""
-    codes = encode_genomes(load_tokenizer("nucleotide"), [knowledge.reference, *(g.base_ids for g in genomes)])
-    changes = code_changes(codes, genomes)
+def test_places_that_mark_a_lineage_are_its_own_branch(clades, genomes, knowledge):
+    """Single bases mark a lineage where its own branch, and no other, changed them."""
+    changes = coded("nucleotide", genomes, knowledge)
     train = [i for i in range(len(genomes)) if i % 3]
     test = [i for i in range(len(genomes)) if i % 3 == 0]
-    found = {record.variant: record for record in markers(changes, genomes, train, test, knowledge)}
-    for variant, record in found.items():
-        others = frozenset().union(*(held for name, held in clades.defining.items() if name != variant))
-        assert record.num_markers == [len(clades.defining[variant] - others)]
+    found = {record.lineage: record for record in markers(changes, genomes, train, test, knowledge)}
+    for lineage, record in found.items():
+        others = frozenset().union(*(held for name, held in clades.defining.items() if name != lineage))
+        assert record.num_markers == [len(clades.defining[lineage] - others)]
         assert record.mean_held_on_test == 1.0
         assert record.mean_elsewhere_on_test < 0.05
         for marker in record.best:
             own = [mutation.split()[0] for mutation in marker.mutations]
-            assert set(own) <= clades.defining[variant]
+            assert set(own) <= clades.defining[lineage]
             place = marker.start - marker.motif_start
             assert marker.motif[place] != marker.reference[place]
 
 
-def test_codes_that_occur_in_one_variant_alone_mark_it_anywhere():
+def test_codes_that_occur_in_one_lineage_alone_mark_it_anywhere():
     counts = csr_matrix(np.array([[1, 0, 2], [1, 0, 3], [1, 4, 0], [1, 5, 0]]))
     found = free_markers(counts, (2, 1), ["a", "a", "b", "b"], [0, 1, 2, 3])
     assert found == {"a": [0, 1], "b": [1, 0]}

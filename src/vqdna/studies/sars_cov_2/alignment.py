@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -31,19 +31,22 @@ MISSING = -1
 _MUTATION = re.compile(rf"([{BASES}])(\d+)([{BASES}-])")
 _OPERATIONS = re.compile(r"(\d+)([=XID])")
 
-Block = tuple[int, int, int]
-"""Bases without a gap: start in the reference, start in the genome, number."""
+
+class Anchor(NamedTuple):
+    """Bases without a gap: the first in the reference, the first in the genome, and their number."""
+
+    start: int
+    other: int
+    length: int
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        return self.start + self.length, self.other + self.length
 
 
 @dataclass(frozen=True, order=True)
 class Mutation:
-    """One base of the reference replaced by another, or lost.
-
-    Attributes:
-        position: 0-based in the reference.
-        reference: base of the reference.
-        base: what stands there instead; `-` for nothing.
-    """
+    """One base of the reference, at a 0-based position, replaced by another, or lost: then `base` is `-`."""
 
     position: int
     reference: str
@@ -55,7 +58,6 @@ class Mutation:
 
     @property
     def is_deletion(self) -> bool:
-        """Whether the base is lost."""
         return self.base == "-"
 
 
@@ -121,21 +123,21 @@ def _with_gaps(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "
     places = np.full(len(reference), MISSING, np.int64)
     is_open = np.ones(len(reference), bool)
     blocks = _blocks(reference, genome)
-    for start, other, length in blocks:
-        places[start : start + length] = np.arange(other, other + length)
-    for (start, other, length), (end, other_end, _) in pairwise(blocks):
-        start, other = start + length, other + length
-        found = _align_between(reference[start:end], genome[other:other_end])
+    for block in blocks:
+        places[block.start : block.ends[0]] = np.arange(block.other, block.ends[1])
+    for before, after in pairwise(blocks):
+        start, other = before.ends
+        found = _align_between(reference[start : after.start], genome[other : after.other])
         if found is not None:
-            places[start:end] = np.where(found >= 0, found + other, MISSING)
-            is_open[start:end] = False
+            places[start : after.start] = np.where(found >= 0, found + other, MISSING)
+            is_open[start : after.start] = False
     if blocks:
-        first, other, _ = blocks[0]
-        before = min(first, other)
-        places[first - before : first] = np.arange(other - before, other)
-        end, other_end = _ends(blocks[-1])
-        behind = min(len(reference) - end, len(genome) - other_end)
-        places[end : end + behind] = np.arange(other_end, other_end + behind)
+        first, other = blocks[0].start, blocks[0].other
+        head = min(first, other)
+        places[first - head : first] = np.arange(other - head, other)
+        end, other_end = blocks[-1].ends
+        tail = min(len(reference) - end, len(genome) - other_end)
+        places[end : end + tail] = np.arange(other_end, other_end + tail)
     return _described(reference, genome, places, is_open & (places < 0))
 
 
@@ -162,36 +164,31 @@ def _has_dense_differences(reference: UInt8[np.ndarray, "base"], genome: UInt8[n
     return bool((total[reach:] - total[:-reach] >= DENSE_DIFFERENCES).any()) if reach else False
 
 
-def _blocks(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> list[Block]:
+def _blocks(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> list[Anchor]:
     """Runs of at least `ANCHOR_BASES` equal bases in one order; none of two foreign genomes."""
     blocks = _equal_runs(reference, genome, "NW")
     # Where an end of the genome is missing, an edit distance does not say where the bases before it belong: to spread
     # them over what is missing costs no more than to keep them together. So what lies outside the blocks is sought
     # once more, now with the reference free to begin and to end anywhere.
     if blocks:
-        first, other, _ = blocks[0]
-        head = _equal_runs(reference[:first], genome[:other], "HW")
-        end, other_end = _ends(blocks[-1])
+        first, (end, other_end) = blocks[0], blocks[-1].ends
+        head = _equal_runs(reference[: first.start], genome[: first.other], "HW")
         tail = _equal_runs(reference[end:], genome[other_end:], "HW")
-        blocks = [*head, *blocks, *((start + end, at + other_end, length) for start, at, length in tail)]
+        blocks = [*head, *blocks, *(Anchor(start + end, at + other_end, length) for start, at, length in tail)]
     return _without_overlaps(blocks, reference, genome)
 
 
 def _equal_runs(
     reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"], mode: Literal["NW", "HW"]
-) -> list[Block]:
+) -> list[Anchor]:
     """Long runs of equal bases on a way of the least edit distance; N is taken for whatever stands against it."""
     import edlib
 
     if min(len(reference), len(genome)) < ANCHOR_BASES:
         return []
-    found = edlib.align(
-        from_base_ids(genome),
-        from_base_ids(reference),
-        mode=mode,
-        task="path",
-        additionalEqualities=[("N", base) for base in BASES],
-    )
+    letters, others = from_base_ids(reference), from_base_ids(genome)
+    equalities = [("N", base) for base in BASES]
+    found = edlib.align(others, letters, mode=mode, task="path", additionalEqualities=equalities)
     places = _places(found["cigar"], len(reference), found["locations"][0][0])
     equal = np.zeros(len(reference), bool)
     aligned = places >= 0
@@ -200,21 +197,21 @@ def _equal_runs(
     diagonal = np.where(equal, places - np.arange(len(reference)), -len(reference) - 1)
     edges = [0, *(np.flatnonzero(np.diff(diagonal)) + 1).tolist(), len(reference)]
     return [
-        (start, int(places[start]), end - start)
+        Anchor(start, int(places[start]), end - start)
         for start, end in pairwise(edges)
         if equal[start] and end - start >= ANCHOR_BASES
     ]
 
 
 def _without_overlaps(
-    blocks: list[Block], reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]
-) -> list[Block]:
+    blocks: list[Anchor], reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]
+) -> list[Anchor]:
     """The blocks, each as far to the right as its bases are equal, and cut off where the one before it reaches.
 
     Repeats on both sides of a gap leave its place open. So it always stands as far to the right as it can, which is
     the rule of the Human Genome Variation Society.
     """
-    kept: list[Block] = []
+    kept: list[Anchor] = []
     end = other_end = 0
     for start, other, length in blocks:
         overlap = max(0, end - start, other_end - other)
@@ -224,13 +221,8 @@ def _without_overlaps(
         end, other_end = start + length - overlap, other + length - overlap
         while end < len(reference) and other_end < len(genome) and reference[end] == genome[other_end] < N:
             end, other_end = end + 1, other_end + 1
-        kept.append((start, other, end - start))
+        kept.append(Anchor(start, other, end - start))
     return kept
-
-
-def _ends(block: Block) -> tuple[int, int]:
-    start, other, length = block
-    return start + length, other + length
 
 
 def _align_between(

@@ -1,9 +1,9 @@
 """Where the codes of genomes differ from those of the reference, place by place.
 
 Flow: GenomeCodes with the reference as its first row + alignments -> for each genome the reference positions whose
-codes changed, with the codes there -> matrices over chosen positions. Only for codes on a grid: words of varying
+codes changed, with the codes there -> matrices over chosen positions. Only for codes on a grid: tokens of varying
 length have no place to compare. A position behind a lost base whose frame no longer fits the grid counts as changed,
-as it is. It must not know variants.
+as it is. It must not know lineages.
 """
 
 from __future__ import annotations
@@ -16,9 +16,31 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from vqdna.studies.sars_cov_2.genome_codes import GenomeCodes
-from vqdna.studies.sars_cov_2.genomes import VariantGenome
+from vqdna.studies.sars_cov_2.genomes import LineageGenome
+from vqdna.tokenizers import Tokenizer
 
 UNKNOWN, LOST = -1, -2
+
+
+@dataclass(frozen=True)
+class PositionGrid:
+    """How a tokenizer's positions lie on the bases.
+
+    Attributes:
+        stride: bases from one position to the next, at least about.
+        reach: bases around a position that its codes depend on.
+    """
+
+    stride: int
+    reach: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> PositionGrid:
+        return cls(max(1, round(tokenizer.bases_per_position)), max(tokenizer.context_bases, tokenizer.max_span - 1))
+
+    def positions(self, bases: int) -> int:
+        """Positions that it takes to cover so many bases."""
+        return -(-bases // self.stride)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,44 +49,36 @@ class CodeChanges:
 
     Attributes:
         reference: codes of the reference, [position, level].
-        stride: bases from one position to the next.
-        reach: bases around a position that its codes depend on.
+        grid: of the positions.
         positions: for each genome, the reference positions at which some level differs or nothing is known.
         codes: for each genome, its codes there; -1 where nothing is known, -2 where the base is lost.
     """
 
     reference: Int[np.ndarray, "position level"]
-    stride: int
-    reach: int
+    grid: PositionGrid
     positions: list[Int[np.ndarray, "_"]]
     codes: list[Int[np.ndarray, "_ level"]]
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def flips(self, genome: int) -> Bool[np.ndarray, "position level"]:
-        """Levels that differ at each position; where nothing is known, none does."""
-        flips = np.zeros(self.reference.shape, bool)
+    def of_genome(self, genome: int) -> Bool[np.ndarray, "position level"]:
+        """Levels whose code changed at each position; where nothing is known, none did."""
+        changed = np.zeros(self.reference.shape, bool)
         at = self.positions[genome]
-        flips[at] = (self.codes[genome] != self.reference[at]) & (self.codes[genome] != UNKNOWN)
-        return flips
+        changed[at] = (self.codes[genome] != self.reference[at]) & (self.codes[genome] != UNKNOWN)
+        return changed
 
-    def of(self, genomes: Sequence[int], *, with_reference: bool = False) -> CodeChanges:
-        """The same of some genomes, behind the reference where asked for, which has no changes."""
-        none = [np.zeros(0, np.int64)], [np.zeros((0, self.reference.shape[1]), np.int64)]
-        positions, codes = none if with_reference else ([], [])
-        return replace(
-            self,
-            positions=[*positions, *(self.positions[i] for i in genomes)],
-            codes=[*codes, *(self.codes[i] for i in genomes)],
-        )
+    def of(self, genomes: Sequence[int]) -> CodeChanges:
+        """The same of some genomes."""
+        return replace(self, positions=[self.positions[i] for i in genomes], codes=[self.codes[i] for i in genomes])
 
     @cached_property
     def counts(self) -> Int[np.ndarray, "position level"]:
         """Number of genomes whose code differs from the reference's."""
         counts = np.zeros(self.reference.shape, np.int64)
         for genome in range(len(self)):
-            counts += self.flips(genome)
+            counts += self.of_genome(genome)
         return counts
 
     def at(self, positions: Int[np.ndarray, "chosen"], level: int) -> Int[np.ndarray, "genome chosen"]:
@@ -78,39 +92,30 @@ class CodeChanges:
         return table
 
 
-def code_changes(codes: GenomeCodes, genomes: Sequence[VariantGenome]) -> CodeChanges:
+def code_changes(codes: GenomeCodes, genomes: Sequence[LineageGenome]) -> CodeChanges:
     """Changes of each genome; row 0 of the codes is the reference, row i + 1 genome i."""
-    reference = codes.codes(0).astype(np.int64)
-    stride = codes.stride
-    reach = max(codes.tokenizer.context_bases, codes.tokenizer.max_span - 1)
-    found = [_changes(reference, codes.codes(row + 1), genome, stride, reach) for row, genome in enumerate(genomes)]
-    return CodeChanges(reference, stride, reach, [at for at, _ in found], [held for _, held in found])
+    reference, grid = codes.codes(0).astype(np.int64), PositionGrid.of(codes.tokenizer)
+    changes = CodeChanges(reference, grid, [], [])
+    for row, genome in enumerate(genomes, 1):
+        held = codes.codes(row)
+        # A position is compared through the alignment: where its first base lies in the genome, and the code over it.
+        own = genome.alignment.places[np.arange(len(reference)) * grid.stride]
+        laid = held[np.minimum(own // grid.stride, len(held) - 1)].astype(np.int64)
+        laid[own < 0] = LOST
+        laid[(own // grid.stride >= len(held)) | _looks_at_unknown(genome, len(reference), grid)] = UNKNOWN
+        changed = np.flatnonzero((laid != reference).any(axis=1))
+        changes.positions.append(changed)
+        changes.codes.append(laid[changed])
+    return changes
 
 
-def _changes(
-    reference: Int[np.ndarray, "position level"],
-    codes: Int[np.ndarray, "own_position level"],
-    genome: VariantGenome,
-    stride: int,
-    reach: int,
-) -> tuple[Int[np.ndarray, "_"], Int[np.ndarray, "_ level"]]:
-    # A position is compared through the alignment: where its first base lies in the genome, and the code over it there.
-    own = genome.alignment.places[np.arange(len(reference)) * stride]
-    position = np.minimum(own // stride, len(codes) - 1)
-    laid = codes[position].astype(np.int64)
-    laid[own < 0] = LOST
-    laid[(own // stride >= len(codes)) | _touched(genome, len(reference), stride, reach)] = UNKNOWN
-    changed = np.flatnonzero((laid != reference).any(axis=1))
-    return changed, laid[changed]
-
-
-def _touched(genome: VariantGenome, num_positions: int, stride: int, reach: int) -> Bool[np.ndarray, "position"]:
+def _looks_at_unknown(genome: LineageGenome, num_positions: int, grid: PositionGrid) -> Bool[np.ndarray, "position"]:
     """Positions whose codes look at a base of which the genome tells nothing."""
-    unknown = np.zeros(num_positions * stride + stride, np.int64)
+    unknown = np.zeros((num_positions + 1) * grid.stride, np.int64)
     unknown[genome.unknown_places] = 1
     total = np.concatenate([[0], np.cumsum(unknown)])
-    starts = np.arange(num_positions) * stride
-    first = np.maximum(starts - reach, 0)
-    last = np.minimum(starts + stride + reach, len(unknown))
+    starts = np.arange(num_positions) * grid.stride
+    first = np.maximum(starts - grid.reach, 0)
+    last = np.minimum(starts + grid.stride + grid.reach, len(unknown))
     touched: Bool[np.ndarray, "position"] = total[last] > total[first]
     return touched

@@ -1,13 +1,14 @@
 """The paper's hypothesis put to the test: the coarse level follows lineages, the fine level follows mutations.
 
-Flow: codes of genomes at the places where they differ -> bits each level shares with the variant, over the bits it
-has; with the presence of defining and of other mutations, over theirs -> planted mutations seen -> differences
+Flow: codes of genomes at the places where they differ -> bits each level shares with the lineage, over the bits it
+has; with the presence of defining and of other mutations, over theirs -> in-silico mutations seen -> differences
 between coarse and fine with bootstrap intervals -> a verdict by a rule (its margin was set late, see the guide). Paper:
 section 6.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,9 @@ from scipy.sparse import csr_matrix
 
 from vqdna.studies.sars_cov_2.alignment import Mutation
 from vqdna.studies.sars_cov_2.changes import CodeChanges
-from vqdna.studies.sars_cov_2.genomes import VariantGenome
+from vqdna.studies.sars_cov_2.genomes import LineageGenome
+from vqdna.studies.sars_cov_2.in_silico import draw_substitutions, mutate
 from vqdna.studies.sars_cov_2.knowledge import Effect, Knowledge
-from vqdna.studies.sars_cov_2.planted import draw_substitutions, plant
 from vqdna.studies.sars_cov_2.results import CoarseAndFine, LevelFindings, ScoreInterval
 from vqdna.studies.sars_cov_2.separation import INTERVAL, centered_interval
 from vqdna.tokenizers import Tokenizer
@@ -28,11 +29,12 @@ LEAST_SHARE = 0.02
 """A place, or a mutation, counts where at least this share of the genomes differs there from the others."""
 
 MARGIN = 0.05
-"""A difference between levels counts from five of a hundred on; less follows from how wide their words are."""
+"""A difference between levels counts from five of a hundred on; less follows from how many bases codes look at."""
 
 NUM_RESAMPLES = 200
 NUM_SHUFFLES = 5
-PLANTED_KINDS: dict[str, tuple[Effect, ...]] = {"synonymous": ("synonymous",), "missense": ("missense",)}
+EFFECTS: tuple[Effect, ...] = ("synonymous", "missense")
+"""Of the in-silico mutations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,7 @@ class SiteTable:
 def lineage_information(
     table: SiteTable, labels: Int[np.ndarray, "genome"], weights: Float[np.ndarray, "draw genome"]
 ) -> Float[np.ndarray, "draw"]:
-    """Bits that codes share with variants over the bits they have, both summed over places; one value per draw."""
+    """Bits that codes share with lineages over the bits they have, both summed over places; one value per draw."""
     sites, columns = np.unique(table.site, return_inverse=True)
     if not len(sites):
         return np.zeros(len(weights))
@@ -90,24 +92,23 @@ def site_table(changes: CodeChanges, level: int) -> SiteTable:
 
 
 def mutation_information(
-    changes: CodeChanges, genomes: Sequence[VariantGenome], mutations: Sequence[Mutation], level: int
+    changes: CodeChanges, genomes: Sequence[LineageGenome], mutations: Sequence[Mutation], level: int
 ) -> Float[np.ndarray, "mutation"]:
     """Share of the bits of a mutation's presence that the best place near it tells; one value for each mutation."""
-    shares = []
+    shares, grid = [], changes.grid
+    reach = grid.positions(grid.reach) + 1
     for mutation in mutations:
         present = np.array([mutation in genome.mutations for genome in genomes])
-        codes = changes.at(_near(changes, mutation), level)
-        entropy = _bits(np.bincount(present, minlength=2))
-        shares.append(max(_shared_bits(codes[:, place], present) for place in range(codes.shape[1])) / entropy)
+        own = mutation.position // grid.stride
+        near = np.arange(max(0, own - reach), min(len(changes.reference), own + reach + 1))
+        shared = [_shared_bits(codes, present) for codes in changes.at(near, level).T]
+        shares.append(max(shared) / _bits(np.bincount(present, minlength=2)))
     return np.array(shares)
 
 
-def frequent_mutations(genomes: Sequence[VariantGenome], knowledge: Knowledge) -> dict[str, list[Mutation]]:
+def frequent_mutations(genomes: Sequence[LineageGenome], knowledge: Knowledge) -> dict[str, list[Mutation]]:
     """Mutations that tell genomes apart, in two groups: the known defining ones, and synonymous ones beside them."""
-    counts: dict[Mutation, int] = {}
-    for genome in genomes:
-        for mutation in genome.mutations:
-            counts[mutation] = counts.get(mutation, 0) + 1
+    counts = Counter(mutation for genome in genomes for mutation in genome.mutations)
     least = max(1, round(LEAST_SHARE * len(genomes)))
     frequent = sorted(m for m, count in counts.items() if least <= count <= len(genomes) - least and not m.is_deletion)
     defining = [m for m in frequent if m in knowledge.defining]
@@ -118,23 +119,23 @@ def frequent_mutations(genomes: Sequence[VariantGenome], knowledge: Knowledge) -
 def coarse_and_fine(
     tokenizer: Tokenizer,
     changes: CodeChanges,
-    genomes: Sequence[VariantGenome],
+    genomes: Sequence[LineageGenome],
     knowledge: Knowledge,
-    num_planted: int,
+    num_in_silico: int,
     seed: int,
 ) -> CoarseAndFine:
-    """What each level knows of variants and of mutations, coarse against fine, and the verdict.
+    """What each level knows of lineages and of mutations, coarse against fine, and the verdict.
 
     Args:
         tokenizer: made the codes.
-        changes: codes of the genomes.
-        genomes: of the test part.
+        changes: codes of the genomes, which are of the test part.
+        genomes: in the order of the changes.
         knowledge: tells defining mutations and effects.
-        num_planted: random substitutions of each kind planted in the reference.
+        num_in_silico: random substitutions of each effect made in the reference.
         seed: of draws and resamples.
     """
-    names = sorted({genome.variant for genome in genomes})
-    labels = np.array([names.index(genome.variant) for genome in genomes])
+    names = sorted({genome.lineage for genome in genomes})
+    labels = np.array([names.index(genome.lineage) for genome in genomes])
     random = np.random.default_rng([seed, 4])
     levels = range(changes.reference.shape[1])
     draws = random.multinomial(len(genomes), np.full(len(genomes), 1 / len(genomes)), NUM_RESAMPLES).astype(float)
@@ -147,9 +148,9 @@ def coarse_and_fine(
         for table in tables
     ]
     groups = frequent_mutations(genomes, knowledge)
-    planted = {
-        kind: plant(tokenizer, knowledge.reference, draw_substitutions(knowledge, effects, num_planted, random))
-        for kind, effects in PLANTED_KINDS.items()
+    made = {
+        effect: mutate(tokenizer, knowledge.reference, draw_substitutions(knowledge, [effect], num_in_silico, random))
+        for effect in EFFECTS
     }
     found = CoarseAndFine(
         levels=[
@@ -162,30 +163,29 @@ def coarse_and_fine(
                     group: _mean_interval(mutation_information(changes, genomes, held, level), random)
                     for group, held in groups.items()
                 },
-                planted_seen={kind: _mean_interval(held.seen[:, level], random) for kind, held in planted.items()},
-                flips_per_planted={
-                    kind: float(held.flips[:, :, level].sum(axis=1).mean()) for kind, held in planted.items()
+                in_silico_seen={effect: _mean_interval(held.seen[:, level], random) for effect, held in made.items()},
+                changes_per_mutation={
+                    effect: float(held.changes[:, :, level].sum(axis=1).mean()) for effect, held in made.items()
                 },
             )
             for level in levels
         ],
         num_mutations={group: len(held) for group, held in groups.items()},
-        num_planted={kind: len(held.mutations) for kind, held in planted.items()},
+        num_in_silico={effect: len(held.mutations) for effect, held in made.items()},
     )
     if len(levels) < 2:
         return found
     # What shuffled lineages share with codes is chance, of which levels with more codes have more.
     differences = (lineage[0] - chance[0]) - (lineage[-1] - chance[-1])
     coarser = centered_interval(float(differences[0]), differences[1:])
-    seen = np.concatenate([held.seen for held in planted.values()]).astype(float)
+    seen = np.concatenate([held.seen for held in made.values()]).astype(float)
     finer = _mean_interval(seen[:, -1] - seen[:, 0], random)
-    return found.model_copy(
-        update={
-            "coarse_minus_fine_lineage": coarser,
-            "fine_minus_coarse_seen": finer,
-            "verdict": verdict(coarser, finer),
-        }
-    )
+    rule = {
+        "coarse_minus_fine_lineage": coarser,
+        "fine_minus_coarse_seen": finer,
+        "verdict": verdict(coarser, finer),
+    }
+    return found.model_copy(update=rule)
 
 
 def verdict(lineage: ScoreInterval, mutations: ScoreInterval | None) -> str:
@@ -204,12 +204,6 @@ def _entropies(
     shares = counts / np.maximum(total, 1e-12)
     bits = -(shares * np.log2(np.where(shares > 0, shares, 1)))
     return np.asarray((per_site @ bits).sum(axis=0), dtype=np.float64)
-
-
-def _near(changes: CodeChanges, mutation: Mutation) -> Int[np.ndarray, "_"]:
-    reach = -(-changes.reach // changes.stride) + 1
-    own = mutation.position // changes.stride
-    return np.arange(max(0, own - reach), min(len(changes.reference), own + reach + 1))
 
 
 def _shared_bits(codes: Int[np.ndarray, "genome"], present: Bool[np.ndarray, "genome"]) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -31,82 +32,46 @@ class GenomeCodes:
     """Codes of genomes, kept as tiles that several may share.
 
     Attributes:
-        tokenizer: that made them.
         tiles: codes of each distinct tile, [position, level].
         rows: numbers of the tiles of each genome, in order.
-        starts: first base of each position, for each genome; None where it is a multiple of the stride.
+        has_fixed_positions: whether positions lie on a grid, so that those of two genomes can be compared place by
+            place.
     """
 
     tokenizer: Tokenizer
     tiles: list[Int[np.ndarray, "_ level"]]
     rows: list[Int[np.ndarray, "_"]]
-    starts: list[Int[np.ndarray, "_"]] | None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def level_sizes(self) -> tuple[int, ...]:
-        """Codes of each level."""
-        return self.tokenizer.level_sizes
-
-    @property
-    def stride(self) -> int:
-        """Bases from one position to the next, at least about."""
-        return max(1, round(self.tokenizer.bases_per_position))
-
-    @property
-    def has_fixed_positions(self) -> bool:
-        """Whether positions lie on a grid, so that those of two genomes can be compared place by place."""
-        return self.starts is None
+    has_fixed_positions: bool
 
     def codes(self, genome: int) -> Int[np.ndarray, "position level"]:
-        """Codes of a genome."""
         joined: Int[np.ndarray, "position level"] = np.concatenate([self.tiles[tile] for tile in self.rows[genome]])
         return joined
 
     def histograms(self) -> csr_matrix:
         """How often each code occurs in each genome, levels side by side."""
-        offsets = np.cumsum([0, *self.level_sizes])
+        offsets = np.cumsum([0, *self.tokenizer.level_sizes])
         columns = [(tile + offsets[:-1]).ravel() for tile in self.tiles]
-        lengths = np.array([len(held) for held in columns])
+        ends = np.cumsum([0, *map(len, columns)])
         by_tile = csr_matrix(
-            (np.ones(lengths.sum()), np.concatenate(columns), np.concatenate([[0], np.cumsum(lengths)])),
-            shape=(len(self.tiles), int(offsets[-1])),
+            (np.ones(ends[-1]), np.concatenate(columns), ends), shape=(len(self.tiles), int(offsets[-1]))
         )
-        tiles = np.concatenate(self.rows)
-        indices = np.concatenate([[0], np.cumsum([len(row) for row in self.rows])])
-        held = csr_matrix((np.ones(len(tiles)), tiles, indices), shape=(len(self.rows), len(self.tiles)))
+        tiles, ends = np.concatenate(self.rows), np.cumsum([0, *map(len, self.rows)])
+        held = csr_matrix((np.ones(len(tiles)), tiles, ends), shape=(len(self.rows), len(self.tiles)))
         return csr_matrix(held @ by_tile)
 
-    def level_histogram(self, level: int, counts: csr_matrix | None = None) -> csr_matrix:
-        """The columns of one level."""
-        offsets = np.cumsum([0, *self.level_sizes])
-        return (self.histograms() if counts is None else counts)[:, offsets[level] : offsets[level + 1]]
+    def by_level(self, counts: csr_matrix) -> list[csr_matrix]:
+        """Histograms taken apart into those of each level."""
+        ends = np.cumsum([0, *self.tokenizer.level_sizes])
+        return [counts[:, start:end] for start, end in pairwise(ends)]
 
 
 def encode_genomes(tokenizer: Tokenizer, genomes: Sequence[UInt8[np.ndarray, "_"]]) -> GenomeCodes:
     """Codes of the genomes; those of a learned tokenizer are worked out once for each distinct tile."""
-    if isinstance(tokenizer, VqTokenizer):
-        return _encode_in_tiles(tokenizer, genomes)
-    return _encode_whole(tokenizer, genomes)
-
-
-@torch.inference_mode()
-def level_means(codes: GenomeCodes) -> list[Float[np.ndarray, "genome width"]] | None:
-    """Mean code vector of each genome at each level; None for tokenizers whose codes have no vectors."""
-    if not isinstance(codes.tokenizer, VqTokenizer):
-        return None
-    counts = codes.histograms()
-    means = []
-    for level in range(len(codes.level_sizes)):
-        held = codes.level_histogram(level, counts)
-        table = codes.tokenizer.quantizer.code_table(level).double().cpu().numpy()
-        means.append(np.asarray(held @ table) / np.maximum(np.asarray(held.sum(axis=1)), 1))
-    return means
-
-
-def _encode_in_tiles(tokenizer: VqTokenizer, genomes: Sequence[UInt8[np.ndarray, "_"]]) -> GenomeCodes:
+    if not isinstance(tokenizer, VqTokenizer):
+        codes, spans = encode_rows_with_spans(tokenizer, genomes)
+        starts = [row[:, 0] for row in spans]
+        on_a_grid = all(np.array_equal(row, np.arange(len(row)) * (row[1] if len(row) > 1 else 1)) for row in starts)
+        return GenomeCodes(tokenizer, codes, [np.array([n]) for n in range(len(codes))], on_a_grid)
     numbers: dict[Tile, int] = {}
     rows = []
     for genome in genomes:
@@ -118,11 +83,16 @@ def _encode_in_tiles(tokenizer: VqTokenizer, genomes: Sequence[UInt8[np.ndarray,
         row[skipped : None if num_kept is None else skipped + num_kept].copy()
         for row, (_, skipped, num_kept) in zip(coded, numbers, strict=True)
     ]
-    return GenomeCodes(tokenizer, own, rows, None)
+    return GenomeCodes(tokenizer, own, rows, has_fixed_positions=True)
 
 
-def _encode_whole(tokenizer: Tokenizer, genomes: Sequence[UInt8[np.ndarray, "_"]]) -> GenomeCodes:
-    codes, spans = encode_rows_with_spans(tokenizer, genomes)
-    starts = [row[:, 0] for row in spans]
-    on_a_grid = all(np.array_equal(row, np.arange(len(row)) * (row[1] if len(row) > 1 else 1)) for row in starts)
-    return GenomeCodes(tokenizer, codes, [np.array([n]) for n in range(len(codes))], None if on_a_grid else starts)
+@torch.inference_mode()
+def level_means(codes: GenomeCodes) -> list[Float[np.ndarray, "genome width"]] | None:
+    """Mean code vector of each genome at each level; None for tokenizers whose codes have no vectors."""
+    if not isinstance(codes.tokenizer, VqTokenizer):
+        return None
+    means = []
+    for level, held in enumerate(codes.by_level(codes.histograms())):
+        table = codes.tokenizer.quantizer.code_table(level).double().cpu().numpy()
+        means.append(np.asarray(held @ table) / np.maximum(np.asarray(held.sum(axis=1)), 1))
+    return means

@@ -1,6 +1,6 @@
-"""Genomes of variants as they come: read, labelled, laid against the reference, and refused with a reason.
+"""Genomes of lineages as they come: read, labelled, laid against the reference, and refused with a reason.
 
-Flow: FASTA (+ label table) -> text with N runs, gaps, lower case -> label -> alignment -> VariantGenome, or one more
+Flow: FASTA (+ label table) -> text with N runs, gaps, lower case -> label -> alignment -> LineageGenome, or one more
 refusal. A genome is kept or refused as a whole; nothing is mended but by leaving unknown bases out of every comparison.
 It must not know tokenizers.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,15 +20,16 @@ from jaxtyping import Int, UInt8
 from vqdna.errors import InputError
 from vqdna.genome import N, read_sequences
 from vqdna.genome import Sequence as Record
-from vqdna.genome.streams import text_blocks
+from vqdna.genome.streams import text_lines
 from vqdna.studies.sars_cov_2.alignment import Alignment, Mutation, align, mutations_of
 from vqdna.studies.sars_cov_2.knowledge import Knowledge
+from vqdna.studies.sars_cov_2.summary import InputsRead, Refused
 from vqdna.tasks.tables import read_rows
 
 FOREIGN_COMPARED, FOREIGN_IDENTITY = 0.2, 0.7
 LEAST_COMPARED, LEAST_IDENTITY = 0.9, 0.95
-LABEL_COLUMNS = ("label", "class", "variant", "lineage", "pango_lineage", "pango")
-LINEAGE_COLUMNS = ("lineage", "pango_lineage", "pango")
+PANGO_COLUMNS = ("lineage", "pango_lineage", "pango")
+LABEL_COLUMNS = ("label", "class", "variant", *PANGO_COLUMNS)
 DATE_COLUMNS = ("date", "tree_date", "collection_date")
 MOST_EXAMPLES = 3
 REPEATED = "the same sequence as an earlier one"
@@ -36,30 +37,29 @@ REPEATED = "the same sequence as an earlier one"
 
 @dataclass(frozen=True)
 class Label:
-    """What is said of a genome: the variant or lineage it is called, its lineage where known, its date where known."""
+    """What is said of a genome: the lineage it is called, its Pango lineage where known, its date where known."""
 
     text: str
-    lineage: str = ""
+    pango: str = ""
     date: str = ""
 
 
 @dataclass(frozen=True, eq=False)
-class VariantGenome:
+class LineageGenome:
     """A genome that is kept.
 
     Attributes:
         name: first word of its header.
-        variant: one of the knowledge's.
-        lineage: as the label says, else the variant's own.
+        lineage: main lineage, one of the knowledge's.
+        pango: Pango lineage as the label says, else the main lineage's own.
         date: year, month, day; empty where unknown.
         base_ids: its bases, gaps left out.
         alignment: against the reference.
-        reference: the reference itself.
     """
 
     name: str
-    variant: str
     lineage: str
+    pango: str
     date: str
     base_ids: UInt8[np.ndarray, "base"]
     alignment: Alignment
@@ -79,48 +79,37 @@ class VariantGenome:
         return np.flatnonzero(unknown)
 
 
-def reference_genome(knowledge: Knowledge, variant: str) -> VariantGenome:
-    """The reference itself as a genome, of a variant that is none."""
-    reference = knowledge.reference
-    return VariantGenome(variant, variant, "", "", reference, align(reference, reference), reference)
-
-
 @dataclass
 class Intake:
-    """The genomes kept, and what was met on the way.
+    """The genomes kept, in the order of the files, and what was met on the way.
 
     Attributes:
-        kept: in the order of the files.
-        refused: number of records by reason.
-        examples: names of the first records refused for a reason.
+        refused: names of the records refused, by reason.
         handled: number of records with N, lower case, lost or gained bases, and the like, among those kept.
     """
 
-    kept: list[VariantGenome] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    kept: list[LineageGenome] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)
     handled: Counter[str] = field(default_factory=Counter)
 
-    def refuse(self, name: str, reason: str) -> None:
-        """Counts a record that is left out."""
-        self.refused[reason] += 1
-        self.examples.setdefault(reason, [])[MOST_EXAMPLES:] = []
-        if len(self.examples[reason]) < MOST_EXAMPLES:
-            self.examples[reason].append(name)
+    @property
+    def num_refused(self) -> int:
+        return sum(map(len, self.refused.values()))
 
-    def record(self) -> dict[str, object]:
-        """What the results say of it."""
-        per_variant = Counter(genome.variant for genome in self.kept)
-        return {
-            "num_records": len(self.kept) + sum(self.refused.values()),
-            "num_kept": len(self.kept),
-            "per_variant": dict(sorted(per_variant.items())),
-            "refused": [
-                {"reason": reason, "count": count, "examples": self.examples[reason]}
-                for reason, count in self.refused.most_common()
-            ],
-            "handled": dict(self.handled.most_common()),
-        }
+    def record(self, files: Sequence[Path], labels: Path | None, training: int, encoder: str | None) -> InputsRead:
+        """What the results say of it, and of the files it was read from."""
+        refused = sorted(self.refused.items(), key=lambda held: -len(held[1]))
+        return InputsRead(
+            num_records=len(self.kept) + self.num_refused,
+            num_kept=len(self.kept),
+            per_lineage=dict(sorted(Counter(genome.lineage for genome in self.kept).items())),
+            refused=[Refused(reason=why, count=len(names), examples=names[:MOST_EXAMPLES]) for why, names in refused],
+            handled=dict(self.handled.most_common()),
+            files=[path.name for path in files],
+            labels=labels.name if labels else "headers",
+            training_files=training,
+            encoder=encoder,
+        )
 
 
 def read_reference(path: Path) -> UInt8[np.ndarray, "base"]:
@@ -145,17 +134,13 @@ def read_labels(files: Sequence[Path], table: Path | None) -> dict[str, Label]:
     """
     if table is not None:
         return _table_labels(table)
-    labels = {}
-    for file in files:
-        for header in _headers(file):
-            name, *words = header.split()
-            if words:
-                labels[name] = Label(words[0], *words[1:3])
-    return labels
+    headers = (line for file in files for line in text_lines(file) if line.startswith(b">"))
+    found = (header[1:].decode("utf-8", "replace").split() for header in headers)
+    return {words[0]: Label(*words[1:4]) for words in found if len(words) > 1}
 
 
 def read_genomes(files: Sequence[Path], knowledge: Knowledge, labels: Mapping[str, Label]) -> Intake:
-    """Genomes of the files that belong to a variant and to the reference's virus, each sequence once.
+    """Genomes of the files that belong to a lineage and to the reference's virus, each sequence once.
 
     Raises:
         InputError: a file that is no FASTA, or not one genome that can be kept.
@@ -164,57 +149,43 @@ def read_genomes(files: Sequence[Path], knowledge: Knowledge, labels: Mapping[st
     seen: set[bytes] = set()
     for file in files:
         for record in read_sequences(file, gaps="drop", keep_soft_mask=True, repeated_names="number"):
-            genome = _accepted(record, knowledge, labels, intake, seen)
-            if genome is not None:
-                _note(record, genome, intake)
+            genome = _genome(record, knowledge, labels.get(record.name, Label("")), seen)
+            if isinstance(genome, str):
+                intake.refused.setdefault(genome, []).append(record.name)
+            else:
                 intake.kept.append(genome)
+                intake.handled.update(_needed_care(record, genome))
     if not intake.kept:
-        reasons = "; ".join(f"{count} {reason}" for reason, count in intake.refused.most_common())
+        reasons = "; ".join(f"{len(names)} {reason}" for reason, names in intake.refused.items())
         raise InputError(f"{', '.join(map(str, files))}: no genome can be used ({reasons})")
     return intake
 
 
-def _accepted(
-    record: Record, knowledge: Knowledge, labels: Mapping[str, Label], intake: Intake, seen: set[bytes]
-) -> VariantGenome | None:
-    """The record as a genome, or None after its refusal was counted."""
-    label = labels.get(record.name, Label(""))
-    variant = knowledge.variant_of(label.text)
-    digest = hashlib.blake2b(record.base_ids.tobytes(), digest_size=16).digest()
-    reason = _label_refusal(label, variant, knowledge) or (REPEATED if digest in seen else "")
-    alignment = None if reason else align(knowledge.reference, record.base_ids)
-    reason = reason or (refusal(alignment) if alignment else "")
-    if variant is None or alignment is None or reason:
-        intake.refuse(record.name, reason)
-        return None
-    seen.add(digest)
-    lineage = label.lineage or (label.text if label.text != variant else _own_lineage(knowledge, variant))
-    return VariantGenome(record.name, variant, lineage, label.date, record.base_ids, alignment, knowledge.reference)
-
-
-def _label_refusal(label: Label, variant: str | None, knowledge: Knowledge) -> str:
+def _genome(record: Record, knowledge: Knowledge, label: Label, seen: set[bytes]) -> LineageGenome | str:
+    """The record as a genome, or why it is refused."""
     if not label.text:
         return "without a label"
-    return "" if variant else f"labelled as none of the {len(knowledge.variant_names)} variants"
-
-
-def refusal(alignment: Alignment) -> str:
-    """Why a genome so aligned cannot be used; empty where it can."""
+    lineage = knowledge.lineage_of(label.text)
+    if lineage is None:
+        return f"labelled as none of the {len(knowledge.file.lineages)} lineages"
+    digest = hashlib.blake2b(record.base_ids.tobytes(), digest_size=16).digest()
+    if digest in seen:
+        return REPEATED
+    alignment = align(knowledge.reference, record.base_ids)
     if alignment.compared < FOREIGN_COMPARED or alignment.identity < FOREIGN_IDENTITY:
         return "another virus: it does not align with the reference"
     if alignment.identity < LEAST_IDENTITY:
         return f"less than {LEAST_IDENTITY:.0%} of its bases are the reference's"
     if alignment.compared < LEAST_COMPARED:
         return f"incomplete: less than {LEAST_COMPARED:.0%} of the reference known (N runs, or missing)"
-    return ""
+    seen.add(digest)
+    own = next(one.pango for one in knowledge.file.lineages if one.name == lineage)
+    pango = label.pango or (own if label.text == lineage else label.text)
+    return LineageGenome(record.name, lineage, pango, label.date, record.base_ids, alignment, knowledge.reference)
 
 
-def _own_lineage(knowledge: Knowledge, variant: str) -> str:
-    return next(v.lineage for v in knowledge.file.variants if v.name == variant)
-
-
-def _note(record: Record, genome: VariantGenome, intake: Intake) -> None:
-    """Counts what the record had that needed care."""
+def _needed_care(record: Record, genome: LineageGenome) -> list[str]:
+    """What the record had that is handled."""
     met = {
         "with N (left out of comparisons)": bool((genome.base_ids >= N).any()),
         "with ambiguity codes (read as N)": record.num_ambiguous > 0,
@@ -223,7 +194,7 @@ def _note(record: Record, genome: VariantGenome, intake: Intake) -> None:
         "with gained bases": genome.alignment.num_inserted > 0,
         "with ends missing": bool(genome.alignment.open.any()),
     }
-    intake.handled.update(name for name, is_met in met.items() if is_met)
+    return [name for name, is_met in met.items() if is_met]
 
 
 def _table_labels(table: Path) -> dict[str, Label]:
@@ -234,18 +205,9 @@ def _table_labels(table: Path) -> dict[str, Label]:
         if column is None or name is None:
             wanted = "a column 'name' (or 'id') and one of " + ", ".join(f"'{name}'" for name in LABEL_COLUMNS)
             raise InputError(f"{table}: got the columns {', '.join(row.cells)}, expected {wanted}")
-        labels[name] = Label(row.cells[column], _cell(row.cells, LINEAGE_COLUMNS), _cell(row.cells, DATE_COLUMNS))
+        pango, date = (
+            next((row.cells[column].strip() for column in columns if column in row.cells), "")
+            for columns in (PANGO_COLUMNS, DATE_COLUMNS)
+        )
+        labels[name] = Label(row.cells[column], pango, date)
     return labels
-
-
-def _cell(cells: Mapping[str, str], columns: Sequence[str]) -> str:
-    return next((cells[column].strip() for column in columns if column in cells), "")
-
-
-def _headers(file: Path) -> Iterator[str]:
-    rest = b""
-    for block in text_blocks(file):
-        *whole, rest = (rest + block).split(b"\n")
-        yield from (line[1:].decode("utf-8", "replace") for line in whole if line.startswith(b">") and line[1:].strip())
-    if rest.startswith(b">") and rest[1:].strip():
-        yield rest[1:].decode("utf-8", "replace")

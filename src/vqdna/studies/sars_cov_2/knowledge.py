@@ -1,12 +1,11 @@
-"""What is known of a virus before its genomes are read: genes, variants with their lineages, mutations, and the tree.
+"""What is known of a virus before its genomes are read: genes, main lineages with their mutations, and their tree.
 
-Flow: YAML -> Knowledge; a lineage's name -> its path from the root, aliases written out -> variant; mutation -> gene
-and effect on the protein. It must not know genomes under study, nor codes. Paper: section 6 (the nine variants).
+Flow: YAML -> Knowledge; a Pango lineage -> its path from the root, aliases written out -> main lineage; mutation ->
+gene and effect on the protein. It must not know genomes under study, nor codes. Paper: section 6 (nine lineages).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -37,16 +36,17 @@ class Gene(StrictModel):
     start: int = Field(ge=1)
     end: int
 
-    def holds(self, position: int) -> bool:
-        """Whether the base, counted from 0, lies in it."""
-        return self.start <= position + 1 <= self.end
+    def codon_place(self, position: int) -> tuple[int, int]:
+        """Number of the codon over a base, counted from 1, and the base's place in it, 0 to 2."""
+        codon, place = divmod(position + 1 - self.start, 3)
+        return codon + 1, place
 
 
-class Variant(StrictModel):
-    """A named variant: its lineage, whose descendants belong to it, and its mutations against the reference."""
+class Lineage(StrictModel):
+    """A main lineage: its name, its Pango lineage, whose descendants belong to it, and its mutations."""
 
     name: str
-    lineage: str
+    pango: str = Field(alias="lineage")
     mutations: str
 
     @field_validator("mutations")
@@ -67,34 +67,24 @@ class KnowledgeFile(StrictModel):
     num_bases: int = Field(ge=1)
     genes: tuple[Gene, ...] = ()
     aliases: dict[str, str] = Field(default_factory=dict)
-    variants: tuple[Variant, ...] = Field(min_length=2)
+    lineages: tuple[Lineage, ...] = Field(min_length=2, alias="variants")
 
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Genes, variants and their tree on one reference.
-
-    Attributes:
-        file: what the file says.
-        reference: the genome that places count on.
-    """
+    """What the file says of lineages and genes on one reference, the genome that places count on."""
 
     file: KnowledgeFile
     reference: UInt8[np.ndarray, "base"]
 
-    @property
-    def variant_names(self) -> tuple[str, ...]:
-        """Variants in the order of the file, which numbers the classes."""
-        return tuple(variant.name for variant in self.file.variants)
-
     @cached_property
     def mutations(self) -> dict[str, frozenset[Mutation]]:
-        """Known mutations of each variant against the reference."""
-        return {v.name: frozenset(map(parse_mutation, v.mutations.split())) for v in self.file.variants}
+        """Known mutations of each main lineage against the reference."""
+        return {one.name: frozenset(map(parse_mutation, one.mutations.split())) for one in self.file.lineages}
 
     @cached_property
     def defining(self) -> frozenset[Mutation]:
-        """Mutations that some variant has and not all have: they tell variants apart."""
+        """Mutations that some lineage has and not all have: they tell lineages apart."""
         held = list(self.mutations.values())
         return frozenset.union(*held) - frozenset.intersection(*held)
 
@@ -102,9 +92,9 @@ class Knowledge:
     def _letters(self) -> str:
         return from_base_ids(self.reference)
 
-    def path(self, lineage: str) -> tuple[str, ...]:
-        """Steps from the root to a lineage, aliases written out: `P.1` is `B 1 1 28 1`."""
-        head, *rest = lineage.strip().split(".")
+    def path(self, pango: str) -> tuple[str, ...]:
+        """Steps from the root to a Pango lineage, aliases written out: `P.1` is `B 1 1 28 1`."""
+        head, *rest = pango.strip().split(".")
         seen = {head}
         while head in self.file.aliases:
             head, *longer = self.file.aliases[head].split(".")
@@ -114,34 +104,32 @@ class Knowledge:
             seen.add(head)
         return (head, *rest)
 
-    def variant_of(self, label: str) -> str | None:
-        """Variant that a label names, by its own name or by a lineage in it; None where it is none of them."""
-        word = label.strip()
-        for variant in self.file.variants:
-            if word.casefold() == variant.name.casefold():
-                return variant.name
-        path = self.path(word)
-        for variant in self.file.variants:
-            root = self.path(variant.lineage)
-            if path[: len(root)] == root:
-                return variant.name
-        return None
+    @cached_property
+    def paths(self) -> dict[str, tuple[str, ...]]:
+        """Path of each main lineage."""
+        return {one.name: self.path(one.pango) for one in self.file.lineages}
+
+    def lineage_of(self, label: str) -> str | None:
+        """Main lineage that a label names, by its name or by a Pango lineage in it; None where it is none of them."""
+        word, path = label.strip(), self.path(label)
+        of_that_name = [name for name in self.paths if name.casefold() == word.casefold()]
+        above = [name for name, root in self.paths.items() if path[: len(root)] == root]
+        return next(iter([*of_that_name, *above]), None)
 
     def genes_at(self, position: int) -> list[Gene]:
         """Genes over a base, counted from 0."""
-        return [gene for gene in self.file.genes if gene.holds(position)]
+        return [gene for gene in self.file.genes if gene.start <= position + 1 <= gene.end]
 
     def effect(self, mutation: Mutation) -> Effect:
         """What a mutation does to the proteins; where genes overlap, the gravest effect on any of them.
 
         A stop codon gained or lost is "nonsense".
         """
-        genes = self.genes_at(mutation.position)
         if mutation.is_deletion:
             return "deletion"
-        if not genes:
+        changes = [self._amino_acids(gene, mutation) for gene in self.genes_at(mutation.position)]
+        if not changes:
             return "outside genes"
-        changes = [self._amino_acids(gene, mutation) for gene in genes]
         if any((before == "*") != (after == "*") for before, after in changes):
             return "nonsense"
         return "missense" if any(before != after for before, after in changes) else "synonymous"
@@ -149,19 +137,20 @@ class Knowledge:
     def change(self, mutation: Mutation) -> str:
         """The change of the protein as the field writes it, such as `S:N501Y`; empty where there is none."""
         for gene in self.genes_at(mutation.position):
+            codon, _ = gene.codon_place(mutation.position)
             if mutation.is_deletion:
-                return f"{gene.name}:del{(mutation.position + 1 - gene.start) // 3 + 1}"
+                return f"{gene.name}:del{codon}"
             before, after = self._amino_acids(gene, mutation)
             if before != after:
-                return f"{gene.name}:{before}{(mutation.position + 1 - gene.start) // 3 + 1}{after}"
+                return f"{gene.name}:{before}{codon}{after}"
         return ""
 
     def _amino_acids(self, gene: Gene, mutation: Mutation) -> tuple[str, str]:
         """Amino acid before and after; X where the codon holds an N or is cut off."""
-        place = mutation.position + 1 - gene.start
-        first = mutation.position - place % 3
+        _, place = gene.codon_place(mutation.position)
+        first = mutation.position - place
         codon = self._letters[first : first + 3]
-        changed = codon[: place % 3] + mutation.base + codon[place % 3 + 1 :]
+        changed = codon[:place] + mutation.base + codon[place + 1 :]
         return CODONS.get(codon, "X"), CODONS.get(changed, "X")
 
 
@@ -177,19 +166,9 @@ def read_knowledge(reference: UInt8[np.ndarray, "base"], file: Path = SARS_COV_2
             f"the reference has {len(reference)} bases, and {file.name} is written for {known.name} of "
             f"{known.num_bases}; give that reference (--reference), or a file for yours (--knowledge)"
         )
-    knowledge = Knowledge(known, reference)
-    _check_mutations(knowledge, file)
-    return knowledge
-
-
-def variant_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Every pair of names, in order."""
-    return [(first, second) for place, first in enumerate(names) for second in names[place + 1 :]]
-
-
-def _check_mutations(knowledge: Knowledge, file: Path) -> None:
-    letters = from_base_ids(knowledge.reference)
-    for variant, mutations in knowledge.mutations.items():
+    knowledge, letters = Knowledge(known, reference), from_base_ids(reference)
+    for lineage, mutations in knowledge.mutations.items():
         for mutation in sorted(mutations):
-            if not 0 <= mutation.position < len(letters) or letters[mutation.position] != mutation.reference:
-                raise InputError(f"{file}: {variant}: '{mutation}' is not on this reference; give the one it is for")
+            if letters[mutation.position : mutation.position + 1] != mutation.reference:
+                raise InputError(f"{file}: {lineage}: '{mutation}' is not on this reference; give the one it is for")
+    return knowledge

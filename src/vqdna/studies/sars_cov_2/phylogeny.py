@@ -1,7 +1,7 @@
-"""Trees of variants and of genomes from their codes, against the hierarchy that Pango names spell out.
+"""Trees of lineages and of genomes from their codes, against the hierarchy that Pango names spell out.
 
-Flow: distances between genomes -> means between variants -> average linkage, and neighbor joining rooted at the
-reference -> clades (sets of leaves) and distances between leaves, against the tree of lineage names. Average linkage
+Flow: distances between genomes -> means between lineages -> average linkage, and neighbor joining rooted at the
+reference -> clades (sets of leaves) and distances between leaves, against the tree of Pango names. Average linkage
 takes all lineages for equally old, which they are not; neighbor joining does not. It must not know what a distance is
 made from.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,29 +25,33 @@ if TYPE_CHECKING:
     from skbio import DistanceMatrix, TreeNode
 
 Clades = frozenset[frozenset[str]]
+Path = tuple[str, ...]
+"""Steps from the root to a Pango lineage."""
+
 ROOT = "reference"
 NUM_RESAMPLES = 100
 
 
-def site_distances(changes: CodeChanges, rows: Sequence[int]) -> Float[np.ndarray, "row row"]:
-    """Share of positions whose codes, all levels together, differ between two genomes."""
+def site_distances(changes: CodeChanges, rows: Sequence[int | None]) -> Float[np.ndarray, "row row"]:
+    """Share of positions whose codes, all levels together, differ between two genomes; None is the reference."""
     # Two genomes agree at a place unless one of them differs from the reference there. So it is enough to count, over
     # the changed (place, codes) alone, where either changed, less where both changed to the same codes.
-    held = []
-    for row in rows:
-        at, codes = changes.positions[row], changes.codes[row]
-        held.append({(int(p), tuple(c)) for p, c in zip(at, codes.tolist())})
-    columns = {key: n for n, key in enumerate(sorted(set().union(*held)))}
-    places = np.array([key[0] for key in columns], np.int64)
+    held = [
+        [] if row is None else [*zip(changes.positions[row].tolist(), map(tuple, changes.codes[row].tolist()))]
+        for row in rows
+    ]
+    columns = {key: column for column, key in enumerate(sorted(set().union(*held)))}
+    places = np.array([place for place, _ in columns], np.int64)
+    ends = np.cumsum([0, *map(len, held)])
     ours = csr_matrix(
-        ([1.0] * sum(map(len, held)), [columns[key] for keys in held for key in sorted(keys)],
-         np.cumsum([0, *map(len, held)])), shape=(len(rows), len(columns)),
-    )  # fmt: skip
+        (np.ones(ends[-1]), [columns[key] for keys in held for key in keys], ends), shape=(len(rows), len(columns))
+    )
     by_place = csr_matrix(
         (np.ones(len(places)), (np.arange(len(places)), places)), (len(places), len(changes.reference))
     )
     changed = ours @ by_place
-    either = np.asarray(changed.sum(axis=1)) + np.asarray(changed.sum(axis=1)).T - (changed @ changed.T).toarray()
+    each = np.asarray(changed.sum(axis=1))
+    either = each + each.T - (changed @ changed.T).toarray()
     equal = (ours @ ours.T).toarray()
     return np.asarray((either - equal) / len(changes.reference), dtype=np.float64)
 
@@ -82,7 +87,7 @@ def neighbor_joining(distances: Float[np.ndarray, "name name"], names: Sequence[
     from skbio.tree import nj
 
     joined = nj(_matrix(distances, names), neg_as_zero=True)
-    # Rooted at the node beside the reference, and without it: clades are then sets of variants alone.
+    # Rooted at the node beside the reference, and without it: clades are then sets of lineages alone.
     tree = joined.root_at(joined.find(ROOT).parent)
     tree.remove(tree.find(ROOT))
     return tree
@@ -112,7 +117,7 @@ def newick(tree: TreeNode) -> str:
     return f"{inside}:{tree.length or 0:.6g}"
 
 
-def clades_of_paths(paths: Sequence[tuple[str, ...]], names: Sequence[str]) -> Clades:
+def clades_of_paths(paths: Sequence[Path], names: Sequence[str]) -> Clades:
     """Clades of a tree given by each leaf's path from the root: leaves that share a beginning."""
     beginnings = {path[:depth] for path in paths for depth in range(1, len(path) + 1)}
     found = {frozenset(name for name, path in zip(names, paths) if path[: len(start)] == start) for start in beginnings}
@@ -129,75 +134,83 @@ def is_compatible(clade: frozenset[str], clades: Clades) -> bool:
     return all(clade <= other or other <= clade or not clade & other for other in clades)
 
 
-def path_distances(paths: Sequence[tuple[str, ...]]) -> Float[np.ndarray, "row row"]:
+def path_distances(paths: Sequence[Path]) -> Float[np.ndarray, "row row"]:
     """Steps from one leaf to the other through the last node that both paths share."""
 
-    def steps(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-        shared = 0
-        while shared < min(len(one), len(other)) and one[shared] == other[shared]:
-            shared += 1
+    def steps(one: Path, other: Path) -> int:
+        shared = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
         return len(one) + len(other) - 2 * shared
 
     return np.array([[steps(one, other) for other in paths] for one in paths], float)
 
 
-def cophenetic_correlation(ours: Float[np.ndarray, "row row"], wanted: Float[np.ndarray, "row row"]) -> float | None:
-    """Pearson correlation of a tree's distances between leaves with the wanted ones; None where either is constant."""
-    first, second = squareform(ours, checks=False), squareform(wanted, checks=False)
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+def cophenetic_correlation(tree: TreeNode, names: Sequence[str], paths: Sequence[Path]) -> float | None:
+    """Pearson correlation of a tree's distances between leaves with the steps between their lineages.
+
+    None where either is constant.
+    """
+    ours, wanted = (squareform(held, checks=False) for held in (leaf_distances(tree, names), path_distances(paths)))
+    if np.ptp(ours) == 0 or np.ptp(wanted) == 0:
         return None
-    return float(np.corrcoef(first, second)[0, 1])
+    return float(np.corrcoef(ours, wanted)[0, 1])
 
 
 def tree_record(
     distances: Float[np.ndarray, "row row"],
-    variants: Sequence[str],
-    lineages: Sequence[tuple[str, ...]],
-    variant_paths: dict[str, tuple[str, ...]],
+    lineages: Sequence[str],
+    own_paths: Sequence[Path],
+    lineage_paths: dict[str, Path],
     seed: int,
 ) -> Trees:
-    """Trees of the variants and of the genomes, against the hierarchy of lineage names.
+    """Trees of the lineages and of the genomes, against the hierarchy of Pango names.
 
     Args:
         distances: between genomes; the reference is among them.
-        variants: variant of each genome; that of the reference is `ROOT`.
-        lineages: path of each genome's own lineage.
-        variant_paths: path of each variant's lineage.
-        seed: of the bootstrap, which draws genomes of each variant with replacement.
+        lineages: main lineage of each genome; that of the reference is `ROOT`.
+        own_paths: path of each genome's own Pango lineage.
+        lineage_paths: path of each main lineage.
+        seed: of the bootstrap, which draws genomes of each lineage with replacement.
     """
-    own = [i for i, variant in enumerate(variants) if variant != ROOT]
-    names = sorted({variants[i] for i in own})
-    paths = [variant_paths[name] for name in names]
-    inner, labels = distances[np.ix_(own, own)], [variants[i] for i in own]
+    own = [i for i, lineage in enumerate(lineages) if lineage != ROOT]
+    inner, labels = distances[np.ix_(own, own)], [lineages[i] for i in own]
     leaves = [str(i) for i in range(len(own))]
     genome_tree = average_linkage(inner, leaves)
-    together = [frozenset(leaf for leaf, v in zip(leaves, labels) if v == name) for name in names]
+    names = sorted(set(labels))
+    together = [frozenset(leaf for leaf, label in zip(leaves, labels) if label == name) for name in names]
     genome_clades = clades(genome_tree)
-    own_paths = path_distances([lineages[i] for i in own])
+    against_names = partial(_against_names, paths={name: lineage_paths[name] for name in names}, seed=seed)
     return Trees(
         names=names,
         num_genomes=len(own),
-        average_linkage=_against_paths(average_linkage, inner, labels, names, paths, seed),
-        neighbor_joining=_against_paths(neighbor_joining, distances, variants, names, paths, seed),
-        genome_cophenetic_correlation=cophenetic_correlation(leaf_distances(genome_tree, leaves), own_paths),
-        variants_in_one_clade=float(np.mean([members in genome_clades for members in together])),
+        average_linkage=against_names(average_linkage, inner, labels),
+        neighbor_joining=against_names(neighbor_joining, distances, lineages),
+        genome_cophenetic_correlation=cophenetic_correlation(genome_tree, leaves, [own_paths[i] for i in own]),
+        lineages_in_one_clade=float(np.mean([members in genome_clades for members in together])),
     )
 
 
-def _against_paths(
+def _against_names(
     method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], TreeNode],
     distances: Float[np.ndarray, "row row"],
-    variants: Sequence[str],
-    names: Sequence[str],
-    paths: Sequence[tuple[str, ...]],
+    lineages: Sequence[str],
+    paths: dict[str, Path],
     seed: int,
 ) -> LineageTree:
-    """One tree of the variants: the clades of the lineage names it has, with their support, and those against them."""
-    leaves = sorted(set(variants))
-    wanted = clades_of_paths(paths, names)
-    tree = method(between_groups(distances, variants, leaves), leaves)
+    """One tree of the lineages: the clades of the Pango names it has, with their support, and those against them.
+
+    Support is the share of resampled genome sets whose tree has the clade.
+    """
+    names, leaves = list(paths), sorted(set(lineages))
+    wanted = clades_of_paths(list(paths.values()), names)
+    tree = method(between_groups(distances, lineages, leaves), leaves)
     found = clades(tree)
-    support = _support(method, distances, variants, leaves, seed)
+    random = np.random.default_rng([seed, 5])
+    members = [np.array([i for i, lineage in enumerate(lineages) if lineage == name]) for name in leaves]
+    resampled: Counter[frozenset[str]] = Counter()
+    for _ in range(NUM_RESAMPLES):
+        drawn: Int[np.ndarray, "_"] = np.concatenate([random.choice(held, len(held)) for held in members])
+        labels = [lineages[i] for i in drawn.tolist()]
+        resampled.update(clades(method(between_groups(distances[np.ix_(drawn, drawn)], labels, leaves), leaves)))
     return LineageTree(
         newick=newick(tree) + ";",
         num_clades=len(found),
@@ -207,26 +220,8 @@ def _against_paths(
         least_robinson_foulds=max(0, len(names) - 2 - len(wanted)),
         num_contradicting=sum(not is_compatible(clade, wanted) for clade in found),
         wanted=[
-            WantedClade(clade=sorted(clade), found=clade in found, support=support.get(clade, 0.0))
+            WantedClade(clade=sorted(clade), found=clade in found, support=resampled[clade] / NUM_RESAMPLES)
             for clade in sorted(wanted, key=sorted)
         ],
-        cophenetic_correlation=cophenetic_correlation(leaf_distances(tree, names), path_distances(paths)),
+        cophenetic_correlation=cophenetic_correlation(tree, names, list(paths.values())),
     )
-
-
-def _support(
-    method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], TreeNode],
-    distances: Float[np.ndarray, "row row"],
-    variants: Sequence[str],
-    leaves: Sequence[str],
-    seed: int,
-) -> dict[frozenset[str], float]:
-    """Share of resampled genome sets whose tree of variants has each clade."""
-    random = np.random.default_rng([seed, 5])
-    members = [np.array([i for i, v in enumerate(variants) if v == name]) for name in leaves]
-    counts: Counter[frozenset[str]] = Counter()
-    for _ in range(NUM_RESAMPLES):
-        drawn: Int[np.ndarray, "_"] = np.concatenate([random.choice(held, len(held)) for held in members])
-        labels = [variants[i] for i in drawn.tolist()]
-        counts.update(clades(method(between_groups(distances[np.ix_(drawn, drawn)], labels, leaves), leaves)))
-    return {clade: count / NUM_RESAMPLES for clade, count in counts.items()}

@@ -1,26 +1,31 @@
 """Genomes and windows as points: counts of codes and mean code vectors, of all levels, the coarse one or the fine one.
 
 Flow: GenomeCodes -> Representation(name, levels, matrix [row, dimension]) -> centered on train, rotated onto at most 50
-principal axes -> points. Every system gets the same treatment. It must not know labels.
+principal axes -> points, and for pictures a plane [row, 2] by UMAP, or t-SNE where umap-learn is missing. Every system
+gets the same treatment, and no score is taken from a plane. It must not know labels. Paper: section 6, Figure 5.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 
 from vqdna.studies.sars_cov_2.genome_codes import GenomeCodes, level_means
 
 MOST_AXES = 50
 COUNTS, VECTORS = "counts", "vectors"
 ALL, COARSE, FINE = "all", "coarse", "fine"
-
+NUM_NEIGHBORS = 15
+FEWEST_ON_A_PLANE = 4
 
 Rows: TypeAlias = Sequence[int] | Int[np.ndarray, "_"]
 
@@ -41,7 +46,6 @@ class Representation:
 
     @property
     def name(self) -> str:
-        """Kind and levels."""
         return f"{self.kind}, {self.levels}"
 
 
@@ -51,14 +55,14 @@ def representations(codes: GenomeCodes) -> list[Representation]:
     The vectors of all levels are the mean over levels, which for VQ and HRQ is the embedding that later stages read.
     """
     counts = codes.histograms()
-    last = len(codes.level_sizes) - 1
     named = {ALL: counts}
-    if last:
-        named |= {COARSE: codes.level_histogram(0, counts), FINE: codes.level_histogram(last, counts)}
+    by_level = codes.by_level(counts)
+    if len(by_level) > 1:
+        named |= {COARSE: by_level[0], FINE: by_level[-1]}
     found = [Representation(COUNTS, levels, _shares(matrix)) for levels, matrix in named.items()]
     means = level_means(codes)
     if means is not None:
-        vectors = {ALL: np.mean(means, axis=0)} | ({COARSE: means[0], FINE: means[last]} if last else {})
+        vectors = dict(zip(named, (np.mean(means, axis=0), means[0], means[-1])))
         found += [Representation(VECTORS, levels, matrix) for levels, matrix in vectors.items()]
     return found
 
@@ -69,17 +73,40 @@ def code_counts(codes: GenomeCodes) -> Representation:
 
 
 def principal_points(
-    representation: Representation, train: Rows, others: Sequence[Rows]
-) -> list[Float[np.ndarray, "row axis"]]:
-    """Points of train, then of each other part, on the axes that train varies along most; centered, not scaled."""
-    fitted = _dense(representation.matrix, train)
+    representation: Representation, train: Rows, test: Rows
+) -> tuple[Float[np.ndarray, "train_row axis"], Float[np.ndarray, "row axis"]]:
+    """Points of train and of test, on the axes that train varies along most; centered, not scaled."""
+    fitted, other = _dense(representation.matrix, train), _dense(representation.matrix, test)
     varying = np.ptp(fitted, axis=0) > 0
     if not varying.any():
-        return [np.zeros((len(rows), 1)) for rows in (train, *others)]
+        return np.zeros((len(train), 1)), np.zeros((len(test), 1))
     axes = max(1, min(MOST_AXES, len(fitted) - 1, int(varying.sum())))
     rotation = PCA(axes, svd_solver="full" if len(fitted) < 500 else "randomized", random_state=0)
-    points = [rotation.fit_transform(fitted[:, varying])]
-    return points + [rotation.transform(_dense(representation.matrix, rows)[:, varying]) for rows in others]
+    return rotation.fit_transform(fitted[:, varying]), rotation.transform(other[:, varying])
+
+
+def project(points: Float[np.ndarray, "row axis"], seed: int) -> tuple[Float[np.ndarray, "row 2"], str]:
+    """Points on a plane and the method: UMAP, t-SNE where umap-learn is missing, PCA for very few points."""
+    if len(points) < FEWEST_ON_A_PLANE or points.shape[1] < 2 or not np.ptp(points, axis=0).any():
+        flat = np.zeros((len(points), 2))
+        flat[:, : min(2, points.shape[1])] = points[:, :2]
+        return flat, "PCA"
+    scaled = points / np.abs(points).max()
+    if not has_umap():
+        perplexity = min(30.0, (len(points) - 1) / 3)
+        flat = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(scaled)
+        return np.asarray(flat, dtype=np.float64), "t-SNE (umap-learn is not installed)"
+    import umap
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns that a seed costs it its threads
+        neighbors = min(NUM_NEIGHBORS, len(points) - 1)
+        flat = umap.UMAP(n_neighbors=neighbors, random_state=seed).fit_transform(scaled)
+    return np.asarray(flat, dtype=np.float64), "UMAP"
+
+
+def has_umap() -> bool:
+    return find_spec("umap") is not None
 
 
 def _shares(counts: csr_matrix) -> csr_matrix:

@@ -1,30 +1,67 @@
-"""What the questions of the study are answered with, and the file of a step.
+"""What the questions of the study are answered with.
 
-Read by the study, the command and the page alike; on disk these are the keys of OUT/steps/<system>/<step>.json. Must
-not know how anything is measured.
+Read by the study, the command and the page alike. `FILE_KEYS` says what the files call a field whose name is another
+here, so that results of earlier versions stay readable. Must not know how anything is measured.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, PlainSerializer
 
+from vqdna.config import Values
 from vqdna.experiments.records import StoredRecord
+from vqdna.results import write_json
+
+FILE_KEYS = {
+    "lineage": "variant", "lineages": "variants", "per_lineage": "per_variant", "pango": "lineage",
+    "lineages_in_one_clade": "variants_in_one_clade", "in_silico": "planted", "num_in_silico": "num_planted",
+    "in_silico_seen": "planted_seen", "changes_per_mutation": "flips_per_planted", "coarse_and_fine": "claims",
+    "by_date": "by date",
+}  # fmt: skip
+DIGITS = 4
+KEYS = ConfigDict(alias_generator=lambda name: FILE_KEYS.get(name, name), populate_by_name=True)
+
+Measured = Annotated[float, PlainSerializer(lambda value: round(value, DIGITS), return_type=float)]
+"""A number that files hold with the digits that mean something, so that they stay small."""
+
+AnswerT = TypeVar("AnswerT")
 
 
-class Found(BaseModel):
-    """Base of the answers."""
+class Found(StoredRecord):
+    """Base of the study's records: keys that this version does not know are kept."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, **KEYS)
+
+    def as_json(self) -> Values:
+        """The record as its file has it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def write(self, path: Path) -> None:
+        """JSON file at `path`, written atomically."""
+        write_json(path, self.as_json())
+
+
+class ByUnit(Found, Generic[AnswerT]):
+    """One answer for whole genomes and one for windows."""
+
+    genomes: AnswerT
+    windows: AnswerT
 
 
 class ScoreInterval(Found):
     """A score, and the middle 95 % of its values over resampled genomes."""
 
-    value: float
-    low: float
-    high: float
+    value: Measured
+    low: Measured
+    high: Measured
+
+    def text(self, *, scale: float = 1, digits: int = 1) -> str:
+        """Score and interval, such as `56.4 (55.0 to 57.9)`."""
+        value, low, high = (f"{scale * part:.{digits}f}" for part in (self.value, self.low, self.high))
+        return value if low == high == value else f"{value} ({low} to {high})"
 
 
 class SeparationScores(Found):
@@ -35,10 +72,14 @@ class SeparationScores(Found):
     adjusted_mutual_information: ScoreInterval
 
 
+Separation = ByUnit[dict[str, SeparationScores]]
+"""Scores by the name of the representation."""
+
+
 class PlaneView(Found):
     """Points on a plane, and the method that laid them there."""
 
-    points: list[list[float]]
+    points: list[list[Measured]]
     method: str
 
 
@@ -49,12 +90,10 @@ class PlaneUnit(Found):
     views: dict[str, PlaneView]
 
 
-class Plane(Found):
+class Plane(ByUnit[PlaneUnit]):
     """Genomes and windows as a picture shows them; no score is taken from it."""
 
-    variants: list[str]
-    genomes: PlaneUnit
-    windows: PlaneUnit
+    lineages: list[str]
 
 
 class LevelFindings(Found):
@@ -66,17 +105,17 @@ class LevelFindings(Found):
             shuffled lineages.
         num_places: places at which genomes differ.
         mutation_share: share of the bits of a mutation's presence that the best place near it tells, by group.
-        planted_seen: share of the in-silico mutations that change any code, by effect.
-        flips_per_planted: codes that one of them changes.
+        in_silico_seen: share of the in-silico mutations that change any code, by effect.
+        changes_per_mutation: codes that one of them changes.
     """
 
     level: int
     lineage_share: ScoreInterval
-    lineage_share_by_chance: float
+    lineage_share_by_chance: Measured
     num_places: int
     mutation_share: dict[str, ScoreInterval | None]
-    planted_seen: dict[str, ScoreInterval | None]
-    flips_per_planted: dict[str, float]
+    in_silico_seen: dict[str, ScoreInterval | None]
+    changes_per_mutation: dict[str, Measured]
 
 
 class CoarseAndFine(Found):
@@ -84,21 +123,19 @@ class CoarseAndFine(Found):
 
     levels: list[LevelFindings]
     num_mutations: dict[str, int]
-    num_planted: dict[str, int]
+    num_in_silico: dict[str, int]
     coarse_minus_fine_lineage: ScoreInterval | None = None
     fine_minus_coarse_seen: ScoreInterval | None = None
     verdict: str | None = None
 
 
 class PrecisionAndRecall(Found):
-    """Of mutated bases read off codes."""
-
     precision: ScoreInterval
     recall: ScoreInterval
 
 
 class Recovery(Found):
-    """Mutated bases: true ones, found ones, and how well they agree, exactly and two bases off."""
+    """Mutated bases read off codes: true ones, found ones, and how well they agree, exactly and two bases off."""
 
     num_sites: int
     num_found: int
@@ -113,30 +150,41 @@ class KnownMutation(Found):
     position: int
     change: str
     defining: bool
-    carried: float
-    found: float
+    carried: Measured
+    found: Measured
+
+    @property
+    def is_told(self) -> bool:
+        """Whether codes tell it in most of the genomes that carry it."""
+        return self.found > 0.5
 
 
 class LineageTrack(Found):
-    """Where the codes of one lineage's genomes differ from the reference's, and what became of its known mutations."""
+    """Where the codes of one lineage's genomes differ from the reference's, and what became of its known mutations.
 
-    variant: str
+    Attributes:
+        start: first base of each place where they differ; `share` the share of the genomes, level by level.
+        num_known: known substitutions, which `mutations` lists.
+        known_recall: share of those carried whose base codes tell exactly.
+    """
+
+    lineage: str
     num_genomes: int
-    mean_mutations: float
-    mean_changed_positions: float
-    start: list[int]
-    share: list[list[float]]
-    mutations: list[KnownMutation]
+    mean_mutations: Measured
+    mean_changed_positions: Measured
+    start: list[int] = []
+    share: list[list[Measured]] = []
+    mutations: list[KnownMutation] = []
     num_known: int
     num_known_deletions: int
-    known_recall: float | None
+    known_recall: Measured | None
 
 
 class Tracks(Found):
     """Code changes along the genome, and the mutated bases read off them."""
 
     recovery: Recovery
-    variants: list[LineageTrack]
+    lineages: list[LineageTrack]
     footprint_bases: int
 
 
@@ -147,8 +195,8 @@ class ShownMarker(Found):
     start: int
     end: int
     code: int
-    held: float
-    elsewhere: float
+    held: Measured
+    elsewhere: Measured
     motif: str
     reference: str
     motif_start: int
@@ -159,10 +207,10 @@ class ShownMarker(Found):
 class LineageMarkers(Found):
     """How many places mark a lineage, level by level, how they hold on test, and the best of them."""
 
-    variant: str
+    lineage: str
     num_markers: list[int]
-    mean_held_on_test: float | None
-    mean_elsewhere_on_test: float | None
+    mean_held_on_test: Measured | None
+    mean_elsewhere_on_test: Measured | None
     best: list[ShownMarker]
 
 
@@ -178,11 +226,11 @@ class WantedClade(Found):
 
     clade: list[str]
     found: bool
-    support: float
+    support: Measured
 
 
 class LineageTree(Found):
-    """A tree of the lineages against the hierarchy that their names spell out."""
+    """A tree of the lineages against the hierarchy that their Pango names spell out."""
 
     newick: str
     num_clades: int
@@ -192,56 +240,33 @@ class LineageTree(Found):
     least_robinson_foulds: int
     num_contradicting: int
     wanted: list[WantedClade]
-    cophenetic_correlation: float | None
+    cophenetic_correlation: Measured | None
 
 
 class Trees(Found):
-    """Trees of the lineages by two methods, and how a tree of the genomes agrees with their own lineages."""
+    """Trees of the lineages by two methods, and how a tree of the genomes agrees with their own Pango lineages."""
 
     names: list[str]
     num_genomes: int
     average_linkage: LineageTree
     neighbor_joining: LineageTree
-    genome_cophenetic_correlation: float | None
-    variants_in_one_clade: float
+    genome_cophenetic_correlation: Measured | None
+    lineages_in_one_clade: Measured
 
 
-class FineTuned(Found):
+TreesBySource = dict[str, Trees]
+"""Trees from code `counts`, and from codes at their `places`, where they have any."""
+
+LinearScores = dict[str, ByUnit[dict[str, ScoreInterval]]]
+"""Macro-F1 of the linear probe by split and representation."""
+
+
+class FineTuned(ByUnit[ScoreInterval]):
     """Macro-F1 of a fine-tuned encoder, and of probes on counts of the same windows (`controls`)."""
 
-    windows: ScoreInterval
-    genomes: ScoreInterval
     num_windows: dict[str, int]
     num_genomes: int
-    dev: dict[str, float | None]
+    dev: dict[str, Measured | None]
     parameters: dict[str, int]
-    seconds: float
+    seconds: Measured
     controls: dict[str, ScoreInterval] = {}
-
-
-class SplitSizes(Found):
-    """Genomes of each part, and how much of test is of lineages that train has not."""
-
-    num_genomes: dict[str, int]
-    per_variant: dict[str, dict[str, int]]
-    cutoff: str | None
-    test_of_unseen_lineages: float
-
-
-class SystemRecord(Found):
-    """A tokenizer under study."""
-
-    name: str
-    source: str
-    kind: str
-    level_sizes: list[int]
-    bases_per_position: float
-    context_bases: int
-
-
-class StepRecord(StoredRecord):
-    """The file of a step: everything that decides its numbers, its time, and the answer (None: cannot be asked)."""
-
-    settings: dict[str, Any]
-    seconds: float
-    result: dict[str, Any] | None

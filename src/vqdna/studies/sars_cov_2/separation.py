@@ -1,4 +1,4 @@
-"""How well points of one variant lie together: silhouette, nearest neighbors, and clusters against variants.
+"""How well points of one lineage lie together: silhouette, nearest neighbors, and clusters against lineages.
 
 Flow: points of train and test [row, axis] with labels -> scores on test, each with a bootstrap interval over genomes;
 the windows of one genome are drawn together. It must not know what the points are made of. Paper: section 6, which
@@ -35,16 +35,20 @@ def separation(
 
     Args:
         train: points that neighbors are looked for among, and that clusters are found in.
-        train_labels: their variants.
+        train_labels: their lineages.
         test: points that are scored.
-        labels: their variants.
+        labels: their lineages.
         genomes: the genome each test point comes from.
         seed: of clusters and resamples.
     """
-    silhouettes = _silhouettes(test, labels)
+    # A silhouette needs two lineages, and fewer lineages than points.
+    has_silhouettes = 2 <= len(np.unique(labels)) < len(labels)
+    silhouettes = silhouette_samples(test, labels) if has_silhouettes else np.zeros(len(labels))
     neighbors = KNeighborsClassifier(min(NUM_NEIGHBORS, len(train))).fit(train, train_labels)
     hits = (neighbors.predict(test) == labels).astype(float)
-    clusters = _clusters(train, test, len(np.unique(train_labels)), seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fewer different points than clusters: then there are fewer clusters
+        clusters = KMeans(len(np.unique(train_labels)), n_init=10, random_state=seed).fit(train).predict(test)
 
     def agreement(rows: Int[np.ndarray, "_"]) -> float:
         return float(adjusted_mutual_info_score(labels[rows], clusters[rows]))
@@ -61,10 +65,7 @@ def bootstrap(
 ) -> ScoreInterval:
     """Score of all rows, with an interval from its values when groups of rows are drawn with replacement.
 
-    Args:
-        score: of the rows at the places it is given.
-        groups: rows that are drawn together.
-        seed: of the draws.
+    `score` is given the numbers of rows; the rows of a group are drawn together.
     """
     # Windows of one genome are no independent evidence: whole genomes are drawn, each with all of its rows.
     _, numbers = np.unique(groups, return_inverse=True)
@@ -85,21 +86,3 @@ def centered_interval(value: float, resampled: Float[np.ndarray, "draw"]) -> Sco
     """
     low, high = np.percentile(resampled, INTERVAL) - resampled.mean()
     return ScoreInterval(value=value, low=value + float(low), high=value + float(high))
-
-
-def _silhouettes(points: Float[np.ndarray, "row axis"], labels: Int[np.ndarray, "row"]) -> Float[np.ndarray, "row"]:
-    """Silhouette of each point; zero where there is one variant or as many as points."""
-    if not 2 <= len(np.unique(labels)) < len(labels):
-        return np.zeros(len(labels))
-    values: Float[np.ndarray, "row"] = silhouette_samples(points, labels)
-    return values
-
-
-def _clusters(
-    train: Float[np.ndarray, "train_row axis"], test: Float[np.ndarray, "row axis"], count: int, seed: int
-) -> Int[np.ndarray, "row"]:
-    """k-means clusters of train, as many as it has variants, and the one that each test point falls into."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fewer different points than clusters: then there are fewer clusters
-        found: Int[np.ndarray, "row"] = KMeans(count, n_init=10, random_state=seed).fit(train).predict(test)
-    return found

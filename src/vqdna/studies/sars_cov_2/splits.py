@@ -1,7 +1,8 @@
-"""Which genomes learn, choose and test: drawn at random, or the later ones held back to test.
+"""Which genomes learn, choose and test, and the windows cut from them.
 
-Flow: VariantGenomes -> Split(train, dev, test as numbers of genomes). A genome is in one split alone, and windows are
-cut afterwards, so no window of a test genome was ever trained on. It must not know codes.
+Flow: LineageGenomes -> Split(train, dev, test as numbers of genomes), drawn at random, or the later ones held back to
+test -> GenomeWindows of a part. A genome is in one part alone, and windows are cut afterwards, so no window of a test
+genome was ever trained on. It must not know codes.
 """
 
 from __future__ import annotations
@@ -11,24 +12,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from vqdna.errors import InputError
-from vqdna.studies.sars_cov_2.genomes import VariantGenome
-from vqdna.studies.sars_cov_2.results import SplitSizes
+from vqdna.genome import N
+from vqdna.studies.sars_cov_2.genomes import LineageGenome
+from vqdna.studies.sars_cov_2.summary import SplitSizes
 
 PARTS = ("train", "dev", "test")
 FEWEST = 6
-"""Genomes of a variant without which it is left out of a split."""
+"""Genomes of a lineage without which it is left out of a split."""
+
+GRID = 64
+MOST_N = 0.1
 
 
 @dataclass(frozen=True)
 class Split:
-    """Numbers of the genomes of each part, ascending.
+    """Numbers of the genomes that are learned from, chosen by and scored, ascending.
 
     Attributes:
-        train: learned from.
-        dev: chosen by.
-        test: scored.
         cutoff: the last date of train and dev where later genomes test; empty for a random split.
     """
 
@@ -38,73 +41,74 @@ class Split:
     cutoff: str = ""
 
     @property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Train, dev and test by name."""
+        return dict(zip(PARTS, (self.train, self.dev, self.test)))
+
+    @property
     def all(self) -> tuple[int, ...]:
-        """Every genome of it."""
         return tuple(sorted((*self.train, *self.dev, *self.test)))
 
-    def record(self, genomes: Sequence[VariantGenome]) -> SplitSizes:
-        """Sizes, and how much of test is of lineages that train has not."""
-        counts = {
-            part: dict(sorted(Counter(genomes[i].variant for i in getattr(self, part)).items())) for part in PARTS
-        }
-        known = {genomes[i].lineage for i in self.train}
-        unseen = sum(genomes[i].lineage not in known for i in self.test)
+    def record(self, genomes: Sequence[LineageGenome]) -> SplitSizes:
+        """Sizes, and how much of test is of Pango lineages that train has not."""
+        known = {genomes[i].pango for i in self.train}
+        counts = {part: Counter(genomes[i].lineage for i in held) for part, held in self.parts.items()}
         return SplitSizes(
-            num_genomes={part: len(getattr(self, part)) for part in PARTS},
-            per_variant=counts,
+            num_genomes={part: len(held) for part, held in self.parts.items()},
+            per_lineage={part: dict(sorted(held.items())) for part, held in counts.items()},
             cutoff=self.cutoff or None,
-            test_of_unseen_lineages=unseen / max(len(self.test), 1),
+            test_of_unseen_lineages=sum(genomes[i].pango not in known for i in self.test) / max(len(self.test), 1),
         )
 
 
-def random_split(genomes: Sequence[VariantGenome], sizes: Sequence[int], seed: int) -> Split:
-    """Genomes of each variant drawn into train, dev and test, in proportion to `sizes` where there are fewer.
+def random_split(genomes: Sequence[LineageGenome], sizes: Sequence[int], seed: int) -> Split:
+    """Genomes of each lineage drawn into train, dev and test, in proportion to `sizes` where there are fewer.
 
     Raises:
-        InputError: fewer than two variants have enough genomes.
+        InputError: fewer than two lineages have enough genomes.
     """
     random = np.random.default_rng([seed, 1])
-    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    parts: list[list[int]] = [[], [], []]
     for members in _members(genomes).values():
         drawn = random.permutation(members).tolist()
         start = 0
-        for part, count in zip(PARTS, _shares(len(drawn), sizes)):
-            parts[part] += drawn[start : start + count]
+        for part, count in zip(parts, _shares(len(drawn), sizes)):
+            part += drawn[start : start + count]
             start += count
-    return _checked({part: tuple(sorted(numbers)) for part, numbers in parts.items()}, genomes, "")
+    return _checked(parts, genomes, "")
 
 
-def date_split(genomes: Sequence[VariantGenome], sizes: Sequence[int], seed: int) -> Split | None:
+def date_split(genomes: Sequence[LineageGenome], sizes: Sequence[int], seed: int) -> Split | None:
     """Genomes up to a date learn and choose, later ones test; None where hardly any genome has a date.
 
-    The date is the earliest by which every variant that has enough dated genomes has a third of them.
+    The date is the earliest by which every lineage that has enough dated genomes has a third of them.
     """
     dated = {name: sorted(m, key=lambda i: genomes[i].date) for name, m in _members(genomes, dated=True).items()}
     if len(dated) < 2:
         return None
     cutoff = max(genomes[members[len(members) // 3]].date for members in dated.values())
     random = np.random.default_rng([seed, 2])
-    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    parts: list[list[int]] = [[], [], []]
+    train, dev, test = parts
     for members in dated.values():
         early = random.permutation([i for i in members if genomes[i].date <= cutoff]).tolist()
         late = random.permutation([i for i in members if genomes[i].date > cutoff]).tolist()
-        if not late:
-            continue
-        num_train, num_dev = _shares(len(early), sizes[:2])
-        parts["train"] += early[:num_train]
-        parts["dev"] += early[num_train : num_train + num_dev]
-        parts["test"] += late[: sizes[2]]
-    if len({genomes[i].variant for i in parts["test"]}) < 2:
+        if late:
+            num_train, num_dev = _shares(len(early), sizes[:2])
+            train += early[:num_train]
+            dev += early[num_train : num_train + num_dev]
+            test += late[: sizes[2]]
+    if len({genomes[i].lineage for i in test}) < 2:
         return None
-    return _checked({part: tuple(sorted(numbers)) for part, numbers in parts.items()}, genomes, cutoff)
+    return _checked(parts, genomes, cutoff)
 
 
-def _members(genomes: Sequence[VariantGenome], *, dated: bool = False) -> dict[str, list[int]]:
-    """Numbers of the genomes of each variant that has enough of them."""
+def _members(genomes: Sequence[LineageGenome], *, dated: bool = False) -> dict[str, list[int]]:
+    """Numbers of the genomes of each lineage that has enough of them."""
     members: dict[str, list[int]] = {}
     for number, genome in enumerate(genomes):
         if genome.date or not dated:
-            members.setdefault(genome.variant, []).append(number)
+            members.setdefault(genome.lineage, []).append(number)
     return {name: numbers for name, numbers in sorted(members.items()) if len(numbers) >= FEWEST}
 
 
@@ -117,10 +121,57 @@ def _shares(count: int, sizes: Sequence[int]) -> list[int]:
     return shares
 
 
-def _checked(parts: dict[str, tuple[int, ...]], genomes: Sequence[VariantGenome], cutoff: str) -> Split:
-    present = {genomes[i].variant for i in parts["train"]}
-    if len(present) < 2:
-        counts = Counter(genome.variant for genome in genomes)
+def _checked(parts: Sequence[Sequence[int]], genomes: Sequence[LineageGenome], cutoff: str) -> Split:
+    if len({genomes[i].lineage for i in parts[0]}) < 2:
+        counts = Counter(genome.lineage for genome in genomes)
         held = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        raise InputError(f"two variants with {FEWEST} or more different genomes are needed, got {held or 'none'}")
-    return Split(**parts, cutoff=cutoff)
+        raise InputError(f"two lineages with {FEWEST} or more different genomes are needed, got {held or 'none'}")
+    train, dev, test = (tuple(sorted(numbers)) for numbers in parts)
+    return Split(train, dev, test, cutoff)
+
+
+# Windows -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class GenomeWindows:
+    """Bases of windows in the order of their genomes, and the number of the genome that each comes from."""
+
+    base_ids: list[UInt8[np.ndarray, "_"]]
+    genome: Int[np.ndarray, "window"]
+
+    def __len__(self) -> int:
+        return len(self.base_ids)
+
+
+def cut_windows(
+    genomes: Sequence[LineageGenome], numbers: Sequence[int], *, size: int, per_genome: int, seed: int
+) -> GenomeWindows:
+    """`per_genome` windows of each genome in `numbers`; a genome's own draw, whatever others there are.
+
+    Places with more than a tenth N are drawn again; a genome that has none left is passed over.
+
+    Raises:
+        InputError: a genome is shorter than a window.
+    """
+    rows, owners = [], []
+    for number in numbers:
+        base_ids = genomes[number].base_ids
+        if len(base_ids) < size:
+            raise InputError(
+                f"genome '{genomes[number].name}' has {len(base_ids)} bases, fewer than a window of {size}"
+            )
+        # A generator for each genome, so that its windows do not hang on which other genomes were drawn. Places on a
+        # grid let windows of different genomes share tiles, which are then encoded once.
+        random = np.random.default_rng([seed, 6, number])
+        places = random.permutation((len(base_ids) - size) // GRID + 1) * GRID
+        windows = [base_ids[place : place + size] for place in places.tolist()]
+        good = [window for window in windows if (window >= N).mean() <= MOST_N][:per_genome]
+        rows += good
+        owners += [number] * len(good)
+    return GenomeWindows(rows, np.array(owners, np.int64))
+
+
+def tiled_windows(genome: LineageGenome, size: int) -> list[UInt8[np.ndarray, "_"]]:
+    """Windows of a genome end to end; what is left over at its end is in none."""
+    return [genome.base_ids[start : start + size] for start in range(0, len(genome.base_ids) - size + 1, size)]
