@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -30,6 +30,14 @@ MATCH, MISMATCH, GAP_FIRST, GAP_NEXT = 1, -3, 5, 1
 MISSING = -1
 _MUTATION = re.compile(rf"([{BASES}])(\d+)([{BASES}-])")
 _OPERATIONS = re.compile(r"(\d+)([=XID])")
+
+
+Reference: TypeAlias = UInt8[np.ndarray, "base"]
+Genome: TypeAlias = UInt8[np.ndarray, "other"]
+Places: TypeAlias = Int[np.ndarray, "base"]
+"""Place in the genome of each reference base, -1 where it has none."""
+
+Flags: TypeAlias = Bool[np.ndarray, "base"]
 
 
 class Anchor(NamedTuple):
@@ -78,21 +86,20 @@ class Alignment:
     """A genome against its reference.
 
     Attributes:
-        places: place in the genome of each reference base; -1 where it has none.
         open: reference bases that could not be aligned, in contrast to those that are lost.
         num_inserted: bases of the genome between aligned ones that the reference has not.
         compared: share of the reference's bases that stand against a known base.
         identity: share of those that are equal to it.
     """
 
-    places: Int[np.ndarray, "base"]
-    open: Bool[np.ndarray, "base"]
+    places: Places
+    open: Flags
     num_inserted: int
     compared: float
     identity: float
 
 
-def align(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> Alignment:
+def align(reference: Reference, genome: Genome) -> Alignment:
     """Alignment of a genome with a close reference; of a foreign one hardly a base is aligned.
 
     What stands before the first run of equal bases and behind the last is aligned without gaps, as far as both reach.
@@ -111,7 +118,7 @@ def align(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other
 
 
 @lru_cache(maxsize=8)
-def _diagonal(num_bases: int) -> tuple[Int[np.ndarray, "base"], Bool[np.ndarray, "base"]]:
+def _diagonal(num_bases: int) -> tuple[Places, Flags]:
     """Places of a genome without gaps, and that nothing is open."""
     # Thousands of genomes are kept, most of them without a gap: they share these two arrays, which are read-only.
     places, is_open = np.arange(num_bases), np.zeros(num_bases, bool)
@@ -119,7 +126,7 @@ def _diagonal(num_bases: int) -> tuple[Int[np.ndarray, "base"], Bool[np.ndarray,
     return places, is_open
 
 
-def _with_gaps(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> Alignment:
+def _with_gaps(reference: Reference, genome: Genome) -> Alignment:
     places = np.full(len(reference), MISSING, np.int64)
     is_open = np.ones(len(reference), bool)
     blocks = _blocks(reference, genome)
@@ -141,9 +148,7 @@ def _with_gaps(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "
     return _described(reference, genome, places, is_open & (places < 0))
 
 
-def mutations_of(
-    reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"], alignment: Alignment
-) -> list[Mutation]:
+def mutations_of(reference: Reference, genome: Genome, alignment: Alignment) -> list[Mutation]:
     """Substitutions and lost bases in order; N, and what could not be aligned, is no mutation."""
     aligned = alignment.places >= 0
     bases = np.full(len(reference), N, np.uint8)
@@ -157,14 +162,14 @@ def mutations_of(
     ]
 
 
-def _has_dense_differences(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "base"]) -> bool:
+def _has_dense_differences(reference: Reference, genome: Reference) -> bool:
     differs = (reference != genome) & (reference < N) & (genome < N)
     total = np.concatenate([[0], np.cumsum(differs)])
     reach = min(DENSE_REACH, len(differs))
     return bool((total[reach:] - total[:-reach] >= DENSE_DIFFERENCES).any()) if reach else False
 
 
-def _blocks(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]) -> list[Anchor]:
+def _blocks(reference: Reference, genome: Genome) -> list[Anchor]:
     """Runs of at least `ANCHOR_BASES` equal bases in one order; none of two foreign genomes."""
     blocks = _equal_runs(reference, genome, "NW")
     # Where an end of the genome is missing, an edit distance does not say where the bases before it belong: to spread
@@ -178,9 +183,7 @@ def _blocks(reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "oth
     return _without_overlaps(blocks, reference, genome)
 
 
-def _equal_runs(
-    reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"], mode: Literal["NW", "HW"]
-) -> list[Anchor]:
+def _equal_runs(reference: Reference, genome: Genome, mode: Literal["NW", "HW"]) -> list[Anchor]:
     """Long runs of equal bases on a way of the least edit distance; N is taken for whatever stands against it."""
     import edlib
 
@@ -203,9 +206,7 @@ def _equal_runs(
     ]
 
 
-def _without_overlaps(
-    blocks: list[Anchor], reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]
-) -> list[Anchor]:
+def _without_overlaps(blocks: list[Anchor], reference: Reference, genome: Genome) -> list[Anchor]:
     """The blocks, each as far to the right as its bases are equal, and cut off where the one before it reaches.
 
     Repeats on both sides of a gap leave its place open. So it always stands as far to the right as it can, which is
@@ -225,9 +226,7 @@ def _without_overlaps(
     return kept
 
 
-def _align_between(
-    reference: UInt8[np.ndarray, "base"], genome: UInt8[np.ndarray, "other"]
-) -> Int[np.ndarray, "base"] | None:
+def _align_between(reference: Reference, genome: Genome) -> Places | None:
     """Place of each reference base between two blocks, -1 where it is lost; None where it is too long to tell."""
     import parasail
 
@@ -238,9 +237,8 @@ def _align_between(
         return np.full(size, MISSING, np.int64)
     if size * other > MAX_CELLS:
         return None
-    found = parasail.nw_trace_striped_32(
-        from_base_ids(genome), from_base_ids(reference), GAP_FIRST, GAP_NEXT, _score_matrix()
-    )
+    letters, others = from_base_ids(reference), from_base_ids(genome)
+    found = parasail.nw_trace_striped_32(others, letters, GAP_FIRST, GAP_NEXT, _score_matrix())
     return _places(found.cigar.decode.decode(), size, 0)
 
 
@@ -255,7 +253,7 @@ def _score_matrix() -> Any:
     return scores
 
 
-def _places(cigar: str, num_bases: int, start: int) -> Int[np.ndarray, "base"]:
+def _places(cigar: str, num_bases: int, start: int) -> Places:
     """Place in the genome of each reference base by a CIGAR whose first operation is at `start` of the reference."""
     places = np.full(num_bases, MISSING, np.int64)
     place = 0
@@ -268,10 +266,10 @@ def _places(cigar: str, num_bases: int, start: int) -> Int[np.ndarray, "base"]:
 
 
 def _described(
-    reference: UInt8[np.ndarray, "base"],
-    genome: UInt8[np.ndarray, "other"],
-    places: Int[np.ndarray, "base"],
-    is_open: Bool[np.ndarray, "base"],
+    reference: Reference,
+    genome: Genome,
+    places: Places,
+    is_open: Flags,
 ) -> Alignment:
     aligned = np.flatnonzero(places >= 0)
     used = places[aligned]

@@ -9,7 +9,7 @@ as it is. It must not know lineages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -48,14 +48,14 @@ class CodeChanges:
     """Codes of genomes along the reference.
 
     Attributes:
-        reference: codes of the reference, [position, level].
-        grid: of the positions.
+        reference: codes of the reference.
         positions: for each genome, the reference positions at which some level differs or nothing is known.
         codes: for each genome, its codes there; -1 where nothing is known, -2 where the base is lost.
     """
 
     reference: Int[np.ndarray, "position level"]
     grid: PositionGrid
+    genomes: list[LineageGenome]
     positions: list[Int[np.ndarray, "_"]]
     codes: list[Int[np.ndarray, "_ level"]]
 
@@ -70,12 +70,11 @@ class CodeChanges:
         return changed
 
     def of(self, genomes: Sequence[int]) -> CodeChanges:
-        """The same of some genomes."""
-        return replace(self, positions=[self.positions[i] for i in genomes], codes=[self.codes[i] for i in genomes])
+        positions, codes = ([held[i] for i in genomes] for held in (self.positions, self.codes))
+        return CodeChanges(self.reference, self.grid, [self.genomes[i] for i in genomes], positions, codes)
 
     @cached_property
     def counts(self) -> Int[np.ndarray, "position level"]:
-        """Number of genomes whose code differs from the reference's."""
         counts = np.zeros(self.reference.shape, np.int64)
         for genome in range(len(self)):
             counts += self.of_genome(genome)
@@ -95,7 +94,7 @@ class CodeChanges:
 def code_changes(codes: GenomeCodes, genomes: Sequence[LineageGenome]) -> CodeChanges:
     """Changes of each genome; row 0 of the codes is the reference, row i + 1 genome i."""
     reference, grid = codes.codes(0).astype(np.int64), PositionGrid.of(codes.tokenizer)
-    changes = CodeChanges(reference, grid, [], [])
+    changes = CodeChanges(reference, grid, list(genomes), [], [])
     for row, genome in enumerate(genomes, 1):
         held = codes.codes(row)
         # A position is compared through the alignment: where its first base lies in the genome, and the code over it.
@@ -117,5 +116,4 @@ def _looks_at_unknown(genome: LineageGenome, num_positions: int, grid: PositionG
     starts = np.arange(num_positions) * grid.stride
     first = np.maximum(starts - grid.reach, 0)
     last = np.minimum(starts + grid.stride + grid.reach, len(unknown))
-    touched: Bool[np.ndarray, "position"] = total[last] > total[first]
-    return touched
+    return np.asarray(total[last] > total[first])

@@ -85,15 +85,8 @@ def fine_tuned_scores(
 ) -> FineTuned:
     """Macro-F1 of a LoRA fine-tuned encoder on test windows, and on whole genomes by the mean over their windows.
 
-    Args:
-        windows: of train, dev and test.
-        genomes: that they come from.
-        labels: class of each genome.
-        whole: numbers of the test genomes scored whole.
-        encoder: pre-trained run folder.
-        sizes: name the configuration of the fine-tuning.
-        out: folder of the run.
-        seed: of the fine-tuning.
+    The windows are those of train, dev and test; `labels` has the class of each of the genomes that they come from, and
+    `whole` the numbers of the test genomes that are scored whole.
     """
     wanted = {part: labels[held.genome] for part, held in windows.items()}
     train = labelled_from_text(list(windows["train"].base_ids), wanted["train"].tolist())

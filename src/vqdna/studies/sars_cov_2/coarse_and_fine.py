@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -37,14 +37,8 @@ EFFECTS: tuple[Effect, ...] = ("synonymous", "missense")
 """Of the in-silico mutations."""
 
 
-@dataclass(frozen=True, eq=False)
-class SiteTable:
-    """Which code each genome has at each varying place of one level, one column for each place and code.
-
-    Attributes:
-        held: 1 where a genome has the column's code at its place.
-        site: number of the place of each column.
-    """
+class SiteTable(NamedTuple):
+    """Varying places of one level: a column for each code at each, 1 where a genome has it, and the place's number."""
 
     held: csr_matrix
     site: Int[np.ndarray, "column"]
@@ -92,13 +86,13 @@ def site_table(changes: CodeChanges, level: int) -> SiteTable:
 
 
 def mutation_information(
-    changes: CodeChanges, genomes: Sequence[LineageGenome], mutations: Sequence[Mutation], level: int
+    changes: CodeChanges, mutations: Sequence[Mutation], level: int
 ) -> Float[np.ndarray, "mutation"]:
     """Share of the bits of a mutation's presence that the best place near it tells; one value for each mutation."""
     shares, grid = [], changes.grid
     reach = grid.positions(grid.reach) + 1
     for mutation in mutations:
-        present = np.array([mutation in genome.mutations for genome in genomes])
+        present = np.array([mutation in genome.mutations for genome in changes.genomes])
         own = mutation.position // grid.stride
         near = np.arange(max(0, own - reach), min(len(changes.reference), own + reach + 1))
         shared = [_shared_bits(codes, present) for codes in changes.at(near, level).T]
@@ -117,23 +111,13 @@ def frequent_mutations(genomes: Sequence[LineageGenome], knowledge: Knowledge) -
 
 
 def coarse_and_fine(
-    tokenizer: Tokenizer,
-    changes: CodeChanges,
-    genomes: Sequence[LineageGenome],
-    knowledge: Knowledge,
-    num_in_silico: int,
-    seed: int,
+    tokenizer: Tokenizer, changes: CodeChanges, knowledge: Knowledge, num_in_silico: int, seed: int
 ) -> CoarseAndFine:
     """What each level knows of lineages and of mutations, coarse against fine, and the verdict.
 
-    Args:
-        tokenizer: made the codes.
-        changes: codes of the genomes, which are of the test part.
-        genomes: in the order of the changes.
-        knowledge: tells defining mutations and effects.
-        num_in_silico: random substitutions of each effect made in the reference.
-        seed: of draws and resamples.
+    `changes` are those of test genomes; so many random substitutions of each effect are made in the reference.
     """
+    genomes = changes.genomes
     names = sorted({genome.lineage for genome in genomes})
     labels = np.array([names.index(genome.lineage) for genome in genomes])
     random = np.random.default_rng([seed, 4])
@@ -160,7 +144,7 @@ def coarse_and_fine(
                 lineage_share_by_chance=chance[level],
                 num_places=len(np.unique(tables[level].site)),
                 mutation_share={
-                    group: _mean_interval(mutation_information(changes, genomes, held, level), random)
+                    group: _mean_interval(mutation_information(changes, held, level), random)
                     for group, held in groups.items()
                 },
                 in_silico_seen={effect: _mean_interval(held.seen[:, level], random) for effect, held in made.items()},
@@ -203,7 +187,7 @@ def _entropies(
     """Bits of the codes at each place, summed over places; a draw without genomes has none."""
     shares = counts / np.maximum(total, 1e-12)
     bits = -(shares * np.log2(np.where(shares > 0, shares, 1)))
-    return np.asarray((per_site @ bits).sum(axis=0), dtype=np.float64)
+    return np.asarray((per_site @ bits).sum(axis=0))
 
 
 def _shared_bits(codes: Int[np.ndarray, "genome"], present: Bool[np.ndarray, "genome"]) -> float:

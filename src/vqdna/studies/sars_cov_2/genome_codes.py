@@ -44,8 +44,7 @@ class GenomeCodes:
     has_fixed_positions: bool
 
     def codes(self, genome: int) -> Int[np.ndarray, "position level"]:
-        joined: Int[np.ndarray, "position level"] = np.concatenate([self.tiles[tile] for tile in self.rows[genome]])
-        return joined
+        return np.asarray(np.concatenate([self.tiles[tile] for tile in self.rows[genome]]))
 
     def histograms(self) -> csr_matrix:
         """How often each code occurs in each genome, levels side by side."""
@@ -60,7 +59,6 @@ class GenomeCodes:
         return csr_matrix(held @ by_tile)
 
     def by_level(self, counts: csr_matrix) -> list[csr_matrix]:
-        """Histograms taken apart into those of each level."""
         ends = np.cumsum([0, *self.tokenizer.level_sizes])
         return [counts[:, start:end] for start, end in pairwise(ends)]
 

@@ -67,7 +67,6 @@ class LineageGenome:
 
     @cached_property
     def mutations(self) -> frozenset[Mutation]:
-        """Its differences from the reference."""
         return frozenset(mutations_of(self.reference, self.base_ids, self.alignment))
 
     @property
@@ -185,7 +184,6 @@ def _genome(record: Record, knowledge: Knowledge, label: Label, seen: set[bytes]
 
 
 def _needed_care(record: Record, genome: LineageGenome) -> list[str]:
-    """What the record had that is handled."""
     met = {
         "with N (left out of comparisons)": bool((genome.base_ids >= N).any()),
         "with ambiguity codes (read as N)": record.num_ambiguous > 0,

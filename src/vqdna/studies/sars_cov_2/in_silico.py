@@ -71,7 +71,11 @@ def mutate(tokenizer: Tokenizer, reference: UInt8[np.ndarray, "base"], mutations
     """What codes make of each mutation, ascending, by itself; those out of each other's reach share a genome."""
     grid = PositionGrid.of(tokenizer)
     reach = grid.positions(grid.reach) + 1
-    groups = _apart(mutations, 2 * (reach + 1) * grid.stride)
+    places = np.array([mutation.position for mutation in mutations])
+    apart, every = 2 * (reach + 1) * grid.stride, 1
+    while (places[every:] - places[:-every] <= apart).any():
+        every += 1
+    groups = [range(first, len(mutations), every) for first in range(every)]
     genomes = [reference, *(_mutated(reference, [mutations[i] for i in held]) for held in groups)]
     codes = encode_genomes(tokenizer, genomes)
     before = codes.codes(0)
@@ -83,19 +87,6 @@ def mutate(tokenizer: Tokenizer, reference: UInt8[np.ndarray, "base"], mutations
             inside = (at >= 0) & (at < len(changed))
             changes[i, inside] = changed[at[inside]]
     return InSilico(tuple(mutations), grid.stride, changes)
-
-
-def _apart(mutations: Sequence[Mutation], distance: int) -> list[list[int]]:
-    """Numbers of the mutations in as many groups as it takes to keep those of a group apart."""
-    groups: list[list[int]] = []
-    for i, mutation in enumerate(mutations):
-        fitting = (g for g in groups if mutation.position - mutations[g[-1]].position > distance)
-        group = next(fitting, None)
-        if group is None:
-            groups.append([i])
-        else:
-            group.append(i)
-    return groups
 
 
 def _mutated(reference: UInt8[np.ndarray, "base"], mutations: Sequence[Mutation]) -> UInt8[np.ndarray, "base"]:

@@ -61,8 +61,6 @@ class Lineage(StrictModel):
 
 
 class KnowledgeFile(StrictModel):
-    """The file as it is written."""
-
     name: str
     num_bases: int = Field(ge=1)
     genes: tuple[Gene, ...] = ()
@@ -106,7 +104,6 @@ class Knowledge:
 
     @cached_property
     def paths(self) -> dict[str, tuple[str, ...]]:
-        """Path of each main lineage."""
         return {one.name: self.path(one.pango) for one in self.file.lineages}
 
     def lineage_of(self, label: str) -> str | None:

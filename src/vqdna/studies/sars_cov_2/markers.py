@@ -37,13 +37,10 @@ class Marker(NamedTuple):
 
 
 def markers(
-    changes: CodeChanges,
-    genomes: Sequence[LineageGenome],
-    train: Sequence[int],
-    test: Sequence[int],
-    knowledge: Knowledge,
+    changes: CodeChanges, train: Sequence[int], test: Sequence[int], knowledge: Knowledge
 ) -> list[LineageMarkers]:
     """For each lineage, how many places mark it by their code, how they hold on test, and the best of them."""
+    genomes = changes.genomes
     levels = range(changes.reference.shape[1])
     # Places where a hundredth of the genomes differs from the reference, and the codes there.
     places = [np.flatnonzero(changes.counts[:, level] >= max(1, len(changes) // 100)) for level in levels]

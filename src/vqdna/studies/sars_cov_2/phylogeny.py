@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,6 +24,7 @@ from vqdna.studies.sars_cov_2.results import LineageTree, Trees, WantedClade
 if TYPE_CHECKING:
     from skbio import DistanceMatrix, TreeNode
 
+Distances: TypeAlias = Float[np.ndarray, "row row"]
 Clades = frozenset[frozenset[str]]
 Path = tuple[str, ...]
 """Steps from the root to a Pango lineage."""
@@ -32,38 +33,24 @@ ROOT = "reference"
 NUM_RESAMPLES = 100
 
 
-def site_distances(changes: CodeChanges, rows: Sequence[int | None]) -> Float[np.ndarray, "row row"]:
-    """Share of positions whose codes, all levels together, differ between two genomes; None is the reference."""
-    # Two genomes agree at a place unless one of them differs from the reference there. So it is enough to count, over
-    # the changed (place, codes) alone, where either changed, less where both changed to the same codes.
-    held = [
-        [] if row is None else [*zip(changes.positions[row].tolist(), map(tuple, changes.codes[row].tolist()))]
-        for row in rows
-    ]
-    columns = {key: column for column, key in enumerate(sorted(set().union(*held)))}
-    places = np.array([place for place, _ in columns], np.int64)
-    ends = np.cumsum([0, *map(len, held)])
-    ours = csr_matrix(
-        (np.ones(ends[-1]), [columns[key] for keys in held for key in keys], ends), shape=(len(rows), len(columns))
-    )
-    by_place = csr_matrix(
-        (np.ones(len(places)), (np.arange(len(places)), places)), (len(places), len(changes.reference))
-    )
-    changed = ours @ by_place
-    each = np.asarray(changed.sum(axis=1))
-    either = each + each.T - (changed @ changed.T).toarray()
-    equal = (ours @ ours.T).toarray()
-    return np.asarray((either - equal) / len(changes.reference), dtype=np.float64)
+def site_distances(changes: CodeChanges, rows: Sequence[int]) -> Distances:
+    """Share of positions whose codes, all levels together, differ between two of: the reference, then the rows."""
+    held, num_levels = changes.of(rows), changes.reference.shape[1]
+    # Two genomes agree at a place where neither differs from the reference, so the changed places are enough.
+    at = np.unique(np.concatenate(held.positions))
+    codes = np.stack([held.at(at, level) for level in range(num_levels)], axis=-1)
+    codes = np.concatenate([changes.reference[at][None], codes])
+    _, joint = np.unique(codes.reshape(-1, num_levels), axis=0, return_inverse=True)
+    shares = pdist(joint.reshape(len(codes), -1), "hamming")
+    return np.asarray(squareform(np.rint(shares * len(at))) / len(changes.reference))
 
 
-def profile_distances(counts: csr_matrix, rows: Sequence[int]) -> Float[np.ndarray, "row row"]:
+def profile_distances(counts: csr_matrix, rows: Sequence[int]) -> Distances:
     """Euclidean distances between the code counts of genomes, places left out."""
     return np.asarray(squareform(pdist(counts[np.asarray(rows)].toarray())), dtype=np.float64)
 
 
-def between_groups(
-    distances: Float[np.ndarray, "row row"], groups: Sequence[str], names: Sequence[str]
-) -> Float[np.ndarray, "name name"]:
+def between_groups(distances: Distances, groups: Sequence[str], names: Sequence[str]) -> Distances:
     """Mean distance between the rows of every two groups, zero on the diagonal."""
     held = np.array([[group == name for group in groups] for name in names], float)
     held /= held.sum(axis=1, keepdims=True)
@@ -72,14 +59,14 @@ def between_groups(
     return np.asarray(means, dtype=np.float64)
 
 
-def average_linkage(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> TreeNode:
+def average_linkage(distances: Distances, names: Sequence[str]) -> TreeNode:
     """Hierarchical clustering of a distance matrix; every leaf is equally far from the root."""
     from skbio.tree import upgma
 
     return upgma(_matrix(distances, names))
 
 
-def neighbor_joining(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> TreeNode:
+def neighbor_joining(distances: Distances, names: Sequence[str]) -> TreeNode:
     """Neighbor-joining tree hung up where `ROOT`, one of the names, joins; negative branches have no length.
 
     Reference: Saitou and Nei 1987, "The neighbor-joining method".
@@ -93,7 +80,7 @@ def neighbor_joining(distances: Float[np.ndarray, "name name"], names: Sequence[
     return tree
 
 
-def _matrix(distances: Float[np.ndarray, "name name"], names: Sequence[str]) -> DistanceMatrix:
+def _matrix(distances: Distances, names: Sequence[str]) -> DistanceMatrix:
     from skbio import DistanceMatrix
 
     symmetric = (distances + distances.T) / 2
@@ -106,7 +93,7 @@ def clades(tree: TreeNode) -> Clades:
     return frozenset(tree.subsets())
 
 
-def leaf_distances(tree: TreeNode, names: Sequence[str]) -> Float[np.ndarray, "name name"]:
+def leaf_distances(tree: TreeNode, names: Sequence[str]) -> Distances:
     """Length of the way between every two leaves."""
     return np.asarray(tree.cophenet().filter(list(names)).data, dtype=np.float64)
 
@@ -134,7 +121,7 @@ def is_compatible(clade: frozenset[str], clades: Clades) -> bool:
     return all(clade <= other or other <= clade or not clade & other for other in clades)
 
 
-def path_distances(paths: Sequence[Path]) -> Float[np.ndarray, "row row"]:
+def path_distances(paths: Sequence[Path]) -> Distances:
     """Steps from one leaf to the other through the last node that both paths share."""
 
     def steps(one: Path, other: Path) -> int:
@@ -156,7 +143,7 @@ def cophenetic_correlation(tree: TreeNode, names: Sequence[str], paths: Sequence
 
 
 def tree_record(
-    distances: Float[np.ndarray, "row row"],
+    distances: Distances,
     lineages: Sequence[str],
     own_paths: Sequence[Path],
     lineage_paths: dict[str, Path],
@@ -164,12 +151,7 @@ def tree_record(
 ) -> Trees:
     """Trees of the lineages and of the genomes, against the hierarchy of Pango names.
 
-    Args:
-        distances: between genomes; the reference is among them.
-        lineages: main lineage of each genome; that of the reference is `ROOT`.
-        own_paths: path of each genome's own Pango lineage.
-        lineage_paths: path of each main lineage.
-        seed: of the bootstrap, which draws genomes of each lineage with replacement.
+    The reference is among the genomes, its lineage being `ROOT`. Genomes of each lineage are resampled for support.
     """
     own = [i for i, lineage in enumerate(lineages) if lineage != ROOT]
     inner, labels = distances[np.ix_(own, own)], [lineages[i] for i in own]
@@ -190,8 +172,8 @@ def tree_record(
 
 
 def _against_names(
-    method: Callable[[Float[np.ndarray, "name name"], Sequence[str]], TreeNode],
-    distances: Float[np.ndarray, "row row"],
+    method: Callable[[Distances, Sequence[str]], TreeNode],
+    distances: Distances,
     lineages: Sequence[str],
     paths: dict[str, Path],
     seed: int,

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from vqdna.encoder.genome_encoder import load_encoder
+from vqdna.studies.sars_cov_2 import results
 from vqdna.studies.sars_cov_2.changes import CodeChanges, code_changes
 from vqdna.studies.sars_cov_2.classification import Parts, counts_score, fine_tuned_scores, linear_score
 from vqdna.studies.sars_cov_2.coarse_and_fine import coarse_and_fine
@@ -31,27 +32,11 @@ from vqdna.studies.sars_cov_2.representations import (
     project,
     representations,
 )
-from vqdna.studies.sars_cov_2.results import (
-    ByUnit,
-    CoarseAndFine,
-    FineTuned,
-    LinearScores,
-    Markers,
-    Plane,
-    PlaneUnit,
-    PlaneView,
-    ScoreInterval,
-    Separation,
-    SeparationScores,
-    Tracks,
-    TreesBySource,
-)
 from vqdna.studies.sars_cov_2.separation import separation
-from vqdna.studies.sars_cov_2.sites import SiteReader, site_recovery
+from vqdna.studies.sars_cov_2.sites import SiteReader, lineage_tracks, site_recovery
 from vqdna.studies.sars_cov_2.splits import PARTS, GenomeWindows, Split, cut_windows
 from vqdna.studies.sars_cov_2.summary import RANDOM, Sizes
 from vqdna.studies.sars_cov_2.systems import KMERS, System, kmer_system
-from vqdna.studies.sars_cov_2.tracks import lineage_tracks
 
 OWN_CODES = "codes of the encoder"
 """Name of the probe on counts of what the fine-tuned encoder reads."""
@@ -133,8 +118,6 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """One system, with its codes of the material."""
-
     material: Material
     system: System
 
@@ -151,7 +134,6 @@ class Asked:
 
     @cached_property
     def units(self) -> dict[str, Unit]:
-        """Genomes and windows."""
         labels, windows = self.material.labels, self.material.all_windows
         genomes = [Representation(view.kind, view.levels, view.matrix[1:]) for view in representations(self.codes)]
         views = representations(encode_genomes(self.system.tokenizer, windows.base_ids))
@@ -166,9 +148,8 @@ class Asked:
             self.__dict__.pop(name, None)
 
 
-def separation_step(asked: Asked) -> Separation:
-    """Scores of every representation of genomes and of windows, on test."""
-    found: dict[str, dict[str, SeparationScores]] = {}
+def separation_step(asked: Asked) -> results.Separation:
+    found: dict[str, dict[str, results.SeparationScores]] = {}
     for name, unit in asked.units.items():
         parts, labels = asked.material.parts(unit.genome), unit.labels
         train, test = parts["train"], parts["test"]
@@ -178,10 +159,10 @@ def separation_step(asked: Asked) -> Separation:
             found[name][view.name] = separation(
                 points, labels[train], scored, labels[test], unit.genome[test], asked.material.seed
             )
-    return Separation(**found)
+    return results.Separation(**found)
 
 
-def plane_step(asked: Asked) -> Plane | None:
+def plane_step(asked: Asked) -> results.Plane | None:
     """Test genomes and windows on a plane, by mean code vectors of all, coarse and fine levels; of one system."""
     material = asked.material
     if asked.system.name != material.shown or asked.system.tokenizer.vector_size is None:
@@ -193,55 +174,51 @@ def plane_step(asked: Asked) -> Plane | None:
         for view in unit.views:
             if view.kind != COUNTS:
                 plane, method = project(principal_points(view, parts["train"], parts["test"])[1], material.seed)
-                planes[view.levels] = PlaneView(points=np.round(plane, 3).tolist(), method=method)
-        units[name] = PlaneUnit(labels=unit.labels[parts["test"]].tolist(), views=planes)
-    return Plane(lineages=material.lineages, **units)
+                planes[view.levels] = results.PlaneView(points=np.round(plane, 3).tolist(), method=method)
+        units[name] = results.PlaneUnit(labels=unit.labels[parts["test"]].tolist(), views=planes)
+    return results.Plane(lineages=material.lineages, **units)
 
 
-def coarse_and_fine_step(asked: Asked) -> CoarseAndFine | None:
-    """Coarse against fine on test genomes."""
+def coarse_and_fine_step(asked: Asked) -> results.CoarseAndFine | None:
     if asked.changes is None:
         return None
-    material, test = asked.material, asked.material.rows["test"]
-    genomes, count = [material.chosen[i] for i in test], material.sizes.in_silico
-    tokenizer, changes = asked.system.tokenizer, asked.changes.of(test)
-    return coarse_and_fine(tokenizer, changes, genomes, material.knowledge, count, material.seed)
+    material, changes = asked.material, asked.changes.of(asked.material.rows["test"])
+    tokenizer, count = asked.system.tokenizer, material.sizes.in_silico
+    return coarse_and_fine(tokenizer, changes, material.knowledge, count, material.seed)
 
 
-def tracks_step(asked: Asked) -> Tracks | None:
+def tracks_step(asked: Asked) -> results.Tracks | None:
     """Where codes change along the genome, and how exactly that tells mutated bases, on test genomes."""
     if asked.changes is None:
         return None
-    material, knowledge, test = asked.material, asked.material.knowledge, asked.material.rows["test"]
+    material, knowledge = asked.material, asked.material.knowledge
     random = np.random.default_rng([material.seed, 7])
     drawn = draw_substitutions(knowledge, None, material.sizes.calibration, random)
     reader = SiteReader.of(mutate(asked.system.tokenizer, knowledge.reference, drawn))
-    genomes, changes = [material.chosen[i] for i in test], asked.changes.of(test)
-    sites = [reader.sites(changes.of_genome(number)) for number in range(len(genomes))]
-    return Tracks(
-        recovery=site_recovery(sites, genomes, material.seed),
-        lineages=lineage_tracks(changes, genomes, sites, knowledge),
+    changes = asked.changes.of(material.rows["test"])
+    sites = [reader.sites(changes.of_genome(number)) for number in range(len(changes))]
+    return results.Tracks(
+        recovery=site_recovery(sites, changes.genomes, material.seed),
+        lineages=lineage_tracks(changes, sites, knowledge),
         footprint_bases=reader.reach * reader.stride,
     )
 
 
-def markers_step(asked: Asked) -> Markers:
-    """Codes that mark a lineage, chosen on train, scored on test."""
+def markers_step(asked: Asked) -> results.Markers:
     material, train, test = asked.material, asked.material.rows["train"], asked.material.rows["test"]
     counts, lineages = asked.codes.histograms()[1:], [genome.lineage for genome in material.chosen]
-    placed = None
-    if asked.changes is not None:
-        placed = markers(asked.changes, material.chosen, train, test, material.knowledge)
-    return Markers(placed=placed, anywhere=free_markers(counts, asked.system.tokenizer.level_sizes, lineages, train))
+    anywhere = free_markers(counts, asked.system.tokenizer.level_sizes, lineages, train)
+    placed = None if asked.changes is None else markers(asked.changes, train, test, material.knowledge)
+    return results.Markers(placed=placed, anywhere=anywhere)
 
 
-def tree_step(asked: Asked) -> TreesBySource:
+def tree_step(asked: Asked) -> results.TreesBySource:
     """Trees from codes at their places and from code counts, of some test genomes of each lineage and the reference."""
     material, knowledge = asked.material, asked.material.knowledge
     chosen = material.test_rows(material.sizes.tree_genomes)
     distances = {"counts": profile_distances(asked.codes.histograms(), [0, *(row + 1 for row in chosen)])}
     if asked.changes is not None:
-        distances["places"] = site_distances(asked.changes, [None, *chosen])
+        distances["places"] = site_distances(asked.changes, chosen)
     genomes = [material.chosen[row] for row in chosen]
     lineages = [ROOT, *(genome.lineage for genome in genomes)]
     paths = [(), *(knowledge.path(genome.pango) for genome in genomes)]
@@ -250,12 +227,12 @@ def tree_step(asked: Asked) -> TreesBySource:
     }
 
 
-def linear_step(asked: Asked) -> LinearScores:
+def linear_step(asked: Asked) -> results.LinearScores:
     """Macro-F1 of the probe on counts, of genomes and of windows, for each split."""
     material = asked.material
-    found: LinearScores = {}
+    found: results.LinearScores = {}
     for name in material.splits:
-        scores: dict[str, dict[str, ScoreInterval]] = {}
+        scores: dict[str, dict[str, results.ScoreInterval]] = {}
         for unit_name, unit in asked.units.items():
             views = [view for view in unit.views if view.kind == COUNTS]
             parts = material.parts(unit.genome, name)
@@ -263,11 +240,11 @@ def linear_step(asked: Asked) -> LinearScores:
                 view.name: linear_score(view, parts, unit.labels, unit.genome, material.seed)
                 for view in (views if name == RANDOM else views[:1])
             }
-        found[name] = ByUnit[dict[str, ScoreInterval]](**scores)
+        found[name] = results.ByUnit[dict[str, results.ScoreInterval]](**scores)
     return found
 
 
-def fine_tuned_step(material: Material, encoder: Path, out: Path) -> FineTuned:
+def fine_tuned_step(material: Material, encoder: Path, out: Path) -> results.FineTuned:
     """A LoRA fine-tuned encoder on many windows of the random split, beside probes on counts of the same windows.
 
     The test windows are those that all systems read.

@@ -68,7 +68,6 @@ def representations(codes: GenomeCodes) -> list[Representation]:
 
 
 def code_counts(codes: GenomeCodes) -> Representation:
-    """Counts of all levels' codes in every row, as shares of its positions."""
     return Representation(COUNTS, ALL, _shares(codes.histograms()))
 
 
@@ -110,7 +109,6 @@ def has_umap() -> bool:
 
 
 def _shares(counts: csr_matrix) -> csr_matrix:
-    """Rows divided by their sums."""
     total = np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
     return csr_matrix(counts.multiply(1 / total[:, None]))
 
@@ -119,5 +117,4 @@ def _dense(
     matrix: csr_matrix | Float[np.ndarray, "row dimension"], rows: Rows
 ) -> Float[np.ndarray, "chosen dimension"]:
     chosen = matrix[np.asarray(rows, dtype=np.int64)]
-    dense: Float[np.ndarray, "chosen dimension"] = chosen.toarray() if isinstance(chosen, csr_matrix) else chosen
-    return dense
+    return np.asarray(chosen.toarray() if isinstance(chosen, csr_matrix) else chosen)

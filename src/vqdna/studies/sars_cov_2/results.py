@@ -36,11 +36,9 @@ class Found(StoredRecord):
     model_config = ConfigDict(frozen=True, **KEYS)
 
     def as_json(self) -> Values:
-        """The record as its file has it."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def write(self, path: Path) -> None:
-        """JSON file at `path`, written atomically."""
         write_json(path, self.as_json())
 
 
@@ -65,8 +63,6 @@ class ScoreInterval(Found):
 
 
 class SeparationScores(Found):
-    """How well points of one lineage lie together."""
-
     silhouette: ScoreInterval
     neighbor_accuracy: ScoreInterval
     adjusted_mutual_information: ScoreInterval
@@ -77,8 +73,6 @@ Separation = ByUnit[dict[str, SeparationScores]]
 
 
 class PlaneView(Found):
-    """Points on a plane, and the method that laid them there."""
-
     points: list[list[Measured]]
     method: str
 
@@ -181,8 +175,6 @@ class LineageTrack(Found):
 
 
 class Tracks(Found):
-    """Code changes along the genome, and the mutated bases read off them."""
-
     recovery: Recovery
     lineages: list[LineageTrack]
     footprint_bases: int

@@ -31,16 +31,7 @@ def separation(
     genomes: Int[np.ndarray, "row"],
     seed: int,
 ) -> SeparationScores:
-    """Scores of test points, with intervals.
-
-    Args:
-        train: points that neighbors are looked for among, and that clusters are found in.
-        train_labels: their lineages.
-        test: points that are scored.
-        labels: their lineages.
-        genomes: the genome each test point comes from.
-        seed: of clusters and resamples.
-    """
+    """Scores of test points with intervals; neighbors are looked for, and clusters found, among those of train."""
     # A silhouette needs two lineages, and fewer lineages than points.
     has_silhouettes = 2 <= len(np.unique(labels)) < len(labels)
     silhouettes = silhouette_samples(test, labels) if has_silhouettes else np.zeros(len(labels))

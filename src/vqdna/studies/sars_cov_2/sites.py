@@ -1,22 +1,25 @@
-"""Mutated bases read off changed codes: how exactly do codes tell where a genome differs from the reference?
+"""Code changes along the genome, and the mutated bases read off them: how exactly do codes tell a mutation's place?
 
 Flow: code changes [position, level] of a genome + footprint of a single change -> groups of changes out of each other's
-reach -> the fewest bases that explain a group, by likelihood -> sites, held against the true ones. Nothing of a
-genome's bases is looked at. It must not know lineages.
+reach -> the fewest bases that explain a group, by likelihood -> sites, held against the true ones, and against the
+known mutations of each lineage. Nothing of a genome's bases is looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vqdna.genome.intervals import Interval
+from vqdna.studies.sars_cov_2.changes import CodeChanges
 from vqdna.studies.sars_cov_2.genomes import LineageGenome
 from vqdna.studies.sars_cov_2.in_silico import InSilico
-from vqdna.studies.sars_cov_2.results import PrecisionAndRecall, Recovery
+from vqdna.studies.sars_cov_2.knowledge import Knowledge
+from vqdna.studies.sars_cov_2.results import KnownMutation, LineageTrack, PrecisionAndRecall, Recovery
 from vqdna.studies.sars_cov_2.separation import bootstrap
 
 COST = 6.0
@@ -28,6 +31,13 @@ STRAY = 1e-4
 MOST_SITES = 60
 LONGEST_GROUP = 400
 """Positions: behind a lost base that shifts all later codes of a stride, only where the run begins is told."""
+
+LEAST_SHARE = 0.25
+"""A place is on a track where this share of the lineage's genomes or more has a changed code."""
+
+
+Changes: TypeAlias = Bool[np.ndarray, "position level"]
+"""Whether a genome's code is another than the reference's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +63,14 @@ class SiteReader:
         """Positions on either side."""
         return int(self.footprint.shape[1] - 1) // 2
 
-    def sites(self, changes: Bool[np.ndarray, "position level"]) -> list[int]:
+    def sites(self, changes: Changes) -> list[int]:
         """Bases, 0-based on the reference, that explain the code changes if they are mutated."""
         at = np.flatnonzero(changes.any(axis=1))
         groups = np.split(at, np.flatnonzero(np.diff(at) > 2 * self.reach) + 1)
         spans = [(int(group[0]), int(group[-1]) + 1) for group in groups if len(group)]
         return [site for first, last in spans for site in self._group_sites(changes, first, last)]
 
-    def _group_sites(self, changes: Bool[np.ndarray, "position level"], first: int, last: int) -> list[int]:
+    def _group_sites(self, changes: Changes, first: int, last: int) -> list[int]:
         if last - first > LONGEST_GROUP:
             return [first * self.stride]
         start, end = max(0, first - 2 * self.reach), min(len(changes), last + 2 * self.reach)
@@ -71,7 +81,7 @@ class SiteReader:
             self.known[key] = [start * self.stride + base for base in own]
         return self.known[key]
 
-    def _explain(self, changes: Bool[np.ndarray, "position level"], first: int, last: int) -> list[int]:
+    def _explain(self, changes: Changes, first: int, last: int) -> list[int]:
         """Bases of the span, added one by one while the likelihood gains more than a site costs."""
         candidates = np.arange(
             max(0, first - self.reach) * self.stride, min(len(changes), last + self.reach) * self.stride
@@ -151,9 +161,49 @@ def _matches(found: Sequence[int], true: Sequence[Interval], tolerance: int) -> 
 
 
 def _log_likelihood(
-    changes: Bool[np.ndarray, "position level"], log_silence: Float[np.ndarray, "candidate position level"]
+    changes: Changes, log_silence: Float[np.ndarray, "candidate position level"]
 ) -> Float[np.ndarray, "candidate"]:
     """Log likelihood of the changes where each code keeps still with the given chance."""
     moves = np.log(-np.expm1(np.minimum(log_silence, -1e-12)))
-    total: Float[np.ndarray, "candidate"] = np.where(changes, moves, log_silence).sum(axis=(-2, -1))
-    return total
+    return np.asarray(np.where(changes, moves, log_silence).sum(axis=(-2, -1)))
+
+
+# Tracks --------------------------------------------------------------------------------------------------------------
+
+
+def lineage_tracks(changes: CodeChanges, sites: Sequence[Sequence[int]], knowledge: Knowledge) -> list[LineageTrack]:
+    """For each lineage, its track and what became of its known mutations; `sites` are those read in each genome."""
+    genomes, tracks = changes.genomes, []
+    for lineage in sorted({genome.lineage for genome in genomes}):
+        rows = [i for i, genome in enumerate(genomes) if genome.lineage == lineage]
+        changed = [changes.of_genome(row) for row in rows]
+        shares = np.mean(changed, axis=0)
+        places = np.flatnonzero(shares.max(axis=1) >= LEAST_SHARE)
+        substitutions = [m for m in sorted(knowledge.mutations[lineage]) if not m.is_deletion]
+        mutations = []
+        for mutation in substitutions:
+            told = [mutation.position in sites[row] for row in rows if mutation in genomes[row].mutations]
+            known = KnownMutation(
+                mutation=str(mutation),
+                position=mutation.position,
+                change=knowledge.change(mutation),
+                defining=mutation in knowledge.defining,
+                carried=len(told) / len(rows),
+                found=float(np.mean(told)) if told else 0.0,
+            )
+            mutations.append(known)
+        carried = sum(known.carried for known in mutations)
+        track = LineageTrack(
+            lineage=lineage,
+            num_genomes=len(rows),
+            mean_mutations=float(np.mean([len(genomes[row].mutations) for row in rows])),
+            mean_changed_positions=float(np.mean([held.any(axis=1).sum() for held in changed])),
+            start=(places * changes.grid.stride).tolist(),
+            share=np.round(shares[places], 3).tolist(),
+            mutations=mutations,
+            num_known=len(mutations),
+            num_known_deletions=len(knowledge.mutations[lineage]) - len(mutations),
+            known_recall=sum(known.found * known.carried for known in mutations) / carried if carried else None,
+        )
+        tracks.append(track)
+    return tracks

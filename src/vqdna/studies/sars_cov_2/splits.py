@@ -42,7 +42,6 @@ class Split:
 
     @property
     def parts(self) -> dict[str, tuple[int, ...]]:
-        """Train, dev and test by name."""
         return dict(zip(PARTS, (self.train, self.dev, self.test)))
 
     @property

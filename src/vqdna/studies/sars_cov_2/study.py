@@ -18,50 +18,17 @@ from pathlib import Path
 from rich.console import Console
 
 from vqdna.config import load_config
-from vqdna.errors import InputError
 from vqdna.experiments.cells import Cell, run_cells
-from vqdna.experiments.locks import locked
 from vqdna.experiments.records import known_record
 from vqdna.finetune.settings import FinetuneConfig
 from vqdna.results import command_line
-from vqdna.studies.sars_cov_2 import questions
+from vqdna.studies.sars_cov_2 import questions, results, summary
 from vqdna.studies.sars_cov_2.genomes import Intake, read_genomes, read_labels, read_reference
 from vqdna.studies.sars_cov_2.knowledge import SARS_COV_2, Knowledge, read_knowledge
 from vqdna.studies.sars_cov_2.questions import Asked, Material
-from vqdna.studies.sars_cov_2.results import (
-    CoarseAndFine,
-    FineTuned,
-    LinearScores,
-    Markers,
-    Plane,
-    Separation,
-    Tracks,
-    TreesBySource,
-)
 from vqdna.studies.sars_cov_2.splits import date_split, random_split
-from vqdna.studies.sars_cov_2.summary import (
-    BY_DATE,
-    RANDOM,
-    STUDY,
-    KnowledgeUsed,
-    NamedLineage,
-    Sizes,
-    SplitsMade,
-    StepRecord,
-    Steps,
-    StepSettings,
-    Summary,
-)
-from vqdna.studies.sars_cov_2.systems import (
-    BPE,
-    TRAINED,
-    System,
-    check_held_out,
-    given_system,
-    is_trained,
-    kmer_system,
-    trained_system,
-)
+from vqdna.studies.sars_cov_2.summary import BY_DATE, RANDOM, STUDY, Sizes, StepRecord, StepSettings, Summary
+from vqdna.studies.sars_cov_2.systems import BPE, TRAINED, Training, open_systems, shown_system
 
 SUMMARY_FILE = "summary.json"
 SCORES, FINE_TUNED = "scores", "fine-tuned encoder"
@@ -75,29 +42,25 @@ QUICK = Sizes(
 QUICK_TRAINED = ("hrq",)
 QUICK_VOCABULARY = ("training.steps=40", "training.batch_size=16", "data.evaluation_windows=16")
 STEPS: dict[str, tuple[type[StepRecord], Callable[[Asked], object]]] = {
-    "separation": (StepRecord[Separation], questions.separation_step),
-    "plane": (StepRecord[Plane], questions.plane_step),
-    "claims": (StepRecord[CoarseAndFine], questions.coarse_and_fine_step),
-    "tracks": (StepRecord[Tracks], questions.tracks_step),
-    "markers": (StepRecord[Markers], questions.markers_step),
-    "tree": (StepRecord[TreesBySource], questions.tree_step),
-    "linear": (StepRecord[LinearScores], questions.linear_step),
+    "separation": (StepRecord[results.Separation], questions.separation_step),
+    "plane": (StepRecord[results.Plane], questions.plane_step),
+    "claims": (StepRecord[results.CoarseAndFine], questions.coarse_and_fine_step),
+    "tracks": (StepRecord[results.Tracks], questions.tracks_step),
+    "markers": (StepRecord[results.Markers], questions.markers_step),
+    "tree": (StepRecord[results.TreesBySource], questions.tree_step),
+    "linear": (StepRecord[results.LinearScores], questions.linear_step),
 }
 """The questions by the names of their files, with what each is answered by."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the user gives.
+    """Files and folders of the user.
 
     Attributes:
-        genomes: FASTA files of the lineages.
-        reference: file of the reference genome.
         labels: table of names and labels; None reads the headers.
         training: genomes that vocabularies and BPE learn from; without any none is trained.
-        vocabularies: folders of vocabularies by name.
-        encoder: folder of the encoder that is fine-tuned; None leaves it out.
-        knowledge: file of genes, lineages and mutations.
+        encoder: is fine-tuned; None leaves it out.
     """
 
     genomes: tuple[Path, ...]
@@ -109,11 +72,7 @@ class Inputs:
     knowledge: Path = SARS_COV_2
 
     def read(self) -> tuple[Knowledge, Intake]:
-        """What is known of the virus, and its genomes.
-
-        Raises:
-            InputError: see `read_knowledge` and `read_genomes`.
-        """
+        """What is known of the virus, and its genomes; raises what `read_knowledge` and `read_genomes` do."""
         knowledge = read_knowledge(read_reference(self.reference), self.knowledge)
         return knowledge, read_genomes(self.genomes, knowledge, read_labels(self.genomes, self.labels))
 
@@ -130,16 +89,8 @@ def run_lineage_study(
 ) -> Summary:
     """Summary of the study, also written to `out`/summary.json, after running every step that is not there.
 
-    Args:
-        inputs: files.
-        out: folder of the study.
-        sizes: how much is looked at.
-        trained: systems to train; only where there are genomes to learn from.
-        vocabulary_overrides: changes to the configurations of the vocabularies.
-        seed: of every draw.
-        console: where progress is shown; None is standard error.
-
-    Processes that are started on one folder at once share the systems; the summary of the last to end is whole.
+    Systems are trained only where there are genomes to learn from. Processes that are started on one folder at once
+    share the systems; the summary of the last to end is whole.
 
     Raises:
         InputError: files at fault, no usable genomes, training genomes that hold the virus, a folder with steps of
@@ -152,7 +103,8 @@ def run_lineage_study(
     if (later := date_split(intake.kept, sizes.genomes, seed)) is not None:
         splits[BY_DATE] = later
     tell(f"{len(intake.kept)} genomes kept, {intake.num_refused} refused; {len(splits[RANDOM].all)} drawn")
-    systems = _systems(inputs, knowledge, out, trained, vocabulary_overrides, seed)
+    training = Training(trained, inputs.training, out / "vocabularies", vocabulary_overrides, seed)
+    systems = open_systems(training, inputs.vocabularies, knowledge)
     material = Material(knowledge, intake, splits, sizes, seed, shown_system(systems))
     asked = [Asked(material, system) for system in systems]
     steps = _steps(inputs, asked, out)
@@ -162,23 +114,14 @@ def run_lineage_study(
             one.forget()
 
     run_cells(steps, tell, after=forget)
-    summary = _summary(inputs, asked, steps, started)
-    summary.write(out / SUMMARY_FILE)
-    return summary
+    found = _summary(inputs, asked, steps, started)
+    found.write(out / SUMMARY_FILE)
+    return found
 
 
 @dataclass(frozen=True)
 class Step(Cell[StepRecord]):
-    """One question asked of one system.
-
-    Attributes:
-        step: name of the question.
-        system: name of the system.
-        out: folder of the study.
-        settings: everything that decides the numbers.
-        record: what its file holds.
-        ask: gives the answer.
-    """
+    """One question asked of one system: its settings decide the numbers, `record` is what its file holds."""
 
     step: str
     system: str
@@ -197,11 +140,9 @@ class Step(Cell[StepRecord]):
         return self.out / "steps" / self.system.replace(":", "-")
 
     def known(self) -> StepRecord | None:
-        """The answer of an earlier call."""
         return known_record(self.lock / f"{self.step}.json", self.record, self.settings.as_json(), "the study")
 
     def run(self) -> StepRecord:
-        """Asks, and writes the answer."""
         started = time.monotonic()
         answer = self.ask()
         record = self.record(settings=self.settings, seconds=round(time.monotonic() - started, 2), result=answer)
@@ -209,32 +150,7 @@ class Step(Cell[StepRecord]):
         return record
 
     def told(self, record: StepRecord) -> str:
-        """Its time."""
         return "cannot be asked" if record.result is None else f"{record.seconds:.0f} s"
-
-
-def shown_system(systems: Sequence[System]) -> str:
-    """The system of the pictures: the first of several levels with a code for every base, else the first."""
-    several = [s.name for s in systems if len(s.tokenizer.level_sizes) > 1 and s.tokenizer.bases_per_position == 1]
-    return several[0] if several else systems[0].name
-
-
-def _systems(
-    inputs: Inputs, knowledge: Knowledge, out: Path, trained: Sequence[str], overrides: Sequence[str], seed: int
-) -> list[System]:
-    """Every system: those that are trained here, those of the user, and k-mers; BPE is the last."""
-    learned: dict[str, System] = {}
-    if inputs.training and trained:
-        folder = out / "vocabularies"
-        with locked(folder) as ours:
-            if not all(is_trained(folder / name) for name in trained):
-                if not ours:
-                    raise InputError(f"{folder}: another process is training; start this one again when it is done")
-                check_held_out(inputs.training, knowledge.reference, knowledge.file.name)
-            learned = {name: trained_system(name, inputs.training, folder / name, overrides, seed) for name in trained}
-    bpe = [learned.pop(BPE)] if BPE in learned else []
-    given = [given_system(name, folder) for name, folder in inputs.vocabularies.items()]
-    return [*learned.values(), *given, kmer_system(), *bpe]
 
 
 def _steps(inputs: Inputs, asked: Sequence[Asked], out: Path) -> list[Step]:
@@ -261,12 +177,11 @@ def _steps(inputs: Inputs, asked: Sequence[Asked], out: Path) -> list[Step]:
         tuned = {"encoder": "/".join(inputs.encoder.parts[-2:]), "fine_tuning": config.model_dump(mode="json")}
         tune = partial(questions.fine_tuned_step, material, inputs.encoder, out / "fine_tuned")
         own = settings.model_copy(update=tuned)
-        steps.append(Step(SCORES, FINE_TUNED, out, own, StepRecord[FineTuned], tune))
+        steps.append(Step(SCORES, FINE_TUNED, out, own, StepRecord[results.FineTuned], tune))
     return steps
 
 
 def _summary(inputs: Inputs, asked: Sequence[Asked], steps: Sequence[Step], started: float) -> Summary:
-    """What is there of every step, and what it was asked of."""
     material, known = asked[0].material, asked[0].material.knowledge
     found: dict[str, dict[str, StepRecord]] = {name: {} for name in (*STEPS, SCORES)}
     for step in steps:
@@ -275,8 +190,7 @@ def _summary(inputs: Inputs, asked: Sequence[Asked], steps: Sequence[Step], star
             found[step.step][step.system] = answer
     seconds = sum(answer.seconds for by_system in found.values() for answer in by_system.values())
     training, encoder = len(inputs.training), inputs.encoder.parent.name if inputs.encoder else None
-    random, later = material.splits[RANDOM], material.splits.get(BY_DATE)
-    genomes = material.intake.kept
+    made = {name: split.record(material.intake.kept) for name, split in material.splits.items()}
     return Summary(
         study=STUDY,
         virus=known.file.name,
@@ -284,17 +198,17 @@ def _summary(inputs: Inputs, asked: Sequence[Asked], steps: Sequence[Step], star
         seed=material.seed,
         sizes=material.sizes,
         inputs=material.intake.record(inputs.genomes, inputs.labels, training, encoder),
-        splits=SplitsMade(random=random.record(genomes), by_date=None if later is None else later.record(genomes)),
+        splits=summary.SplitsMade(random=made[RANDOM], by_date=made.get(BY_DATE)),
         shown=material.shown,
-        knowledge=KnowledgeUsed(
+        knowledge=summary.KnowledgeUsed(
             num_bases=len(known.reference),
             genes=list(known.file.genes),
-            lineages=[NamedLineage(name=one.name, pango=one.pango) for one in known.file.lineages],
+            lineages=[summary.NamedLineage(name=one.name, pango=one.pango) for one in known.file.lineages],
             num_defining=len(known.defining),
         ),
         systems=[one.system.record() for one in asked],
         fine_tuned=found.pop(SCORES).get(FINE_TUNED),
-        steps=Steps.model_validate(found),
+        steps=summary.Steps.model_validate(found),
         seconds=round(seconds, 1),
         wall_seconds=round(time.monotonic() - started, 1),
     )

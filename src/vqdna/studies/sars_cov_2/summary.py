@@ -100,8 +100,6 @@ class Refused(Found):
 
 
 class InputsRead(Found):
-    """The user's files, and what was kept, handled and refused of their genomes."""
-
     num_records: int
     num_kept: int
     per_lineage: dict[str, int]
@@ -140,8 +138,6 @@ class KnowledgeUsed(Found):
 
 
 class SystemRecord(Found):
-    """A tokenizer under study."""
-
     name: str
     source: str
     kind: str
@@ -170,10 +166,8 @@ class Summary(Found):
 
     @property
     def level_sizes(self) -> dict[str, list[int]]:
-        """Codes of each level of each system."""
         return {system.name: system.level_sizes for system in self.systems}
 
     @property
     def tuned(self) -> FineTuned | None:
-        """Scores of the fine-tuned encoder, where there is one."""
         return None if self.fine_tuned is None else self.fine_tuned.result

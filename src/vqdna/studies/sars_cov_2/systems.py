@@ -7,17 +7,20 @@ tokenizer). What is there already is not trained again. It must not know the gen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vqdna.config import load_config
 from vqdna.errors import InputError
+from vqdna.experiments.locks import locked
 from vqdna.genome import N, read_sequences
 from vqdna.results import RESULTS_FILE
+from vqdna.studies.sars_cov_2.knowledge import Knowledge
 from vqdna.studies.sars_cov_2.summary import SystemRecord
 from vqdna.tokenizers import Tokenizer, load_tokenizer
 from vqdna.tokenizers.bpe import SETTINGS_FILE
@@ -35,13 +38,7 @@ K, MOST_SHARED = 14, 0.3
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A tokenizer under its name in the study.
-
-    Attributes:
-        name: as results and page have it.
-        source: configuration, folder or spec.
-        digest: of its settings and weights.
-    """
+    """A tokenizer under its name in the study, its configuration, folder or spec, and a digest of its weights."""
 
     name: str
     tokenizer: Tokenizer
@@ -58,7 +55,6 @@ class System:
         return cls(name, tokenizer, source, digest.hexdigest())
 
     def record(self) -> SystemRecord:
-        """What the results say of it."""
         return SystemRecord(
             name=self.name,
             source=self.source,
@@ -69,28 +65,60 @@ class System:
         )
 
 
-def trained_system(name: str, training: Sequence[Path], folder: Path, overrides: Sequence[str], seed: int) -> System:
-    """One of `TRAINED`, or BPE, which learns from the genomes unless it lies in the folder, finished."""
-    if name == BPE:
-        kept_bpe(folder, training, vocabulary_size=BPE_TOKENS, max_bases=BPE_BASES, seed=seed, repeated_names="number")
-        return System.open(name, str(folder), f"BPE of {BPE_TOKENS} tokens")
-    config = load_config(VocabularyConfig, TRAINED[name], "vocabulary", overrides)
-    run_vocabulary(config, genomes=training, out=folder, seed=seed)
-    return System.open(name, str(folder), f"configs/vocabulary/{TRAINED[name]}.yaml")
+class Training(NamedTuple):
+    """Systems to train, the genomes that they learn from, and the folder that holds them."""
+
+    names: Sequence[str]
+    genomes: Sequence[Path]
+    folder: Path
+    overrides: Sequence[str]
+    seed: int
 
 
-def is_trained(folder: Path) -> bool:
-    """Whether a vocabulary or BPE lies in the folder, finished."""
-    return (folder / RESULTS_FILE).is_file() or (folder / SETTINGS_FILE).is_file()
+def open_systems(training: Training, vocabularies: Mapping[str, Path], knowledge: Knowledge) -> list[System]:
+    """Every system: those that are trained here, unless they are there, those of the user, and k-mers; BPE is the last.
+
+    Raises:
+        InputError: the training genomes hold the virus, or another process is training.
+    """
+    learned, folder = [], training.folder
+    if training.genomes and training.names:
+        with locked(folder) as ours:
+            if not all(_is_trained(folder / name) for name in training.names):
+                if not ours:
+                    raise InputError(f"{folder}: another process is training; start this one again when it is done")
+                check_held_out(training.genomes, knowledge.reference, knowledge.file.name)
+            learned = [_trained(name, training) for name in training.names]
+    given = [
+        System.open(name, f"vq:{held}", "built-in" if name == BUILT_IN else held.name)
+        for name, held in vocabularies.items()
+    ]
+    opened = [*learned, *given, kmer_system()]
+    return sorted(opened, key=lambda system: system.name == BPE)
 
 
-def given_system(name: str, folder: Path) -> System:
-    """A vocabulary in a folder."""
-    return System.open(name, f"vq:{folder}", "built-in" if name == BUILT_IN else folder.name)
+def shown_system(systems: Sequence[System]) -> str:
+    """The system of the pictures: the first of several levels with a code for every base, else the first."""
+    several = [s.name for s in systems if len(s.tokenizer.level_sizes) > 1 and s.tokenizer.bases_per_position == 1]
+    return several[0] if several else systems[0].name
 
 
 def kmer_system() -> System:
     return System.open(KMERS, KMERS, KMERS)
+
+
+def _is_trained(folder: Path) -> bool:
+    return (folder / RESULTS_FILE).is_file() or (folder / SETTINGS_FILE).is_file()
+
+
+def _trained(name: str, training: Training) -> System:
+    folder, genomes, seed = training.folder / name, training.genomes, training.seed
+    if name == BPE:
+        kept_bpe(folder, genomes, vocabulary_size=BPE_TOKENS, max_bases=BPE_BASES, seed=seed, repeated_names="number")
+        return System.open(name, str(folder), f"BPE of {BPE_TOKENS} tokens")
+    config = load_config(VocabularyConfig, TRAINED[name], "vocabulary", training.overrides)
+    run_vocabulary(config, genomes=genomes, out=folder, seed=seed)
+    return System.open(name, str(folder), f"configs/vocabulary/{TRAINED[name]}.yaml")
 
 
 def check_held_out(files: Sequence[Path], reference: UInt8[np.ndarray, "base"], virus: str) -> None:
@@ -119,5 +147,4 @@ def _kmers(base_ids: UInt8[np.ndarray, "base"]) -> np.ndarray:
         bases = base_ids[place : place + count]
         numbers = numbers * 4 + np.minimum(bases, 3)
         known &= bases < N
-    kmers: np.ndarray = numbers[known]
-    return kmers
+    return np.asarray(numbers[known])

@@ -27,7 +27,6 @@ HIDDEN: Plotly = {"showticklabels": False, "showgrid": False}
 
 
 def plane_chart(title: str, unit: PlaneUnit, levels: str, names: Sequence[str], caption: str) -> Figure:
-    """Points on a plane, one color and symbol for each lineage."""
     points = unit.views[levels].points
     traces = []
     for number, name in enumerate(names):
@@ -137,7 +136,6 @@ def _gene_strip(genes: Sequence[Gene], num_bases: int, row: int) -> tuple[list[P
 def interval_chart(
     title: str, groups: Mapping[str, Mapping[str, ScoreInterval]], *, x: str, caption: str, percent: bool
 ) -> Figure:
-    """Points with intervals, a row for each name, a color for each group."""
     scale, unit = (100, " %") if percent else (1, "")
     names = list(dict.fromkeys(name for scores in groups.values() for name in scores))
     traces = []

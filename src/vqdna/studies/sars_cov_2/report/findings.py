@@ -23,7 +23,6 @@ def findings(summary: Summary) -> list[str]:
 
 
 def intake_sentence(summary: Summary) -> str:
-    """How many genomes were kept and drawn."""
     inputs, drawn = summary.inputs, summary.splits.random.num_genomes
     return (
         f"{inputs.num_kept:,} different genomes of {len(inputs.per_lineage)} lineages were usable, "
@@ -33,7 +32,6 @@ def intake_sentence(summary: Summary) -> str:
 
 
 def hypothesis_sentence(summary: Summary) -> str:
-    """The verdict on coarse and fine for the main system."""
     found = answers(summary.steps.coarse_and_fine).get(summary.shown)
     if found is None or found.coarse_minus_fine_lineage is None or found.fine_minus_coarse_seen is None:
         return ""
@@ -46,7 +44,6 @@ def hypothesis_sentence(summary: Summary) -> str:
 
 
 def separation_sentence(summary: Summary) -> str:
-    """Silhouettes of whole genomes, main system against 6-mers and BPE, and windows."""
     scores = answers(summary.steps.separation)
     parts = [
         f"{system} {scores[system].genomes[ALL_COUNTS].silhouette.value:.2f} and "
@@ -71,7 +68,6 @@ def separation_sentence(summary: Summary) -> str:
 
 
 def sites_sentence(summary: Summary) -> str:
-    """Exact recovery of mutated bases."""
     exact = {system: found.recovery.within_0 for system, found in answers(summary.steps.tracks).items()}
     parts = [f"{s} {100 * e.precision.value:.1f} % and {100 * e.recall.value:.1f} %" for s, e in exact.items()]
     if not parts:
@@ -80,7 +76,6 @@ def sites_sentence(summary: Summary) -> str:
 
 
 def tree_sentence(summary: Summary) -> str:
-    """Pango clades found by the tree of the main system and by 6-mers."""
     found, parts = answers(summary.steps.tree), []
     for system in dict.fromkeys((summary.shown, "kmer:6")):
         if "places" in found.get(system, {}):
@@ -94,7 +89,6 @@ def tree_sentence(summary: Summary) -> str:
 
 
 def classes_sentence(summary: Summary) -> str:
-    """Macro-F1 of windows and of genomes."""
     linear = answers(summary.steps.linear)
     parts = [f"{system} {100 * found[RANDOM].windows[ALL_COUNTS].value:.1f}" for system, found in linear.items()]
     if summary.tuned is not None:

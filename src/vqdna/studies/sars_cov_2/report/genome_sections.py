@@ -46,7 +46,6 @@ TREE_CAPTION = (
 
 
 def track_section(summary: Summary) -> Section | None:
-    """Code changes along the genome, and the bases read off them."""
     found = answers(summary.steps.tracks)
     if not found:
         return None
@@ -87,7 +86,6 @@ def _known_table(tracks: list[LineageTrack]) -> Table:
 
 
 def marker_section(summary: Summary) -> Section | None:
-    """Codes that mark a lineage."""
     found = answers(summary.steps.markers)
     tables = []
     if summary.shown in found and found[summary.shown].placed is not None:
@@ -128,7 +126,6 @@ def _marker_table(placed: list[LineageMarkers], num_levels: int) -> Table:
 
 
 def tree_section(summary: Summary) -> Section | None:
-    """Trees of the lineages against Pango's hierarchy."""
     found = answers(summary.steps.tree)
     if not found:
         return None
@@ -182,7 +179,6 @@ def _tree_rows(system: str, distance: str, trees: Trees) -> list[list[Cell]]:
 
 
 def class_section(summary: Summary) -> Section | None:
-    """Classification of windows and of whole genomes."""
     rows = []
     for system, found in answers(summary.steps.linear).items():
         splits = [found[RANDOM], found.get(BY_DATE)]

@@ -18,7 +18,6 @@ def answers(records: Mapping[str, StepRecord[AnswerT]]) -> dict[str, AnswerT]:
 
 
 def score_cell(score: ScoreInterval | None, scale: float = 100, digits: int = 1) -> Cell:
-    """Score with its interval behind it."""
     return Cell(MISSING) if score is None else Cell(score.text(scale=scale, digits=digits), score.value)
 
 
@@ -35,7 +34,6 @@ def count_cell(count: int, text: str = "") -> Cell:
 
 
 def level_name(level: int, count: int) -> str:
-    """Name of a level in tables."""
     if count == 1:
         return "its codes"
     end = " (coarse)" if level == 0 else " (fine)" if level == count - 1 else ""
@@ -43,11 +41,9 @@ def level_name(level: int, count: int) -> str:
 
 
 def representation_words(name: str) -> str:
-    """`counts, coarse` in words."""
     kind, _, levels = name.partition(", ")
     return f"{KIND_WORDS[kind]}, {LEVEL_WORDS[levels]}"
 
 
 def unit_words(summary: Summary) -> dict[str, str]:
-    """Genomes and windows in words."""
     return {"genomes": "whole genomes", "windows": f"windows of {summary.sizes.window:,} bases"}

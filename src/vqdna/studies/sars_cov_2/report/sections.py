@@ -37,7 +37,6 @@ LEVELS_CAPTION = (
 
 
 def lineage_sections(summary: Summary) -> list[Section]:
-    """Sections in reading order."""
     made = (
         plane_section, separation_section, hypothesis_section, track_section, marker_section, tree_section,
         class_section,
@@ -47,7 +46,6 @@ def lineage_sections(summary: Summary) -> list[Section]:
 
 
 def overview_section(summary: Summary) -> Section:
-    """What was found, and of how much."""
     facts = [
         ("genomes kept", f"{summary.inputs.num_kept:,}"),
         (
@@ -73,7 +71,6 @@ def overview_section(summary: Summary) -> Section:
 
 
 def plane_section(summary: Summary) -> Section | None:
-    """Embeddings on a plane, all levels, coarse and fine."""
     found = answers(summary.steps.plane).get(summary.shown)
     if found is None:
         return None
@@ -97,7 +94,6 @@ def plane_section(summary: Summary) -> Section | None:
 
 
 def separation_section(summary: Summary) -> Section | None:
-    """Scores of all systems and levels under one treatment."""
     found = answers(summary.steps.separation)
     if not found:
         return None
@@ -149,7 +145,6 @@ def _separation_figures(found: dict[str, dict[str, SeparationScores]], words: st
 
 
 def hypothesis_section(summary: Summary) -> Section | None:
-    """Coarse against fine."""
     found = answers(summary.steps.coarse_and_fine)
     rows = [_level_row(system, one, len(held.levels)) for system, held in found.items() for one in held.levels]
     if not rows:
@@ -181,7 +176,6 @@ def _level_row(system: str, found: LevelFindings, num_levels: int) -> list[Cell]
 
 
 def genome_section(summary: Summary) -> Section:
-    """What was kept, handled and refused."""
     inputs, tables = summary.inputs, []
     if inputs.refused:
         refused = [[Cell(one.reason), Cell(listed(one.examples)), count_cell(one.count)] for one in inputs.refused]
