@@ -22,10 +22,10 @@ from vqdna.finetune.settings import FinetuneConfig
 from vqdna.finetune.train import run_finetune
 from vqdna.studies.sars_cov_2.genome_codes import encode_genomes
 from vqdna.studies.sars_cov_2.genomes import LineageGenome
-from vqdna.studies.sars_cov_2.representations import Representation, code_counts
+from vqdna.studies.sars_cov_2.representations import Representation, representations
 from vqdna.studies.sars_cov_2.results import FineTuned, ScoreInterval
 from vqdna.studies.sars_cov_2.separation import bootstrap
-from vqdna.studies.sars_cov_2.splits import PARTS, GenomeWindows, tiled_windows
+from vqdna.studies.sars_cov_2.splits import PARTS, GenomeWindows
 from vqdna.studies.sars_cov_2.summary import Sizes
 from vqdna.tasks.loading import Splits, labelled_from_text
 from vqdna.tokenizers import Tokenizer
@@ -57,7 +57,7 @@ def counts_score(
     ends = np.cumsum([len(windows[part]) for part in PARTS])
     rows = dict(zip(PARTS, np.split(np.arange(len(genome)), ends[:-1])))
     codes = encode_genomes(tokenizer, [bases for part in PARTS for bases in windows[part].base_ids])
-    return linear_score(code_counts(codes), rows, labels[genome], genome, seed)
+    return linear_score(representations(codes)[0], rows, labels[genome], genome, seed)
 
 
 def macro_f1(
@@ -101,9 +101,11 @@ def fine_tuned_scores(
 
     predicted = predict_sequences(model, list(windows["test"].base_ids), name).argmax(axis=1)
     # A genome's class is the most probable one by the mean log probability of its windows; equal ones are read once.
-    tiles = [tiled_windows(genomes[i], len(windows["test"].base_ids[0])) for i in whole]
     distinct: dict[bytes, int] = {}
-    places = [[distinct.setdefault(tile.tobytes(), len(distinct)) for tile in held] for held in tiles]
+    places: list[list[int]] = []
+    for bases in (genomes[i].base_ids for i in whole):
+        tiles = [bases[start : start + sizes.window] for start in range(0, len(bases) - sizes.window + 1, sizes.window)]
+        places.append([distinct.setdefault(tile.tobytes(), len(distinct)) for tile in tiles])
     rows = [np.frombuffer(bases, np.uint8).copy() for bases in distinct]
     log = np.log(np.maximum(predict_sequences(model, rows, name), 1e-9))
     of_genomes = np.array([int(log[held].mean(axis=0).argmax()) for held in places])

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_matrix
 
 from vqdna.studies.sars_cov_2.alignment import Mutation
-from vqdna.studies.sars_cov_2.changes import CodeChanges
+from vqdna.studies.sars_cov_2.changes import LOST, CodeChanges
 from vqdna.studies.sars_cov_2.genomes import LineageGenome
 from vqdna.studies.sars_cov_2.in_silico import draw_substitutions, mutate
 from vqdna.studies.sars_cov_2.knowledge import Effect, Knowledge
@@ -48,10 +48,9 @@ def lineage_information(
     table: SiteTable, labels: Int[np.ndarray, "genome"], weights: Float[np.ndarray, "draw genome"]
 ) -> Float[np.ndarray, "draw"]:
     """Bits that codes share with lineages over the bits they have, both summed over places; one value per draw."""
-    sites, columns = np.unique(table.site, return_inverse=True)
-    if not len(sites):
+    if not len(table.site):
         return np.zeros(len(weights))
-    per_site = csr_matrix((np.ones(len(columns)), (columns, np.arange(len(columns)))))
+    per_site = csr_matrix((np.ones(len(table.site)), (table.site, np.arange(len(table.site)))))
     total = weights.sum(axis=1)
     codes = np.asarray(table.held.T @ weights.T)
     own = _entropies(codes, total, per_site)
@@ -67,22 +66,16 @@ def lineage_information(
 def site_table(changes: CodeChanges, level: int) -> SiteTable:
     """Codes at the places where at least a fiftieth of the genomes differs from the reference, and not all alike."""
     least = max(1, round(LEAST_SHARE * len(changes)))
-    places = np.flatnonzero(changes.counts[:, level] >= least)
-    codes = changes.at(places, level)
-    rows, columns, sites = [], [], []
-    width = 0
-    for number in range(len(places)):
-        values, inverse, counts = np.unique(codes[:, number], return_inverse=True, return_counts=True)
-        if counts.max() > len(codes) - least:
-            continue
-        rows.append(np.arange(len(codes)))
-        columns.append(inverse + width)
-        sites += [number] * len(values)
-        width += len(values)
-    if not rows:
-        return SiteTable(csr_matrix((len(codes), 0)), np.zeros(0, np.int64))
-    entries = (np.ones(len(rows) * len(codes)), (np.concatenate(rows), np.concatenate(columns)))
-    return SiteTable(csr_matrix(entries, shape=(len(codes), width)), np.array(sites))
+    codes = changes.at(np.flatnonzero(changes.counts[:, level] >= least), level)
+    most = [np.unique(at_place, return_counts=True)[1].max() for at_place in codes.T]
+    codes = codes[:, np.array(most, int) <= len(codes) - least]
+    # A number for each place and code, from the smallest on, LOST: the columns, place by place.
+    width = int(codes.max(initial=0)) - LOST + 1
+    keys = codes - LOST + width * np.arange(codes.shape[1])
+    columns, inverse = np.unique(keys, return_inverse=True)
+    ends = np.arange(len(codes) + 1) * codes.shape[1]
+    held = csr_matrix((np.ones(keys.size), inverse.ravel(), ends), shape=(len(codes), len(columns)))
+    return SiteTable(held, columns // width)
 
 
 def mutation_information(
@@ -191,9 +184,8 @@ def _entropies(
 
 
 def _shared_bits(codes: Int[np.ndarray, "genome"], present: Bool[np.ndarray, "genome"]) -> float:
-    _, inverse = np.unique(codes, return_inverse=True)
-    joint = np.zeros((int(inverse.max()) + 1, 2))
-    np.add.at(joint, (inverse, present.astype(np.int64)), 1)
+    values, inverse = np.unique(codes, return_inverse=True)
+    joint = np.bincount(2 * inverse + present, minlength=2 * len(values)).reshape(-1, 2)
     return _bits(joint.sum(axis=0)) + _bits(joint.sum(axis=1)) - _bits(joint.ravel())
 
 

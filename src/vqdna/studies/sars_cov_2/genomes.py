@@ -49,12 +49,10 @@ class LineageGenome:
     """A genome that is kept.
 
     Attributes:
-        name: first word of its header.
         lineage: main lineage, one of the knowledge's.
         pango: Pango lineage as the label says, else the main lineage's own.
         date: year, month, day; empty where unknown.
         base_ids: its bases, gaps left out.
-        alignment: against the reference.
     """
 
     name: str

@@ -50,7 +50,7 @@ def profile_distances(counts: csr_matrix, rows: Sequence[int]) -> Distances:
     return np.asarray(squareform(pdist(counts[np.asarray(rows)].toarray())), dtype=np.float64)
 
 
-def between_groups(distances: Distances, groups: Sequence[str], names: Sequence[str]) -> Distances:
+def between_groups(distances: Distances, groups: Sequence[str], names: Sequence[str]) -> Float[np.ndarray, "name name"]:
     """Mean distance between the rows of every two groups, zero on the diagonal."""
     held = np.array([[group == name for group in groups] for name in names], float)
     held /= held.sum(axis=1, keepdims=True)

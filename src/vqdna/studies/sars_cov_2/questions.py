@@ -61,15 +61,14 @@ class Material:
     shown: str = ""
 
     @cached_property
-    def row(self) -> dict[int, int]:
-        """Row of each genome that a split has, by its number."""
-        drawn = sorted({number for split in self.splits.values() for number in split.all})
-        return {number: row for row, number in enumerate(drawn)}
+    def drawn(self) -> list[int]:
+        """Number of the genome of each row: those that a split has."""
+        return sorted({number for split in self.splits.values() for number in split.all})
 
     @cached_property
     def chosen(self) -> list[LineageGenome]:
-        """Drawn genomes, in the order of rows."""
-        return [self.intake.kept[number] for number in self.row]
+        """Genome of each row."""
+        return [self.intake.kept[number] for number in self.drawn]
 
     @cached_property
     def lineages(self) -> list[str]:
@@ -81,10 +80,10 @@ class Material:
         """Class of each row."""
         return np.array([self.lineages.index(genome.lineage) for genome in self.chosen])
 
-    @cached_property
-    def rows(self) -> dict[str, list[int]]:
-        """Rows of the random split's parts."""
-        return {part: [self.row[number] for number in held] for part, held in self.splits[RANDOM].parts.items()}
+    def rows(self, split: str = RANDOM) -> dict[str, list[int]]:
+        """Rows of a split's parts."""
+        parts = self.splits[split].parts
+        return {part: np.searchsorted(self.drawn, numbers).tolist() for part, numbers in parts.items()}
 
     def windows(self, rows: Sequence[int], per_genome: int) -> GenomeWindows:
         return cut_windows(self.chosen, rows, size=self.sizes.window, per_genome=per_genome, seed=self.seed)
@@ -96,15 +95,13 @@ class Material:
 
     def test_rows(self, per_lineage: int) -> list[int]:
         """Rows of so many test genomes of each lineage, the first ones."""
-        of_lineage: dict[int, list[int]] = {number: [] for number in range(len(self.lineages))}
-        for row in self.rows["test"]:
-            of_lineage[int(self.labels[row])].append(row)
-        return [row for rows in of_lineage.values() for row in rows[:per_lineage]]
+        test = np.array(self.rows()["test"])
+        of_lineage = [test[self.labels[test] == number][:per_lineage] for number in range(len(self.lineages))]
+        return [int(row) for row in np.concatenate(of_lineage)]
 
     def parts(self, genome: Int[np.ndarray, "_"], split: str = RANDOM) -> Parts:
         """Which of the things that come from these rows are in a split's parts."""
-        held = {part: [self.row[number] for number in held] for part, held in self.splits[split].parts.items()}
-        return {part: np.flatnonzero(np.isin(genome, rows)) for part, rows in held.items()}
+        return {part: np.flatnonzero(np.isin(genome, rows)) for part, rows in self.rows(split).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +115,8 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
+    """One system, with its codes of the material."""
+
     material: Material
     system: System
 
@@ -182,7 +181,7 @@ def plane_step(asked: Asked) -> results.Plane | None:
 def coarse_and_fine_step(asked: Asked) -> results.CoarseAndFine | None:
     if asked.changes is None:
         return None
-    material, changes = asked.material, asked.changes.of(asked.material.rows["test"])
+    material, changes = asked.material, asked.changes.of(asked.material.rows()["test"])
     tokenizer, count = asked.system.tokenizer, material.sizes.in_silico
     return coarse_and_fine(tokenizer, changes, material.knowledge, count, material.seed)
 
@@ -195,7 +194,7 @@ def tracks_step(asked: Asked) -> results.Tracks | None:
     random = np.random.default_rng([material.seed, 7])
     drawn = draw_substitutions(knowledge, None, material.sizes.calibration, random)
     reader = SiteReader.of(mutate(asked.system.tokenizer, knowledge.reference, drawn))
-    changes = asked.changes.of(material.rows["test"])
+    changes = asked.changes.of(material.rows()["test"])
     sites = [reader.sites(changes.of_genome(number)) for number in range(len(changes))]
     return results.Tracks(
         recovery=site_recovery(sites, changes.genomes, material.seed),
@@ -205,10 +204,10 @@ def tracks_step(asked: Asked) -> results.Tracks | None:
 
 
 def markers_step(asked: Asked) -> results.Markers:
-    material, train, test = asked.material, asked.material.rows["train"], asked.material.rows["test"]
+    material, rows = asked.material, asked.material.rows()
     counts, lineages = asked.codes.histograms()[1:], [genome.lineage for genome in material.chosen]
-    anywhere = free_markers(counts, asked.system.tokenizer.level_sizes, lineages, train)
-    placed = None if asked.changes is None else markers(asked.changes, train, test, material.knowledge)
+    anywhere = free_markers(counts, asked.system.tokenizer.level_sizes, lineages, rows["train"])
+    placed = None if asked.changes is None else markers(asked.changes, rows["train"], rows["test"], material.knowledge)
     return results.Markers(placed=placed, anywhere=anywhere)
 
 
@@ -250,7 +249,7 @@ def fine_tuned_step(material: Material, encoder: Path, out: Path) -> results.Fin
     The test windows are those that all systems read.
     """
     sizes, held, test = material.sizes, material.all_windows, material.parts(material.all_windows.genome)["test"]
-    windows = {part: material.windows(material.rows[part], sizes.tuned_windows) for part in PARTS[:2]}
+    windows = {part: material.windows(material.rows()[part], sizes.tuned_windows) for part in PARTS[:2]}
     windows["test"] = GenomeWindows([held.base_ids[i] for i in test], held.genome[test])
     whole = material.test_rows(sizes.whole_genomes)
     scores = fine_tuned_scores(

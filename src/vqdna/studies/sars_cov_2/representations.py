@@ -67,10 +67,6 @@ def representations(codes: GenomeCodes) -> list[Representation]:
     return found
 
 
-def code_counts(codes: GenomeCodes) -> Representation:
-    return Representation(COUNTS, ALL, _shares(codes.histograms()))
-
-
 def principal_points(
     representation: Representation, train: Rows, test: Rows
 ) -> tuple[Float[np.ndarray, "train_row axis"], Float[np.ndarray, "row axis"]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -69,11 +70,9 @@ def random_split(genomes: Sequence[LineageGenome], sizes: Sequence[int], seed: i
     random = np.random.default_rng([seed, 1])
     parts: list[list[int]] = [[], [], []]
     for members in _members(genomes).values():
-        drawn = random.permutation(members).tolist()
-        start = 0
-        for part, count in zip(parts, _shares(len(drawn), sizes)):
-            part += drawn[start : start + count]
-            start += count
+        drawn = iter(random.permutation(members).tolist())
+        for part, count in zip(parts, _shares(len(members), sizes)):
+            part += islice(drawn, count)
     return _checked(parts, genomes, "")
 
 
@@ -169,8 +168,3 @@ def cut_windows(
         rows += good
         owners += [number] * len(good)
     return GenomeWindows(rows, np.array(owners, np.int64))
-
-
-def tiled_windows(genome: LineageGenome, size: int) -> list[UInt8[np.ndarray, "_"]]:
-    """Windows of a genome end to end; what is left over at its end is in none."""
-    return [genome.base_ids[start : start + size] for start in range(0, len(genome.base_ids) - size + 1, size)]

@@ -36,16 +36,13 @@ class Sizes:
 
     Attributes:
         genomes: of each lineage in train, dev and test.
-        window: bases of a window.
-        windows_per_genome: windows cut from each genome.
         tuned_windows: windows of each train and dev genome that the encoder is fine-tuned on; those of test are the
             windows that every system is scored on.
         in_silico: random substitutions of each kind that the hypothesis on mutations is tested with.
         calibration: random substitutions that footprints are taken from.
         tree_genomes: test genomes of each lineage that trees are made of.
         whole_genomes: test genomes of each lineage that the fine-tuned encoder reads window by window.
-        config: of the fine-tuning.
-        overrides: changes to it.
+        config: of the fine-tuning, with changes to it as `overrides`.
     """
 
     genomes: tuple[int, int, int] = (60, 20, 40)

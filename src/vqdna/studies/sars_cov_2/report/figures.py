@@ -83,18 +83,11 @@ def _change_trace(track: LineageTrack, row: int) -> Plotly:
     shares = [max(levels) for levels in track.share]
     marker = {"symbol": "line-ns-open", "size": 13, "color": color(0), "line": {"width": 1.4},
               "opacity": [short(0.25 + 0.75 * share) for share in shares]}  # fmt: skip
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "changed code",
-        "showlegend": False,
-        "x": track.start,
-        "y": [row] * len(shares),
-        "marker": marker,
-        "customdata": [short(100 * share) for share in shares],
-        "hovertemplate": f"{html.escape(track.lineage)}, base %{{x}}<br>%{{customdata:.3g}} % of genomes"
-        "<extra>changed code</extra>",
-    }
+    hover = f"{html.escape(track.lineage)}, base %{{x}}<br>%{{customdata:.3g}} % of genomes<extra>changed code</extra>"
+    return markers(
+        track.start, [row] * len(shares), name="changed code", showlegend=False, marker=marker, hovertemplate=hover,
+        customdata=[short(100 * share) for share in shares],
+    )  # fmt: skip
 
 
 def _mutation_trace(tracks: Sequence[LineageTrack], *, told: bool) -> Plotly:
@@ -104,16 +97,14 @@ def _mutation_trace(tracks: Sequence[LineageTrack], *, told: bool) -> Plotly:
         f"{lineage}: {m.mutation}{' ' + m.change if m.change else ''}, carried by {100 * m.carried:.0f} %"
         for _, lineage, m in held
     ]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "known substitution, told by the codes" if told else "known substitution, not told",
-        "x": [m.position for _, _, m in held],
-        "y": [row - 0.33 for row, _, _ in held],
-        "marker": {"symbol": "triangle-down" if told else "x", "size": 7, "color": color(2 if told else 1)},
-        "text": [html.escape(text) for text in texts],
-        "hovertemplate": "%{text}<extra></extra>",
-    }
+    return markers(
+        [m.position for _, _, m in held],
+        [row - 0.33 for row, _, _ in held],
+        name="known substitution, told by the codes" if told else "known substitution, not told",
+        marker={"symbol": "triangle-down" if told else "x", "size": 7, "color": color(2 if told else 1)},
+        text=[html.escape(text) for text in texts],
+        hovertemplate="%{text}<extra></extra>",
+    )
 
 
 def _gene_strip(genes: Sequence[Gene], num_bases: int, row: int) -> tuple[list[Plotly], list[Plotly]]:

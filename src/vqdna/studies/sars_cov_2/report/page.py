@@ -56,11 +56,6 @@ def write_lineage_page(folder: Path) -> Path:
 
 
 def render_lineages(summary: Summary) -> str:
-    """HTML text of the page.
-
-    Raises:
-        InputError: a package is missing.
-    """
     needed_for_lineages()
     title = f"Codes and lineages of {summary.virus}"
     return fill_template("page.html.j2", title, lineage_sections(summary), command=summary.command)
