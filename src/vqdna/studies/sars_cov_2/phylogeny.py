@@ -35,14 +35,13 @@ NUM_RESAMPLES = 100
 
 def site_distances(changes: CodeChanges, rows: Sequence[int]) -> Distances:
     """Share of positions whose codes, all levels together, differ between two of: the reference, then the rows."""
-    held, num_levels = changes.of(rows), changes.reference.shape[1]
     # Two genomes agree at a place where neither differs from the reference, so the changed places are enough.
+    held = changes.of(rows)
     at = np.unique(np.concatenate(held.positions))
-    codes = np.stack([held.at(at, level) for level in range(num_levels)], axis=-1)
-    codes = np.concatenate([changes.reference[at][None], codes])
-    _, joint = np.unique(codes.reshape(-1, num_levels), axis=0, return_inverse=True)
-    shares = pdist(joint.reshape(len(codes), -1), "hamming")
-    return np.asarray(squareform(np.rint(shares * len(at))) / len(changes.reference))
+    levels = range(changes.reference.shape[1])
+    codes = np.stack([np.vstack([changes.reference[at, level], held.at(at, level)]) for level in levels])
+    counts = [(codes != codes[:, [row]]).any(axis=0).sum(axis=1) for row in range(codes.shape[1])]
+    return np.stack(counts) / len(changes.reference)
 
 
 def profile_distances(counts: csr_matrix, rows: Sequence[int]) -> Distances:
