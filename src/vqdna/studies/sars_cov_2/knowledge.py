@@ -36,11 +36,6 @@ class Gene(StrictModel):
     start: int = Field(ge=1)
     end: int
 
-    def codon_place(self, position: int) -> tuple[int, int]:
-        """Number of the codon over a base, counted from 1, and the base's place in it, 0 to 2."""
-        codon, place = divmod(position + 1 - self.start, 3)
-        return codon + 1, place
-
 
 class Lineage(StrictModel):
     """A main lineage: its name, its Pango lineage, whose descendants belong to it, and its mutations."""
@@ -124,7 +119,7 @@ class Knowledge:
         """
         if mutation.is_deletion:
             return "deletion"
-        changes = [self._amino_acids(gene, mutation) for gene in self.genes_at(mutation.position)]
+        changes = [(before, after) for _, _, before, after in self._codons(mutation)]
         if not changes:
             return "outside genes"
         if any((before == "*") != (after == "*") for before, after in changes):
@@ -133,22 +128,26 @@ class Knowledge:
 
     def change(self, mutation: Mutation) -> str:
         """The change of the protein as the field writes it, such as `S:N501Y`; empty where there is none."""
-        for gene in self.genes_at(mutation.position):
-            codon, _ = gene.codon_place(mutation.position)
+        for gene, codon, before, after in self._codons(mutation):
             if mutation.is_deletion:
-                return f"{gene.name}:del{codon}"
-            before, after = self._amino_acids(gene, mutation)
+                return f"{gene}:del{codon}"
             if before != after:
-                return f"{gene.name}:{before}{codon}{after}"
+                return f"{gene}:{before}{codon}{after}"
         return ""
 
-    def _amino_acids(self, gene: Gene, mutation: Mutation) -> tuple[str, str]:
-        """Amino acid before and after; X where the codon holds an N or is cut off."""
-        _, place = gene.codon_place(mutation.position)
-        first = mutation.position - place
-        codon = self._letters[first : first + 3]
-        changed = codon[:place] + mutation.base + codon[place + 1 :]
-        return CODONS.get(codon, "X"), CODONS.get(changed, "X")
+    def _codons(self, mutation: Mutation) -> list[tuple[str, int, str, str]]:
+        """Of each gene over the base: its name, number of the codon, and amino acid before and after.
+
+        The amino acid is X where the codon holds an N or is cut off.
+        """
+        found = []
+        for gene in self.genes_at(mutation.position):
+            codon, place = divmod(mutation.position + 1 - gene.start, 3)
+            first = mutation.position - place
+            letters = self._letters[first : first + 3]
+            changed = letters[:place] + mutation.base + letters[place + 1 :]
+            found.append((gene.name, codon + 1, CODONS.get(letters, "X"), CODONS.get(changed, "X")))
+        return found
 
 
 def read_knowledge(reference: UInt8[np.ndarray, "base"], file: Path = SARS_COV_2) -> Knowledge:
