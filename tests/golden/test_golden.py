@@ -3,12 +3,15 @@
 `python tests/golden/test_golden.py` writes the file anew, for a change that is meant to move them.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from vqdna import encode, read_sequences
+from vqdna.data_root import find_data_root
 from vqdna.encoder.genome_encoder import GenomeEncoder
 from vqdna.finetune.adapters import prepare_trainable
 from vqdna.finetune.heads import GenomeEncoderForSequenceClassification
@@ -24,6 +27,9 @@ from vqdna.vocabulary.configuration import VocabularySettings
 from vqdna.vocabulary.train import build_vocabulary
 
 FILE = Path(__file__).with_name("losses.json")
+CODES = Path(__file__).with_name("lambda_codes.json")
+"""SHA-256 of the codes of each level, as two bytes each, the lower first."""
+
 STEPS, BATCH = 20, 8
 BACKBONE = {
     "model_type": "modernbert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -92,6 +98,14 @@ def test_losses_are_the_recorded_ones(stage, found=[]):  # noqa: B006 - computed
     if not found:
         found.append(all_losses())
     assert found[0][stage] == pytest.approx(json.loads(FILE.read_text())[stage], rel=2e-3)
+
+
+@pytest.mark.data_root
+def test_the_built_in_vocabulary_gives_lambda_phage_the_codes_it_always_gave():
+    (phage,) = read_sequences(find_data_root() / "small" / "lambda_phage_NC_001416.fa.gz")
+    codes, _ = encode(phage, "small")
+    digests = [hashlib.sha256(level.astype("<u2").tobytes()).hexdigest() for level in codes.T]
+    assert digests == json.loads(CODES.read_text())
 
 
 if __name__ == "__main__":
