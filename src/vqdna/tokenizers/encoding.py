@@ -189,9 +189,10 @@ def cached_codes(
 ) -> CodeRows:
     """Codes of each record, from the cache or from `compute`, whose result is then kept.
 
-    Hand-made tokenizers are faster than the disk and are not cached.
+    Hand-made tokenizers and compiled vocabularies are faster than the disk and are not cached.
     """
-    if (tokenizer.vector_size is None and not tokenizer.context_bases) or not len(base_ids):
+    is_fast = tokenizer.codes_of_rows([]) is not None or (tokenizer.vector_size is None and not tokenizer.context_bases)
+    if is_fast or not len(base_ids):
         return compute()
     from vqdna.genome.cache import cache_folder  # when asked for: most calls keep nothing
 

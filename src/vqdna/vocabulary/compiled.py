@@ -7,7 +7,6 @@ is everything until tables pay. It must not know tokenizers. docs/decisions/0014
 
 from __future__ import annotations
 
-import hashlib
 import math
 import sys
 import zipfile
@@ -44,10 +43,11 @@ from vqdna.vocabulary.exact_codes import (
     look_up,
     near_unknown,
     numbers_of,
+    sha256_of,
 )
 from vqdna.vocabulary.quantizer import Quantizer
 
-TILE = 1 << 16
+TILE = 1 << 14
 """Bases looked up at a time: their codes of all levels stay in the processor's cache."""
 
 BLOCK = NUM_BASES**6
@@ -158,12 +158,14 @@ class CompiledVocabulary:
         self, rows: Sequence[UInt8[ndarray, "_"]], num_levels: int | None = None
     ) -> list[Int[ndarray, "_ level"]]:
         """Codes of each row, of the first levels, as if it stood alone."""
+        if not rows:
+            return []
         gap = np.full(self.reach, OUTSIDE, dtype=np.uint8)
         # One long row with gaps between: short rows would each pay for a call of everything.
-        codes = self.codes(np.concatenate([part for row in rows for part in (row, gap)] or [gap]), num_levels)
+        codes = self.codes(np.concatenate([part for row in rows for part in (row, gap)]), num_levels)
         ends = np.cumsum([len(row) + self.reach for row in rows]) - self.reach
-        fits = np.int16 if max(self.sizes) <= np.iinfo(np.int16).max else np.int32
-        return [codes[end - len(row) : end].astype(fits) for row, end in zip(rows, ends, strict=True)]
+        codes = codes.view(np.int16) if max(self.sizes) <= np.iinfo(np.int16).max else codes.astype(np.int32)
+        return [codes[end - len(row) : end] for row, end in zip(rows, ends, strict=True)]
 
     def codes_of_batch(
         self,
@@ -380,11 +382,6 @@ class CompiledVocabulary:
             held = torch.from_numpy(np.array(self._table(level)).view(np.int16))
             self._on_device[level, device] = held.to(device)
         return self._on_device[level, device]
-
-
-def sha256_of(table: ndarray) -> str:
-    """Hash of a table's entries."""
-    return hashlib.sha256(np.ascontiguousarray(table).data).hexdigest()
 
 
 def _in_threads(work: Callable[[int], None], num_items: int, description: str) -> None:

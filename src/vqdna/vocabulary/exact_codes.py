@@ -313,3 +313,8 @@ def digits_of(numbers: Int[ndarray, "word"], num_digits: int, base: int) -> UInt
 def all_words(num_letters: int, base: int) -> UInt8[ndarray, "word letter"]:
     """Every word, in the order of the numbers."""
     return digits_of(np.arange(base**num_letters), num_letters, base)
+
+
+def sha256_of(table: ndarray) -> str:
+    """Hash of a table's entries."""
+    return hashlib.sha256(np.ascontiguousarray(table).data).hexdigest()
