@@ -13,7 +13,9 @@ import torch
 
 from vqdna.errors import InputError
 from vqdna.genome.bases import to_base_ids
+from vqdna.inference import encode
 from vqdna.inference.encode import encode_file
+from vqdna.tokenizers import load_tokenizer
 from vqdna.tokenizers.encoding import TILE_BASES, encode_sequence
 from vqdna.tokenizers.vq import VqTokenizer
 from vqdna.vocabulary.autoencoder import VQVAE, VQVAEConfig
@@ -109,6 +111,18 @@ def test_parquet_reads_back(tokenizer, fasta, tmp_path):
     assert [list(map(str, row)) for row in zip(*columns.values(), strict=True)] == expected_rows(tokenizer)
     num_bases = sum(map(len, TEXTS.values()))
     assert totals == {"sequences": len(TEXTS), "bases": num_bases, "ambiguous": 0, "codes": 2 * num_bases}
+
+
+@pytest.mark.parametrize("spec", ["small", "nucleotide", "kmer:5", "kmer:4:3", "tiny"])
+def test_a_long_sequence_is_written_piece_by_piece(spec, tmp_path, monkeypatch):
+    own = tiny_tokenizer() if spec == "tiny" else load_tokenizer(spec)
+    source, letters = tmp_path / "genome.fa", "".join("ACGTN"[base] for base in random_bases(1003))
+    source.write_text(f">one\n{letters}\n>two\n{letters[:37]}\n")
+    encode_file(own, str(source), str(tmp_path / "whole.tsv"))
+    monkeypatch.setattr(encode, "BASES_AT_A_TIME", 60)
+    totals = encode_file(own, str(source), str(tmp_path / "pieces.tsv"))
+    assert (tmp_path / "pieces.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    assert (totals["sequences"], totals["bases"]) == (2, 1040)
 
 
 def test_a_dash_writes_rows_to_standard_output_and_reads_standard_input(tokenizer, fasta, tmp_path, monkeypatch):

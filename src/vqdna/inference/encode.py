@@ -29,7 +29,7 @@ from vqdna.inference.inputs import Item, Sequences, held_together, is_single, na
 from vqdna.models import tokenizer_of, vocabulary_of
 from vqdna.results import atomic_output
 from vqdna.tokenizers import Tokenizer
-from vqdna.tokenizers.encoding import encode_rows_with_spans
+from vqdna.tokenizers.encoding import encode_rows_with_spans, encode_sequence, tiles
 from vqdna.weights import DEFAULT
 
 FORMATS = {".parquet": "parquet", ".tsv": "tsv", ".bed": "tsv", ".csv": "csv"}
@@ -68,8 +68,11 @@ def encode(
         >>> [len(own) for own in codes]
         [2, 3]
     """
-    encoded = list(_encoded(tokenizer_of(tokenizer), named_sequences(sequences)))
-    codes, spans = [own for _, own, _ in encoded], [own for _, _, own in encoded]
+    codes, spans = [], []
+    for held in held_together(named_sequences(sequences), BASES_AT_A_TIME):
+        own, covered = encode_rows_with_spans(tokenizer_of(tokenizer), [sequence.base_ids for sequence in held])
+        codes += [rows.astype(np.int32) for rows in own]
+        spans += covered
     return (codes[0], spans[0]) if is_single(sequences) else (codes, spans)
 
 
@@ -123,20 +126,27 @@ def encode_file(tokenizer: Tokenizer, source: str, output: str, *, gaps: Gaps = 
         nullcontext(sys.stdout.buffer) if output == "-" else atomic_output(Path(output))
     )
     with target as sink, _table_writer(sink, kind, len(tokenizer.level_sizes), output) as writer:
-        for sequence, codes, spans in _encoded(tokenizer, read_sequences(source, gaps=gaps)):
-            writer.write_table(_rows(sequence.name, codes, spans))
-            totals["sequences"] += 1
-            totals["bases"] += len(sequence.base_ids)
-            totals["ambiguous"] += sequence.num_ambiguous
-            totals["codes"] += codes.size
+        for held in held_together(read_sequences(source, gaps=gaps), BASES_AT_A_TIME):
+            for sequence, codes, spans in _encoded(tokenizer, held):
+                writer.write_table(_rows(sequence.name, codes, spans))
+                totals["codes"] += codes.size
+            totals["sequences"] += len(held)
+            totals["bases"] += sum(len(sequence.base_ids) for sequence in held)
+            totals["ambiguous"] += sum(sequence.num_ambiguous for sequence in held)
     return totals
 
 
-def _encoded(tokenizer: Tokenizer, sequences: Iterable[Item]) -> Iterator[tuple[Item, Codes, Spans]]:
-    for held in held_together(sequences, BASES_AT_A_TIME):
-        codes, spans = encode_rows_with_spans(tokenizer, [sequence.base_ids for sequence in held])
-        for sequence, own, covered in zip(held, codes, spans, strict=True):
-            yield sequence, own.astype(np.int32), covered
+def _encoded(tokenizer: Tokenizer, held: Sequence[Item]) -> Iterator[tuple[Item, Codes, Spans]]:
+    """Codes of sequences; one that is long alone comes in pieces, which hold memory for a piece."""
+    if len(held) == 1 and tokenizer.tile_step is not None:
+        for tile in tiles(tokenizer, len(held[0].base_ids), BASES_AT_A_TIME):
+            codes, spans = encode_sequence(tokenizer, held[0].base_ids[tile.first : tile.end])
+            kept = slice(tile.skipped, None if tile.num_kept is None else tile.skipped + tile.num_kept)
+            yield held[0], codes[kept].astype(np.int32), spans[kept] + tile.first
+        return
+    rows = encode_rows_with_spans(tokenizer, [sequence.base_ids for sequence in held])
+    for sequence, codes, spans in zip(held, *rows, strict=True):
+        yield sequence, codes.astype(np.int32), spans
 
 
 @torch.no_grad()
