@@ -47,7 +47,7 @@ from vqdna.vocabulary.exact_codes import (
 )
 from vqdna.vocabulary.quantizer import Quantizer
 
-TILE = 1 << 14
+TILE = 1 << 15
 """Bases looked up at a time: their codes of all levels stay in the processor's cache."""
 
 BLOCK = NUM_BASES**6

@@ -83,25 +83,28 @@ def look_up(
     for place in range(position + first, position + last):
         register = (register << two) | (bases[place] & three)
     words = np.empty(1024, dtype=np.uint32)
+    # By names of their own: read from the arrays, they would be read again for each base.
+    shift, mask, put = shifts[0], masks[0], places[0]
+    shift_1, mask_1, put_1 = shifts[-1], masks[-1], places[-1]
+    if len(masks) == 4:
+        shift_1, mask_1, put_1 = shifts[1], masks[1], places[1]
+        shift_2, mask_2, put_2, shift_3, mask_3 = shifts[2], masks[2], places[2], shifts[3], masks[3]
     for start in range(0, len(codes), len(words)):
         count = min(len(words), len(codes) - start)
         place = position + start + last
         if len(masks) == 1:
             for step in range(count):
                 register = (register << two) | (bases[place + step] & three)
-                words[step] = register & masks[0]
+                words[step] = register & mask
         elif len(masks) == 2:
             for step in range(count):
                 register = (register << two) | (bases[place + step] & three)
-                one = ((register >> shifts[0]) & masks[0]) << places[0]
-                words[step] = one | (((register >> shifts[1]) & masks[1]) << places[1])
+                words[step] = (((register >> shift) & mask) << put) | ((register >> shift_1) & mask_1)
         elif len(masks) == 4:
             for step in range(count):
                 register = (register << two) | (bases[place + step] & three)
-                one = ((register >> shifts[0]) & masks[0]) << places[0]
-                two_more = ((register >> shifts[1]) & masks[1]) << places[1]
-                one |= ((register >> shifts[2]) & masks[2]) << places[2]
-                words[step] = one | two_more | (((register >> shifts[3]) & masks[3]) << places[3])
+                one = (((register >> shift) & mask) << put) | (((register >> shift_1) & mask_1) << put_1)
+                words[step] = one | (((register >> shift_2) & mask_2) << put_2) | ((register >> shift_3) & mask_3)
         else:
             for step in range(count):
                 register = (register << two) | (bases[place + step] & three)
