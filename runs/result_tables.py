@@ -424,12 +424,18 @@ def quantizer_speed(record: Record, _: str) -> str:
     return table("step | library / ours", rows)
 
 
+def tokenizer_speed(record: Record, _: str) -> str:
+    """Bases a second that each tokenizer encodes."""
+    rows = [[name, f"{rates['best']:,.0f} Mb/s"] for name, rates in record["megabases_per_second"].items()]
+    return table("tokenizer | fastest round", rows)
+
+
 FILLED = {
     function.__name__.replace("_", "-"): function
     for function in (
         *(means, mcc, ranks, published, virus_windows, headline, kmers, position_sets, codebook_sizes, open_points),
         *(audit, worth, worth_by_dataset, curve, masking, leak, species, species_findings, species_costs),
-        *(virus_systems, virus_levels, quantizer_speed),
+        *(virus_systems, virus_levels, quantizer_speed, tokenizer_speed),
     )
 }
 """The functions by the kind that a marker names."""

@@ -34,8 +34,8 @@ from vqdna.weights import DEFAULT
 
 FORMATS = {".parquet": "parquet", ".tsv": "tsv", ".bed": "tsv", ".csv": "csv"}
 
-BASES_AT_A_TIME = 1 << 22
-"""Bases whose codes are held before they are written; a longer sequence is held alone."""
+BASES_AT_A_TIME = 1 << 20
+"""Bases whose codes are held before they are written; a longer sequence comes in pieces of so many."""
 
 Codes = Int[ndarray, "position level"]
 Spans = Int[ndarray, "position 2"]
