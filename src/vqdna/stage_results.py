@@ -129,11 +129,12 @@ class VocabularyEvaluation(Record):
     levels: Items[LevelUsage] = []
     num_bases: Number = None
 
-    def numbers(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, float]:
+        """What a run notes at each evaluation; what is no finite number, which the record leaves empty, as NaN."""
         found = {"reconstruction_accuracy": self.reconstruction_accuracy, "reconstruction": self.reconstruction}
         for level, use in enumerate(self.levels):
             found |= {f"usage_level_{level}": use.usage, f"perplexity_level_{level}": use.perplexity}
-        return found
+        return {name: math.nan if value is None else value for name, value in found.items()}
 
 
 class CodeOnMap(Record):
