@@ -7,11 +7,12 @@ import pytest
 import torch
 from example_tasks import tiny_vocabulary
 
-from vqdna.tokenizers import Tokenizer, load_tokenizer
+from vqdna.tokenizers import Tokenizer, Tokens, load_tokenizer
 from vqdna.tokenizers.base_words import BaseWordTokenizer
 from vqdna.tokenizers.bpe import BpeTokenizer
 from vqdna.tokenizers.encoding import encode_rows, encode_rows_with_spans, encode_sequence
 from vqdna.tokenizers.kmer import KmerTokenizer
+from vqdna.tokenizers.nucleotide import NucleotideTokenizer
 from vqdna.tokenizers.published_words import PublishedWordTokenizer
 
 
@@ -84,3 +85,12 @@ def test_no_tile_is_longer_than_its_bases_and_context(name, monkeypatch):
     )
     encode_sequence(tokenizer, random_bases(3000), tile_bases=60)
     assert max(seen) <= 60 + 2 * (tokenizer.context_bases + tokenizer.max_span)
+
+
+def test_a_subclass_with_codes_of_its_own_gives_them_for_whole_rows_too():
+    class Reversed(NucleotideTokenizer):
+        def encode(self, base_ids, attention_mask=None):
+            tokens = super().encode(base_ids, attention_mask)
+            return Tokens(3 - tokens.codes, tokens.spans, tokens.attention_mask)
+
+    assert encode_sequence(Reversed(), np.array([0, 1, 3], np.uint8))[0][:, 0].tolist() == [3, 2, 0]

@@ -63,6 +63,12 @@ class Tokenizer(nn.Module, ABC):
     max_span: int = 1
     tile_step: int | None = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # A subclass with codes of its own would otherwise give those of the class above for whole rows.
+        super().__init_subclass__(**kwargs)
+        if "encode" in cls.__dict__ and "codes_of_rows" not in cls.__dict__:
+            cls.codes_of_rows = Tokenizer.codes_of_rows  # type: ignore[method-assign]
+
     @property
     def device(self) -> torch.device:
         """Where its tensors lie; the processor for a tokenizer that has none."""
