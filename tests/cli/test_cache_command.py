@@ -18,6 +18,7 @@ def test_cache_shows_its_folder_and_clears_a_kind(run_command, tmp_path, monkeyp
     assert {kind["kind"]: kind["num_bytes"] for kind in record["kinds"]} == {
         "corpora": 1500,
         "codes": 0,
+        "tables": 0,
         "covid-windows": 0,
     }
     run_command("cache", "--clear")

@@ -49,7 +49,7 @@ def test_contents_count_entries_and_bytes_of_both_layouts(root):
     assert [(kind.num_entries, kind.num_bytes) for kind in cache_contents()] == [(0, 0)] * len(KINDS)
     filled(root)
     found = {kind.kind: (kind.num_entries, kind.num_bytes) for kind in cache_contents()}
-    assert found == {"corpora": (2, 4), "codes": (1, 5), "covid-windows": (0, 0)}
+    assert found == {"corpora": (2, 4), "codes": (1, 5), "tables": (0, 0), "covid-windows": (0, 0)}
 
 
 def test_clearing_leaves_other_kinds_and_the_files_of_others(root):

@@ -26,7 +26,10 @@ TABLES = {
     "docs/results/vocabulary.md": ["views_probes all kmers"],
     "docs/results/codebook.md": ["codebook_study all codebook-sizes"],
     "docs/results/pretraining.md": [f"pretraining all {kind}" for kind in ("worth", "worth-by-dataset", "curve")],
-    "docs/results/speed.md": ["speed/results/vocabulary all quantizer-speed"],
+    "docs/results/speed.md": [
+        "speed/results/tokenizers all tokenizer-speed",
+        "speed/results/vocabulary all quantizer-speed",
+    ],
     "docs/results/species.md": [
         *(
             f"species {name} {kind}"

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8, UInt16, UInt64
 from numpy import ndarray
-from torch import nn
+from torch import Tensor, nn
 
 from vqdna.devices import machine_code
 from vqdna.errors import InputError
@@ -229,6 +229,7 @@ class ExactCodes:
         self.single = copy.deepcopy(self.latent_encoder).float()
         self.is_by_level = isinstance(latent_encoder, ViewEncoder) and isinstance(quantizer, ProductQuantizer)
         self.exceptions: dict[int, tuple[ndarray, ndarray]] = {}
+        self._vectors: dict[int, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
 
     @torch.no_grad()
     def of_row(self, letters: UInt8[ndarray, "base"]) -> UInt16[ndarray, "base level"]:
@@ -255,18 +256,21 @@ class ExactCodes:
             words: letters at the level's offsets, N for no base.
             among: the only codes that can be nearest to any of the words; None for all.
         """
-        exact = cast(CodebookQuantizer, self.quantizer).codebooks[level].code_vectors.detach()
-        exact = exact if among is None else exact[torch.from_numpy(among)]
-        half_norms, letters = exact.square().sum(dim=1) / 2, torch.from_numpy(np.ascontiguousarray(words))
+        exact, half_norms, vectors, half_norms_single = self._code_vectors(level)
+        if among is not None:
+            chosen = torch.from_numpy(among)
+            exact, half_norms = exact[chosen], half_norms[chosen]
+            vectors, half_norms_single = vectors[chosen], half_norms_single[chosen]
+        letters = torch.from_numpy(np.ascontiguousarray(words))
         # In single precision first, which is several times faster. What rounding may have decided is decided again.
-        latents, vectors, offsets = self.single.latents_of_words(level, letters), exact.float(), half_norms.float()
+        latents = self.single.latents_of_words(level, letters)
         codes, gaps = np.empty(len(words), dtype=np.int64), np.empty(len(words), dtype=np.float32)
         slice_size = max(1, SCORES // len(vectors))
         scores = torch.empty(min(slice_size, len(words)), len(vectors))
         for start in range(0, len(words), slice_size):
             rows = slice(start, start + slice_size)
             held = scores[: len(latents[rows])]
-            torch.addmm(offsets, latents[rows], vectors.T, alpha=-1, out=held)
+            torch.addmm(half_norms_single, latents[rows], vectors.T, alpha=-1, out=held)
             _two_lowest(held.numpy(), codes[rows], gaps[rows])
         size = float(latents.norm(dim=1).amax() * vectors.norm(dim=1).amax()) if len(words) else 0.0
         doubtful = torch.from_numpy(np.flatnonzero(gaps < 1e-5 * size))
@@ -282,6 +286,14 @@ class ExactCodes:
             place = np.searchsorted(known, numbers).clip(max=len(known) - 1)
             codes = np.where(known[place] == numbers, instead[place], codes)
         return codes.astype(np.uint16)
+
+    def _code_vectors(self, level: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A level's code vectors and half their squared norms, in double precision and in single."""
+        if level not in self._vectors:
+            vectors = cast(CodebookQuantizer, self.quantizer).codebooks[level].code_vectors.detach()
+            half_norms = vectors.square().sum(dim=1) / 2
+            self._vectors[level] = (vectors, half_norms, vectors.float(), half_norms.float())
+        return self._vectors[level]
 
     def digest(self, level: int) -> str:
         """Hash of all that a level's codes depend on; of the weights as they are saved, in float32."""
