@@ -140,18 +140,19 @@ class CompiledVocabulary:
         padded = np.pad(bases, self.reach, constant_values=OUTSIDE)
         codes = np.empty((len(bases), len(tables)), dtype=np.uint16)
         for start in range(0, len(bases), TILE):
-            tile = codes[start : start + TILE]
+            tile, letters = codes[start : start + TILE], bases[start : start + TILE]
             first = start + self.reach
             unsure = near_unknown(padded, first, first + len(tile), self.reach)
+            unsure = unsure[letters[unsure] != OUTSIDE]
             for level, table in enumerate(tables):
+                positions = unsure
                 if table is None:
-                    tile[:, level] = self._worked_out(level, padded, first, np.arange(len(tile)))
+                    positions = np.flatnonzero(letters != OUTSIDE)
                 else:
                     look_up(padded, first, self.extractions[level], table, tile[:, level])
-                    if len(unsure):
-                        tile[unsure, level] = self._worked_out(level, padded, first, unsure)
-            if len(unsure):
-                tile[bases[start : start + TILE] == OUTSIDE] = 0
+                if len(positions):
+                    tile[positions, level] = self._worked_out(level, padded, first, positions)
+            tile[letters == OUTSIDE] = 0
         return codes
 
     def codes_of_rows(
@@ -269,7 +270,7 @@ class CompiledVocabulary:
         held = self._cached(level)
         if held is not None:
             return held
-        folder = cache_folder("tables")
+        folder, made = cache_folder("tables"), None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / f"{self.digests[level]}.lock"):
@@ -284,8 +285,7 @@ class CompiledVocabulary:
                     held = self._cached(level)
         except OSError as error:
             print(f"{folder}: tables are not kept ({error}); they are made again next time", file=sys.stderr)
-            held = None
-        return self._checked(level, self._made(level)[level]) if held is None else held
+        return self._checked(level, (made or self._made(level))[level]) if held is None else held
 
     def _cached(self, level: int) -> UInt16[ndarray, "word"] | None:
         """The level's table in the cache; a damaged file is removed."""
