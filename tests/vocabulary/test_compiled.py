@@ -79,6 +79,12 @@ def test_every_length_with_and_without_tables(vocabulary):
         compiled.compile()
 
 
+def test_no_word_is_left_without_a_code(vocabulary):
+    compiled = held(vocabulary)
+    for level, size in enumerate(compiled.sizes):
+        assert compiled._tables[level].max() < size
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), length=st.integers(1, 300))
 def test_random_rows(vocabulary, seed, length):
@@ -216,11 +222,11 @@ def test_the_position_sets_of_convolutions_are_all_that_can_change_a_code(vocabu
     sets = position_sets(vocabulary.config)
     exact = ExactCodes(vocabulary.config, vocabulary.latent_encoder, vocabulary.quantizer)
     row = np.random.default_rng(8).integers(0, 4, 64).astype(np.uint8)
-    before = exact.of_row(row)
+    before = exact.of_rows(row[None])[0]
     for place in range(20, 44):
         other = row.copy()
         other[place] = (row[place] + 1) % 4
-        changed = np.argwhere(exact.of_row(other) != before)
+        changed = np.argwhere(exact.of_rows(other[None])[0] != before)
         assert all(place - position in sets[level] for position, level in changed)
 
 

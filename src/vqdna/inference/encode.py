@@ -68,9 +68,9 @@ def encode(
         >>> [len(own) for own in codes]
         [2, 3]
     """
-    codes, spans = [], []
+    used, codes, spans = tokenizer_of(tokenizer), [], []
     for held in held_together(named_sequences(sequences), BASES_AT_A_TIME):
-        own, covered = encode_rows_with_spans(tokenizer_of(tokenizer), [sequence.base_ids for sequence in held])
+        own, covered = encode_rows_with_spans(used, [sequence.base_ids for sequence in held])
         codes += [rows.astype(np.int32) for rows in own]
         spans += covered
     return (codes[0], spans[0]) if is_single(sequences) else (codes, spans)
@@ -141,8 +141,7 @@ def _encoded(tokenizer: Tokenizer, held: Sequence[Item]) -> Iterator[tuple[Item,
     if len(held) == 1 and tokenizer.tile_step is not None:
         for tile in tiles(tokenizer, len(held[0].base_ids), BASES_AT_A_TIME):
             codes, spans = encode_sequence(tokenizer, held[0].base_ids[tile.first : tile.end])
-            kept = slice(tile.skipped, None if tile.num_kept is None else tile.skipped + tile.num_kept)
-            yield held[0], codes[kept].astype(np.int32), spans[kept] + tile.first
+            yield held[0], codes[tile.kept].astype(np.int32), spans[tile.kept] + tile.first
         return
     rows = encode_rows_with_spans(tokenizer, [sequence.base_ids for sequence in held])
     for sequence, codes, spans in zip(held, *rows, strict=True):

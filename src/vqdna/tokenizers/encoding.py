@@ -44,6 +44,11 @@ class Tile(NamedTuple):
     num_kept: int | None
     """None for the last tile, which keeps all that follow."""
 
+    @property
+    def kept(self) -> slice:
+        """Its own positions among those of its bases."""
+        return slice(self.skipped, None if self.num_kept is None else self.skipped + self.num_kept)
+
 
 def encode_sequence(
     tokenizer: Tokenizer,
@@ -69,9 +74,8 @@ def encode_sequence(
         stacked = np.stack([base_ids[tile.first : tile.end] for tile in batch])
         tokens = tokenizer.encode(torch.from_numpy(stacked).to(device or tokenizer.device))
         for tile, coded, covered in zip(batch, tokens.codes.cpu().numpy(), tokens.spans.cpu().numpy(), strict=True):
-            kept = slice(tile.skipped, None if tile.num_kept is None else tile.skipped + tile.num_kept)
-            codes.append(coded[kept])
-            spans.append(covered[kept] + tile.first)
+            codes.append(coded[tile.kept])
+            spans.append(covered[tile.kept] + tile.first)
     return np.concatenate(codes), np.concatenate(spans)
 
 

@@ -82,8 +82,7 @@ class KmerTokenizer(Tokenizer):
         fits = np.int16 if self.level_sizes[0] <= np.iinfo(np.int16).max else np.int32
         codes = []
         for row in rows:
-            num_kmers = max(0, (len(row) - self.k) // self.stride + 1)
-            covered = (num_kmers - 1) * self.stride + self.k if num_kmers else 0
+            num_kmers, covered = self._kmers_in(len(row))
             own = np.empty(num_kmers + len(row) - covered, dtype=fits)
             count_up(row, self.k, self.stride, own[:num_kmers])
             own[num_kmers:] = 4**self.k + row[covered:].astype(fits)
@@ -92,11 +91,15 @@ class KmerTokenizer(Tokenizer):
 
     def spans_of(self, num_bases: int) -> Int[ndarray, "position 2"]:
         """K bases of each k-mer, then one base each."""
-        num_kmers = max(0, (num_bases - self.k) // self.stride + 1)
-        kmers = np.arange(num_kmers) * self.stride
-        singles = np.arange(kmers[-1] + self.k if num_kmers else 0, num_bases)
-        starts = np.concatenate([kmers, singles])
+        num_kmers, covered = self._kmers_in(num_bases)
+        singles = np.arange(covered, num_bases)
+        starts = np.concatenate([np.arange(num_kmers) * self.stride, singles])
         return np.stack([starts, starts + np.repeat([self.k, 1], [num_kmers, len(singles)])], axis=1)
+
+    def _kmers_in(self, num_bases: int) -> tuple[int, int]:
+        """k-mers of a row, and the bases from its start that they cover."""
+        num_kmers = max(0, (num_bases - self.k) // self.stride + 1)
+        return num_kmers, (num_kmers - 1) * self.stride + self.k if num_kmers else 0
 
     def settings(self) -> TokenizerSettings:
         """Kind, k and stride."""

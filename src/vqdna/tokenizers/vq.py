@@ -117,6 +117,7 @@ class VqTokenizer(Tokenizer):
         """A tokenizer of the same vocabulary that gives its first levels alone."""
         reduced = VqTokenizer.from_settings({**self.settings(), "num_levels": num_levels})
         reduced.load_state_dict(self.state_dict())
+        reduced.known_tables = self.known_tables
         return reduced
 
     def code_vectors(self, codes: Int[Tensor, "batch position level"]) -> Float[Tensor, "batch position width"]:

@@ -232,20 +232,24 @@ class CompiledVocabulary:
         """The level's table; None while fewer bases were encoded than it takes to make it."""
         if level in self._tables:
             return self._tables[level]
-        is_cheap = self.exact.is_by_level and len(self.sets[level]) <= MOST_SPELLED
-        if not is_cheap and self._cached(level) is None:
+        if not self._is_spelled(level):
+            if (held := self._cached(level)) is not None:
+                self._tables[level] = held
+                return held
             self._num_worked_out += num_bases
             if self._num_worked_out < COMPILE_AFTER:
                 return None
         return self._table(level)
 
+    def _is_spelled(self, level: int) -> bool:
+        """Whether the level reads so few bases that words with N have a table too."""
+        return self.exact.is_by_level and len(self.sets[level]) <= MOST_SPELLED
+
     def _table(self, level: int) -> UInt16[ndarray, "word"]:
         """The level's table, from memory, from the cache, or made and put there."""
         if level not in self._tables:
-            if self.exact.is_by_level and len(self.sets[level]) <= MOST_SPELLED:
-                self._tables[level] = self._short_table(level)
-            else:
-                self._tables[level] = self._kept_table(level)
+            make = self._short_table if self._is_spelled(level) else self._kept_table
+            self._tables[level] = make(level)
         return self._tables[level]
 
     def _short_table(self, level: int) -> UInt16[ndarray, "word"]:
@@ -255,7 +259,7 @@ class CompiledVocabulary:
 
     def _spelled_words(self, level: int) -> UInt16[ndarray, "word"] | None:
         """Codes of all words of a level that reads few bases, those with N too."""
-        if not self.exact.is_by_level or len(self.sets[level]) > MOST_SPELLED:
+        if not self._is_spelled(level):
             return None
         known = self.known[level]
         if level not in self._spelled:
@@ -267,10 +271,9 @@ class CompiledVocabulary:
 
     def _kept_table(self, level: int) -> UInt16[ndarray, "word"]:
         """The level's table mapped from the cache, where one process makes it while others wait."""
-        held = self._cached(level)
+        held, made, folder = self._cached(level), None, cache_folder("tables")
         if held is not None:
             return held
-        folder, made = cache_folder("tables"), None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / f"{self.digests[level]}.lock"):
@@ -342,17 +345,17 @@ class CompiledVocabulary:
         """Tables of all levels of a convolutional vocabulary, from one row that holds each word once."""
         widest = max(self.sets, key=len)
         row = de_bruijn(len(widest))
-        row = np.concatenate([row, row[: len(widest) - 1]])
-        tables = {level: np.empty(NUM_BASES ** len(own), dtype=np.uint16) for level, own in enumerate(self.sets)}
+        # Round the circle by what lies on both sides of a position, which is more than a lopsided set reads.
+        row = np.concatenate([row, row[: 2 * self.reach]])
+        tables = {n: np.full(NUM_BASES ** len(own), 0xFFFF, np.uint16) for n, own in enumerate(self.sets)}
 
         def fill(number: int) -> None:
             # A level of fewer bases meets each of its words several times, always with the same code.
             first, end = number * TILE, min((number + 1) * TILE, len(row))
             letters = row[max(0, first - self.reach) : end + self.reach]
-            codes = self.exact.of_row(letters)
+            codes = self.exact.of_rows(letters[None])[0]
             for level, own in enumerate(self.sets):
-                middles = np.arange(-own[0], len(letters) - own[-1])
-                middles = middles[(middles >= self.reach) & (middles < len(letters) - self.reach)]
+                middles = np.arange(self.reach, len(letters) - self.reach)
                 words = numbers_of(letters[middles[:, None] + np.array(own)], NUM_BASES)
                 tables[level][words] = codes[middles, level]
 
@@ -374,7 +377,7 @@ class CompiledVocabulary:
             return codes
         windows = letters[(first + positions)[:, None] + np.arange(-self.reach, self.reach + 1)]
         distinct, inverse = np.unique(windows, axis=0, return_inverse=True)
-        found: ndarray = self.exact.of_windows(distinct)[inverse.ravel(), level]
+        found: ndarray = self.exact.of_rows(distinct)[inverse.ravel(), self.reach, level]
         return found
 
     def _table_on(self, level: int, device: torch.device) -> Tensor:

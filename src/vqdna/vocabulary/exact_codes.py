@@ -85,9 +85,9 @@ def look_up(
     words = np.empty(1024, dtype=np.uint32)
     # By names of their own: read from the arrays, they would be read again for each base.
     shift, mask, put = shifts[0], masks[0], places[0]
-    shift_1, mask_1, put_1 = shifts[-1], masks[-1], places[-1]
+    second = min(1, len(masks) - 1)
+    shift_1, mask_1, put_1 = shifts[second], masks[second], places[second]
     if len(masks) == 4:
-        shift_1, mask_1, put_1 = shifts[1], masks[1], places[1]
         shift_2, mask_2, put_2, shift_3, mask_3 = shifts[2], masks[2], places[2], shifts[3], masks[3]
     for start in range(0, len(codes), len(words)):
         count = min(len(words), len(codes) - start)
@@ -232,18 +232,11 @@ class ExactCodes:
         self._vectors: dict[int, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
 
     @torch.no_grad()
-    def of_row(self, letters: UInt8[ndarray, "base"]) -> UInt16[ndarray, "base level"]:
-        """Codes of every position of a row, of all levels."""
-        row = torch.from_numpy(letters)[None]
-        codes = encode_bases(self.latent_encoder, self.quantizer, row.clamp(max=N), row < OUTSIDE, self.feed)
-        return codes[0].numpy().astype(np.uint16)
-
-    @torch.no_grad()
-    def of_windows(self, windows: UInt8[ndarray, "window place"]) -> UInt16[ndarray, "window level"]:
-        """Codes of the middle of each window, which has `reach` letters on either side, of all levels."""
-        rows = torch.from_numpy(windows)
+    def of_rows(self, letters: UInt8[ndarray, "row base"]) -> UInt16[ndarray, "row base level"]:
+        """Codes of every position of each row, of all levels."""
+        rows = torch.from_numpy(letters)
         codes = encode_bases(self.latent_encoder, self.quantizer, rows.clamp(max=N), rows < OUTSIDE, self.feed)
-        return codes[:, self.reach].numpy().astype(np.uint16)
+        return codes.numpy().astype(np.uint16)
 
     @torch.no_grad()
     def of_words(
